@@ -1,0 +1,295 @@
+"""What strangers can implement: the services, the eight callables of a recipe, and the one argument they take.
+
+Protocols are asynchronous only, because hundreds of rollouts wait on models at once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import random
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
+
+from agentevo.types import (
+    Attempt,
+    Card,
+    Decision,
+    Experience,
+    Feedback,
+    Hit,
+    Item,
+    Json,
+    Kind,
+    Message,
+    Objective,
+    Op,
+    Outcome,
+    Reply,
+    Report,
+    Section,
+    Task,
+    Tool,
+    Transaction,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from pydantic import BaseModel
+
+    Vectors: TypeAlias = NDArray[np.float32]
+
+ToolChoice: TypeAlias = Literal["auto", "none", "required"]
+FeedbackLevel: TypeAlias = Literal["none", "weak", "strong"]
+
+
+# --- services
+
+
+@runtime_checkable
+class Model(Protocol):
+    """Something that answers chat messages.
+
+    `complete` returns `n` samples in one Reply. With `schema` each text is JSON that fits it, or SchemaMismatch is
+    raised. With `on_text` the pieces of the first sample are handed over as they arrive; the Reply is the same.
+    It raises ModelError or BudgetExceeded, never a provider's own exception, and may be cancelled at any await.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    async def complete(
+        self,
+        messages: Sequence[Message],
+        *,
+        tools: Sequence[Tool] = (),
+        tool_choice: ToolChoice = "auto",
+        schema: type[BaseModel] | None = None,
+        n: int = 1,
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+        stop: Sequence[str] = (),
+        seed: int | None = None,
+        logprobs: int | None = None,
+        on_text: Callable[[str], None] | None = None,
+    ) -> Reply: ...
+
+
+@runtime_checkable
+class Scorer(Protocol):
+    """A model that can also say how likely it finds a given text after a prompt."""
+
+    async def logprob(self, prompt: Sequence[Message], text: str) -> float: ...
+
+
+@runtime_checkable
+class Embedder(Protocol):
+    """Something that turns texts into unit vectors, one row a text, in order.
+
+    Two embedders with one fingerprint give the same vector for the same text: a memory refuses any other.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def fingerprint(self) -> str: ...
+
+    @property
+    def dimensions(self) -> int: ...
+
+    async def embed(self, texts: Sequence[str]) -> Vectors: ...
+
+
+@runtime_checkable
+class Episode(Protocol):
+    """One run of one task: look at `observation`, act with `step`, always `close` (twice does no harm)."""
+
+    @property
+    def observation(self) -> str: ...
+
+    @property
+    def tools(self) -> Sequence[Tool]: ...
+
+    async def step(self, action: Message) -> Outcome: ...
+
+    async def close(self) -> None: ...
+
+
+@runtime_checkable
+class Environment(Protocol):
+    """A domain, shared by its episodes. `verify` is the only truth; the rewards of steps guide, they do not score."""
+
+    @property
+    def card(self) -> Card: ...
+
+    def splits(self) -> Sequence[str]: ...
+
+    def tasks(self, split: str) -> Sequence[Task]: ...
+
+    def task(self, id: str) -> Task: ...
+
+    async def open(self, task: Task, seed: int = 0, feedback: FeedbackLevel = "weak") -> Episode: ...
+
+    async def verify(self, task: Task, attempt: Attempt) -> Feedback: ...
+
+
+class Memory(Protocol):
+    """The part of a memory that strategies use: they read, and they draft; nothing is written until it is kept."""
+
+    @property
+    def namespace(self) -> str: ...
+
+    async def arecall(
+        self,
+        query: str,
+        k: int = 5,
+        *,
+        where: Mapping[str, Json] | None = None,
+        kind: Kind | Sequence[Kind] | None = None,
+        mode: Literal["vector", "bm25", "hybrid"] = "hybrid",
+        now: float | None = None,
+    ) -> list[Hit]: ...
+
+    async def aget(self, id: str) -> Item | None: ...
+
+    async def alist(
+        self,
+        *,
+        where: Mapping[str, Json] | None = None,
+        kind: Kind | Sequence[Kind] | None = None,
+        limit: int | None = None,
+    ) -> list[Item]: ...
+
+    def draft(self) -> Draft: ...
+
+
+class Draft(Memory, Protocol):
+    """Memory as it would be: reads see the changes gathered in it, nobody else does until `commit`."""
+
+    def apply(self, ops: Sequence[Op]) -> None: ...
+
+    async def acommit(self, *, key: str | None = None, reason: str = "") -> Transaction: ...
+
+
+# --- the moment and the method
+
+
+@dataclass(frozen=True)
+class State:
+    """The survey's moment t: what acts, what it remembers, where, by which method, wanting what."""
+
+    model: Model
+    memory: Memory
+    environment: Environment
+    recipe: Recipe
+    objective: Objective = field(default_factory=Objective)
+    history: tuple[Report, ...] = ()
+    now: float = 0.0
+    seed: int = 0
+
+    @property
+    def round(self) -> int:
+        return len(self.history)
+
+    def dice(self, slot: str, id: str) -> random.Random:
+        """Return a generator of its own for each slot and id: resumed and concurrent runs draw alike."""
+        return random.Random(f"{self.seed}/{self.round}/{slot}/{id}")
+
+    def on(self, memory: Memory) -> State:
+        """Return the same moment over another memory, a draft say."""
+        return replace(self, memory=memory)
+
+
+Aim: TypeAlias = Callable[[State], Objective]
+Tasks: TypeAlias = Callable[[State], Awaitable[list[Task]]]
+Act: TypeAlias = Callable[[State, Task], Awaitable[list[Attempt]]]
+Judge: TypeAlias = Callable[[State, Experience], Awaitable[Experience]]
+Refine: TypeAlias = Callable[[State, list[Experience]], Awaitable[list[Experience]]]
+Update: TypeAlias = Callable[[State, list[Experience]], Awaitable[list[Op]]]
+Gate: TypeAlias = Callable[[Report, Report], Decision]
+Part: TypeAlias = str | Callable[[State, Task], Awaitable[Section]]
+
+
+def unaimed(state: State) -> Objective:
+    """Keep the objective that the state already has."""
+    return state.objective
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Recipe:
+    """A method, as data. `act` is how a task is answered when it counts; `practice`, when it is only to learn from."""
+
+    act: Act
+    name: str = ""
+    objective: Aim = unaimed
+    tasks: Tasks | None = None
+    practice: Act | None = None
+    judge: Sequence[Judge] = ()
+    refine: Sequence[Refine] = ()
+    update: Sequence[Update] = ()
+    gate: Gate | None = None
+
+    def __post_init__(self) -> None:
+        for slot in ("act", "objective", "tasks", "practice", "gate"):
+            _callable(slot, getattr(self, slot), optional=slot not in ("act", "objective"))
+        for slot in ("judge", "refine", "update"):
+            strategies = getattr(self, slot)
+            if not isinstance(strategies, Sequence):
+                raise TypeError(f"recipe slot {slot!r} takes a list of strategies, not {strategies!r}")
+            for strategy in strategies:
+                _callable(slot, strategy)
+            object.__setattr__(self, slot, tuple(strategies))
+
+    def __repr__(self) -> str:
+        return describe(self)
+
+
+def _callable(slot: str, strategy: object, *, optional: bool = False) -> None:
+    if not callable(strategy) and not (optional and strategy is None):
+        raise TypeError(f"recipe slot {slot!r} takes a callable strategy, not {strategy!r}")
+    if isinstance(strategy, type):
+        raise TypeError(f"recipe slot {slot!r} got the class {strategy.__name__}; write {strategy.__name__}(...)")
+
+
+def describe(value: object) -> str:
+    """Return a stable text of a recipe or strategy: no addresses, defaults left out, functions as module.name."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        shown = (f"{f.name}={describe(v)}" for f in dataclasses.fields(value) if (v := _changed(value, f)) is not _SAME)
+        return f"{type(value).__name__}({', '.join(shown)})"
+    if isinstance(value, functools.partial):
+        arguments = [describe(value.func), *map(describe, value.args)]
+        arguments += [f"{k}={describe(v)}" for k, v in value.keywords.items()]
+        return f"partial({', '.join(arguments)})"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{describe(k)}: {describe(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, (set, frozenset)):
+        return "{" + ", ".join(sorted(map(describe, value))) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(describe, value)) + "]"
+    if callable(value) and hasattr(value, "__qualname__"):
+        return f"{value.__module__}.{value.__qualname__}".replace(".<locals>", "")
+    if type(value).__repr__ is object.__repr__:
+        return f"{type(value).__module__}.{type(value).__qualname__}()"
+    return repr(value)
+
+
+_SAME = object()
+
+
+def _changed(value: object, f: dataclasses.Field[Any]) -> object:
+    """Return the field's value, or _SAME where it is hidden or still the default."""
+    current = getattr(value, f.name)
+    if not f.repr:
+        return _SAME
+    if f.default is not dataclasses.MISSING and _equal(current, f.default):
+        return _SAME
+    if f.default_factory is not dataclasses.MISSING and _equal(current, f.default_factory()):
+        return _SAME
+    return current
+
+
+def _equal(a: object, b: object) -> bool:
+    return a is b or (type(a) is type(b) and bool(a == b))

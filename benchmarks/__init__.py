@@ -1,0 +1,1 @@
+"""Benchmarks: comparing recipes and models; environments alone score."""

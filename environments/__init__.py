@@ -1,0 +1,1 @@
+"""Environments: where an agent acts, and what says whether it acted right."""

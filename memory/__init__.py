@@ -1,0 +1,1 @@
+"""Memory: insert, reflect and forget over a ledger and an index."""
