@@ -1,0 +1,142 @@
+"""Where words go: results to stdout, talk and progress to stderr."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from agentevo.types import Json
+
+Report: TypeAlias = Callable[[str, int, int], None]
+"""Called with a label, the bytes done, and the bytes there are, or 0 where that is not known."""
+
+SHOWN_AFTER_S = 1.0
+PLAIN_EVERY_S = 10.0
+
+
+def plain_streams() -> None:
+    """Make characters that the terminal's encoding lacks show as escapes rather than end the command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def settle_stdout() -> None:
+    """Write out what is buffered, or point stdout at nothing if it takes no more: closing it at exit must not fail."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def show(text: str) -> None:
+    """Write a line of the result."""
+    sys.stdout.write(printable(text) + "\n")
+
+
+def show_json(value: Json) -> None:
+    """Write the result as JSON."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+
+
+def show_piece(text: str) -> None:
+    """Write part of a reply as soon as it is there."""
+    sys.stdout.write(printable(text))
+    sys.stdout.flush()
+
+
+def tell(text: str) -> None:
+    """Write a line of talk."""
+    settle_stdout()
+    sys.stderr.write(printable(text) + "\n")
+    sys.stderr.flush()
+
+
+def printable(text: str) -> str:
+    """Leave out the control characters with which a model's text could move the cursor or recolour the terminal."""
+    return "".join(c for c in text if c in "\n\t" or not (ord(c) < 32 or 127 <= ord(c) < 160))
+
+
+def one_line(error: Exception) -> str:
+    """Return what an error says, on one line."""
+    said = error.format_message() if hasattr(error, "format_message") else str(error)
+    return " ".join(str(said).split()) or type(error).__name__
+
+
+def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Write rows under their headings; columns are as wide as their longest cell."""
+    widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
+    for row in (columns, *rows):
+        show("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def size(count: int) -> str:
+    """Return a number of bytes as people write it."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{count} B"
+
+
+@contextlib.contextmanager
+def progress(clock: Callable[[], float] = time.monotonic) -> Iterator[Report]:
+    """Yield a callback that shows how far something is, once it has taken more than a second.
+
+    On a terminal that is a bar; elsewhere a plain line every ten seconds.
+    """
+    reporter = _Bar(clock) if sys.stderr.isatty() else _Lines(clock)
+    try:
+        yield reporter
+    finally:
+        reporter.close()
+
+
+class _Lines:
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._next = clock() + SHOWN_AFTER_S
+
+    def __call__(self, label: str, done: int, total: int) -> None:
+        if self._clock() >= self._next:
+            self._next = self._clock() + PLAIN_EVERY_S
+            tell(f"{label}: {size(done)}" + (f" of {size(total)}" if total else ""))
+
+    def close(self) -> None:
+        pass
+
+
+class _Bar:
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._since = clock()
+        self._progress: Progress | None = None
+        self._tasks: dict[str, TaskID] = {}
+
+    def __call__(self, label: str, done: int, total: int) -> None:
+        if self._progress is None:
+            if self._clock() - self._since < SHOWN_AFTER_S:
+                return
+            self._progress = _rich_progress()
+        if label not in self._tasks:
+            self._tasks[label] = self._progress.add_task(label, total=total or None)
+        self._progress.update(self._tasks[label], completed=done, total=total or None)
+
+    def close(self) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+
+
+def _rich_progress() -> Progress:
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    bar = Progress(*columns, console=Console(stderr=True), transient=True)
+    bar.start()
+    return bar

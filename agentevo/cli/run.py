@@ -1,0 +1,114 @@
+"""`agentevo run`: one prompt, one reply."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from agentevo.cli.output import show, show_json, show_piece, tell
+from agentevo.errors import Misuse
+
+if TYPE_CHECKING:
+    from agentevo.models import Budget
+    from agentevo.protocols import Model
+    from agentevo.types import Message, Reply
+
+
+def run(
+    prompt: Annotated[str, typer.Argument(help="What to ask; - reads it from stdin.")],
+    model: Annotated[str | None, typer.Option("--model", "-m", help="local/NAME or any litellm model name.")] = None,
+    system: Annotated[str | None, typer.Option(help="What the model is told before the prompt.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(min=1, help="Longest reply, in tokens.")] = None,
+    temperature: Annotated[float | None, typer.Option(min=0, help="0 always takes the likeliest token.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Makes sampling repeatable where the model can.")] = None,
+    max_cost: Annotated[float | None, typer.Option(min=0, help="Spend at most this many dollars.")] = None,
+    timeout: Annotated[float | None, typer.Option(min=0.001, help="Give up after this many seconds.")] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the whole reply as JSON, when it is complete.")
+    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say on stderr what the reply cost.")] = False,
+) -> None:
+    """Ask a model one thing; the reply is streamed."""
+    from agentevo.models import Budget, as_model
+    from agentevo.settings import settings
+
+    question = read_prompt(prompt)
+    preset = settings()
+    budget = Budget(max_cost_usd=preset.max_cost_usd if max_cost is None else max_cost, max_seconds=timeout)
+    since = time.monotonic()
+    reply = ask(
+        as_model(model or preset.model),
+        _messages(question, system),
+        budget,
+        max_tokens=max_tokens,
+        temperature=temperature,
+        seed=seed,
+        stream=not as_json,
+    )
+    if as_json:
+        show_json(reply.model_dump(mode="json"))
+    if verbose:
+        tell(account(reply, time.monotonic() - since))
+
+
+def read_prompt(prompt: str) -> str:
+    """Return the prompt, from stdin if it is `-`; raise Misuse if there is none, or if it is not UTF-8."""
+    if prompt == "-":
+        try:
+            prompt = sys.stdin.buffer.read().decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise Misuse(f"the prompt on stdin is not UTF-8: {error}; convert it first, with iconv say") from error
+    if not prompt.strip():
+        raise Misuse("the prompt is empty; give one, or - to read it from stdin")
+    return prompt
+
+
+def _messages(prompt: str, system: str | None) -> list[Message]:
+    told: list[Message] = [{"role": "system", "content": system}] if system else []
+    return [*told, {"role": "user", "content": prompt}]
+
+
+def ask(
+    model: Model,
+    messages: Sequence[Message],
+    budget: Budget,
+    *,
+    max_tokens: int | None = None,
+    temperature: float | None = None,
+    seed: int | None = None,
+    stream: bool = True,
+) -> Reply:
+    """Return the model's reply; while it arrives, write it to stdout. Weights that are missing are pulled first."""
+    from agentevo.cli.models import pull_progress
+    from agentevo.models import spending
+
+    async def complete() -> Reply:
+        with spending(budget=budget):
+            return await model.complete(
+                messages,
+                max_tokens=max_tokens,
+                temperature=temperature,
+                seed=seed,
+                on_text=show_piece if stream else None,
+            )
+
+    with pull_progress():
+        reply = asyncio.run(complete())
+    if stream:
+        show("")
+    return reply
+
+
+def account(reply: Reply, seconds: float) -> str:
+    """Return what a reply cost as one line."""
+    usage = reply.usage
+    rate = usage.completion_tokens / usage.seconds if usage.seconds else 0.0
+    return (
+        f"{reply.model}: {usage.prompt_tokens} + {usage.completion_tokens} tokens, ${usage.cost_usd:.4f}, "
+        f"{seconds:.1f} s, {rate:.0f} tokens/s, ended by {reply.finish}"
+    )
