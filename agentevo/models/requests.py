@@ -1,0 +1,162 @@
+"""A model request as data, the key it is known by, and the switch that forbids real requests."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, TypedDict
+
+from agentevo.errors import Misuse, RequestsForbidden
+from agentevo.protocols import Model, ToolChoice
+from agentevo.types import Json, Message, Reply, Tool
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+FORMAT = 1
+"""Part of every key: raise it when a request or reply is written differently, and old recordings are left alone."""
+
+
+class Options(TypedDict, total=False):
+    """The keyword arguments of `Model.complete`."""
+
+    tools: Sequence[Tool]
+    tool_choice: ToolChoice
+    schema: type[BaseModel] | None
+    n: int
+    temperature: float | None
+    max_tokens: int | None
+    stop: Sequence[str]
+    seed: int | None
+    logprobs: int | None
+    on_text: Callable[[str], None] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Everything `Model.complete` was asked for."""
+
+    messages: tuple[Message, ...]
+    tools: Sequence[Tool] = ()
+    tool_choice: ToolChoice = "auto"
+    schema: type[BaseModel] | None = None
+    n: int = 1
+    temperature: float | None = None
+    max_tokens: int | None = None
+    stop: Sequence[str] = ()
+    seed: int | None = None
+    logprobs: int | None = None
+    on_text: Callable[[str], None] | None = None
+
+    def __post_init__(self) -> None:
+        messages = self.messages
+        if not messages or not all(isinstance(m, Mapping) for m in messages):
+            raise Misuse(f"messages must be a list of chat messages like {_EXAMPLE}; got {messages!r:.80}")
+        if self.n < 1:
+            raise Misuse(f"n is the number of samples, 1 or more; got {self.n!r}")
+        # A single stop string is a sequence of its letters: nobody means that.
+        object.__setattr__(self, "stop", (self.stop,) if isinstance(self.stop, str) else tuple(self.stop))
+        object.__setattr__(self, "messages", tuple(messages))
+
+    def as_json(self) -> dict[str, Json]:
+        """Return what decides the reply; how it is delivered (`on_text`) does not."""
+        asked: dict[str, Json] = {"messages": [dict(m) for m in self.messages]}
+        for name in ("temperature", "max_tokens", "seed", "logprobs"):
+            if getattr(self, name) is not None:
+                asked[name] = getattr(self, name)
+        if self.n != 1:
+            asked["n"] = self.n
+        if self.stop:
+            asked["stop"] = list(self.stop)
+        if self.tools:
+            asked["tools"] = [tool.model_dump() for tool in self.tools]
+            asked["tool_choice"] = self.tool_choice
+        if self.schema is not None:
+            asked["schema"] = self.schema.model_json_schema()
+        return asked
+
+    def hand_over(self, reply: Reply) -> Reply:
+        """Give a reply that is there already to who wanted it in pieces."""
+        if self.on_text is not None and reply.text:
+            self.on_text(reply.text)
+        return reply
+
+
+_EXAMPLE = '[{"role": "user", "content": "Hello"}]'
+
+
+def described(model: Model | None, request: Request) -> dict[str, Json]:
+    """Return the request with the model that is asked; models of one name may differ in their `identity`."""
+    asked = request.as_json()
+    if model is not None:
+        asked["model"] = model.name
+        if identity := getattr(model, "identity", None):
+            asked["identity"] = identity
+    return asked
+
+
+def key_of(asked: Mapping[str, Json]) -> str:
+    """Return the SHA-256 of a request's canonical JSON; raise Misuse if it is not JSON."""
+    try:
+        canonical = json.dumps([FORMAT, asked], sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return hashlib.sha256(canonical.encode()).hexdigest()
+    except (TypeError, ValueError) as error:
+        raise Misuse(f"a request must be plain JSON to be cached or recorded: {error}") from error
+
+
+# --- the switch
+
+
+class _Switch:
+    """A setting that holds from now on, or, as a context manager, until the block ends. Global: threads obey too."""
+
+    def __init__(self, forbidden: bool) -> None:
+        self.forbidden = forbidden
+        with _lock:
+            _settings.append(self)
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with _lock:  # each takes its own setting back, so blocks that overlap in several tasks do no harm
+            _settings.remove(self)
+
+
+_lock = threading.Lock()
+_settings: list[_Switch] = []
+
+
+def forbid_requests() -> _Switch:
+    """Forbid real model requests in this process: from now on, or for the length of a `with` block.
+
+    Offline models, fakes, recordings and cached replies still answer. AGENTEVO_FORBID_REQUESTS=1 does the same.
+    """
+    return _Switch(True)
+
+
+def allow_requests() -> _Switch:
+    """Allow real model requests again: from now on, or for the length of a `with` block."""
+    return _Switch(False)
+
+
+def check_allowed(model: str) -> None:
+    """Raise RequestsForbidden if real requests are switched off; the latest setting wins over the environment."""
+    with _lock:
+        forbidden = _settings[-1].forbidden if _settings else _by_environment()
+    if forbidden:
+        raise RequestsForbidden(
+            f"a request to {model!r}, but real model requests are forbidden here; "
+            "use ScriptedModel, FunctionModel or a `local/` model, or call allow_requests()"
+        )
+
+
+def _by_environment() -> bool:
+    return os.environ.get("AGENTEVO_FORBID_REQUESTS", "").lower() not in ("", "0", "false", "no")

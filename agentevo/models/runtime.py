@@ -1,0 +1,52 @@
+"""litellm, imported late and kept quiet, and the places that limit how many calls a model gets at once."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import threading
+from typing import Any
+
+_loading = threading.Lock()
+_loaded: Any = None
+
+
+async def litellm_when_needed() -> Any:
+    """Return litellm; its import takes seconds, so the first one happens in a thread."""
+    return _loaded or await asyncio.to_thread(load_litellm)
+
+
+def load_litellm() -> Any:
+    """Import litellm with its start-up download, telemetry and banners off, and its logger quiet."""
+    global _loaded
+    with _loading:
+        if _loaded is None:
+            os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+            import litellm
+
+            litellm.telemetry = False
+            litellm.suppress_debug_info = True
+            for name in ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy"):
+                logger = logging.getLogger(name)
+                if logger.level == logging.NOTSET and not os.environ.get("LITELLM_LOG"):
+                    logger.setLevel(logging.CRITICAL)  # what goes wrong is raised; it need not be printed too
+            _loaded = litellm
+    return _loaded
+
+
+_Key = tuple[str, str | None, int]
+_by_loop: dict[asyncio.AbstractEventLoop, dict[_Key, asyncio.Semaphore]] = {}
+_sorting = threading.Lock()
+
+
+def places(name: str, api_base: str | None, limit: int) -> asyncio.Semaphore:
+    """Return the semaphore that all instances of a model share in the running event loop."""
+    loop = asyncio.get_running_loop()
+    mine = _by_loop.get(loop)
+    if mine is None:
+        with _sorting:
+            for closed in [other for other in _by_loop if other.is_closed()]:
+                del _by_loop[closed]
+            mine = _by_loop[loop] = {}
+    return mine.get((name, api_base, limit)) or mine.setdefault((name, api_base, limit), asyncio.Semaphore(limit))
