@@ -81,8 +81,7 @@ def _packages() -> Iterator[Finding]:
     working = []
     for requirement in _requirements(""):
         try:
-            module = _module_name(requirement.name)
-            importlib.import_module(module)
+            _load(requirement.name)
             version = importlib.metadata.version(requirement.name)
         except Exception as error:  # noqa: BLE001 - a broken package can raise anything while it is imported
             detail = f"cannot be imported: {type(error).__name__}: {one_line(error)}"
@@ -93,6 +92,15 @@ def _packages() -> Iterator[Finding]:
         else:
             yield Finding(requirement.name, "fail", f"version {version}", f"pip install '{requirement}'")
     yield Finding("packages", "ok", ", ".join(working) or "none")
+
+
+def _load(package: str) -> None:
+    if package == "litellm":
+        from agentevo.models.runtime import load_litellm
+
+        load_litellm()  # imported in any other way it talks, and asks the network for prices
+    else:
+        importlib.import_module(_module_name(package))
 
 
 def _requirements(extra: str) -> list[Requirement]:

@@ -6,7 +6,7 @@ import asyncio
 import sys
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Unpack
 
 import typer
 
@@ -15,6 +15,7 @@ from agentevo.errors import Misuse
 
 if TYPE_CHECKING:
     from agentevo.models import Budget
+    from agentevo.models.requests import Options
     from agentevo.protocols import Model
     from agentevo.types import Message, Reply
 
@@ -41,17 +42,13 @@ def run(
     preset = settings()
     budget = Budget(max_cost_usd=preset.max_cost_usd if max_cost is None else max_cost, max_seconds=timeout)
     since = time.monotonic()
-    reply = ask(
-        as_model(model or preset.model),
-        _messages(question, system),
-        budget,
-        max_tokens=max_tokens,
-        temperature=temperature,
-        seed=seed,
-        stream=not as_json,
-    )
+    asked = as_model(model or preset.model), _messages(question, system), budget
+    on_text = None if as_json else show_piece
+    reply = ask(*asked, max_tokens=max_tokens, temperature=temperature, seed=seed, on_text=on_text)
     if as_json:
         show_json(reply.model_dump(mode="json"))
+    else:
+        show("")  # ends the line
     if verbose:
         tell(account(reply, time.monotonic() - since))
 
@@ -73,35 +70,17 @@ def _messages(prompt: str, system: str | None) -> list[Message]:
     return [*told, {"role": "user", "content": prompt}]
 
 
-def ask(
-    model: Model,
-    messages: Sequence[Message],
-    budget: Budget,
-    *,
-    max_tokens: int | None = None,
-    temperature: float | None = None,
-    seed: int | None = None,
-    stream: bool = True,
-) -> Reply:
-    """Return the model's reply; while it arrives, write it to stdout. Weights that are missing are pulled first."""
+def ask(model: Model, messages: Sequence[Message], budget: Budget, **options: Unpack[Options]) -> Reply:
+    """Return the model's reply; `on_text` gets its pieces. Weights that are missing are pulled first, visibly."""
     from agentevo.cli.models import pull_progress
     from agentevo.models import spending
 
     async def complete() -> Reply:
         with spending(budget=budget):
-            return await model.complete(
-                messages,
-                max_tokens=max_tokens,
-                temperature=temperature,
-                seed=seed,
-                on_text=show_piece if stream else None,
-            )
+            return await model.complete(messages, **options)
 
     with pull_progress():
-        reply = asyncio.run(complete())
-    if stream:
-        show("")
-    return reply
+        return asyncio.run(complete())
 
 
 def account(reply: Reply, seconds: float) -> str:
