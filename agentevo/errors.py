@@ -16,7 +16,11 @@
     │   └── CassetteError       a recording that cannot be read, or lacks the request
     ├── BudgetExceeded          calls, tokens, cost or seconds ran out; ends the run
     ├── WeightsError            a weight file that is missing, corrupt, or cannot be fetched or stored
-    └── EmbedderError           an embedder that cannot be used, or not with this memory
+    ├── EmbedderError           an embedder that cannot be used, or not with this memory
+    └── LedgerError             a memory that cannot be opened, read or written
+        ├── LedgerBusy          another process held the write lock for too long; nothing was written
+        ├── LedgerCorrupt       the file is damaged; says how to save what is readable
+        └── LedgerTooNew        written by a newer version of agentevo
 
 A task that fails, or a command that exits with an error, is no exception: it is data in the trajectory.
 """
@@ -121,3 +125,21 @@ class WeightsError(AgentEvoError):
 
 class EmbedderError(AgentEvoError):
     """An embedder that cannot be used here."""
+
+
+class LedgerError(AgentEvoError):
+    """A memory that cannot be opened, read or written; what was acknowledged before is safe."""
+
+
+class LedgerBusy(LedgerError):
+    """Another process held the write lock for too long; nothing was written, and trying again is right."""
+
+
+class LedgerCorrupt(LedgerError):
+    """The ledger file is damaged."""
+
+
+class LedgerTooNew(LedgerError, Misuse):
+    """The ledger was written by a newer version."""
+
+    exit_status = 2

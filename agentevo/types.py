@@ -273,7 +273,7 @@ class Hit(Record):
 
 
 Verb: TypeAlias = Literal[
-    "insert", "edit", "forget", "restore", "pin", "unpin", "release", "reinforce", "link", "supersede"
+    "insert", "edit", "forget", "restore", "pin", "unpin", "quarantine", "release", "reinforce", "link", "supersede"
 ]
 
 

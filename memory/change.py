@@ -1,0 +1,69 @@
+"""What each op does to an item: a pure function, shared by the ledger and by drafts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast
+
+from agentevo.errors import Misuse
+from agentevo.types import Item, Json, Op, Status, Verb
+
+COMMUTING: frozenset[Verb] = frozenset({"insert", "link", "reinforce"})
+"""Ops whose order does not matter: two writers may do them to one item at once."""
+
+QUIET: frozenset[Verb] = frozenset({"reinforce", "link"})
+"""Ops that change no content: `undo` passes over a transaction that holds nothing else."""
+
+EDITABLE = frozenset(
+    {"text", "key_text", "metadata", "kind", "source", "trust", "importance", "expires_at", "strength", "last_used_at"}
+)
+COUNTED = frozenset({"wins", "losses", "uses", "strength", "at"})
+
+_STATUS: Mapping[Verb, tuple[tuple[Status, ...], Status]] = {
+    "forget": (("live", "quarantined"), "forgotten"),
+    "restore": (("forgotten",), "live"),
+    "quarantine": (("live",), "quarantined"),
+    "release": (("quarantined",), "live"),
+}
+
+
+def applied(item: Item, op: Op) -> Item:
+    """Return the item as the op leaves it; the very same object where the op changes nothing."""
+    if op.verb in _STATUS:
+        before, after = _STATUS[op.verb]
+        return item.model_copy(update={"status": after}) if item.status in before else item
+    if op.verb == "supersede":
+        return item.model_copy(update={"status": "forgotten"})
+    if op.verb in ("pin", "unpin"):
+        pinned = op.verb == "pin"
+        return item if item.pinned == pinned else item.model_copy(update={"pinned": pinned})
+    if op.verb == "link":
+        links = tuple(dict.fromkeys((*item.links, *op.to)))
+        return item if links == item.links else item.model_copy(update={"links": links})
+    if op.verb == "reinforce":
+        return _reinforced(item, op.changes)
+    return _edited(item, op.changes)
+
+
+def _edited(item: Item, changes: Mapping[str, Json]) -> Item:
+    unknown = sorted(set(changes) - EDITABLE)
+    if unknown:
+        raise Misuse(f"an edit cannot change {unknown[0]!r}; it can change {', '.join(sorted(EDITABLE))}")
+    return item if all(getattr(item, name) == value for name, value in changes.items()) else item.but(**changes)
+
+
+def _reinforced(item: Item, changes: Mapping[str, Json]) -> Item:
+    unknown = sorted(set(changes) - COUNTED)
+    if unknown:
+        raise Misuse(f"a reinforcement cannot add {unknown[0]!r}; it can add {', '.join(sorted(COUNTED))}")
+    counts = cast(Mapping[str, float], changes)
+    at = counts.get("at")
+    return item.model_copy(
+        update={
+            "wins": max(0.0, item.wins + counts.get("wins", 0.0)),
+            "losses": max(0.0, item.losses + counts.get("losses", 0.0)),
+            "uses": max(0, item.uses + int(counts.get("uses", 0))),
+            "strength": max(0.0, item.strength + counts.get("strength", 0.0)),
+            "last_used_at": item.last_used_at if at is None else max(at, item.last_used_at or at),
+        }
+    )

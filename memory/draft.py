@@ -1,0 +1,136 @@
+"""A draft: memory as it would be. It reads like a memory, gathers changes, and nobody sees them before the commit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Protocol, Self
+
+from agentevo.blocking import threaded
+from agentevo.errors import Misuse
+from agentevo.memory.exact import Vector
+from agentevo.memory.overlay import Overlay
+from agentevo.memory.source import Source
+from agentevo.memory.verbs import Verbs
+from agentevo.memory.words import Stemmer
+from agentevo.types import Item, Op, Transaction
+
+
+class Below(Protocol):
+    """What a draft is laid over: a memory, or another draft."""
+
+    @property
+    def namespace(self) -> str: ...
+
+    @property
+    def _source(self) -> Source: ...
+
+    def _embedded(self, texts: Sequence[str]) -> list[Vector]: ...
+
+    def _dimensions(self) -> int | None: ...
+
+    def _now(self) -> float: ...
+
+    def _ns(self) -> int: ...
+
+    def _stemmer(self) -> Stemmer: ...
+
+    def _committed(
+        self,
+        ops: Sequence[Op],
+        vectors: Mapping[str, Vector],
+        expected: Mapping[str, int],
+        key: str | None,
+        reason: str,
+    ) -> Transaction: ...
+
+
+class Draft(Verbs):
+    """Changes over a memory or another draft. Leaving its `with` block without a commit throws it away."""
+
+    def __init__(self, below: Below) -> None:
+        self._below = below
+        self._overlay = Overlay(below._source, below._ns(), below._stemmer())
+        self._ops: list[Op] = []
+        self._vectors: dict[str, Vector] = {}
+        self._open = True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self._open = False
+
+    @property
+    def namespace(self) -> str:
+        return self._below.namespace
+
+    @property
+    def ops(self) -> tuple[Op, ...]:
+        """The changes gathered so far."""
+        return tuple(self._ops)
+
+    @property
+    def _source(self) -> Source:
+        return self._overlay
+
+    def _embedded(self, texts: Sequence[str]) -> list[Vector]:
+        return self._below._embedded(texts)
+
+    def _dimensions(self) -> int | None:
+        return self._below._dimensions()
+
+    def _now(self) -> float:
+        return self._below._now()
+
+    def _ns(self) -> int:
+        return self._below._ns()
+
+    def _stemmer(self) -> Stemmer:
+        return self._below._stemmer()
+
+    def _write(self, ops: Sequence[Op], vectors: Mapping[str, Vector], reason: str) -> Transaction:
+        if not self._open:
+            raise Misuse("this draft is closed; begin another with memory.draft()")
+        self._vectors.update(vectors)
+        touched: list[Item] = []
+        for op in ops:
+            touched.append(self._overlay.put(op, vectors))
+            self._ops.append(op)
+        items = tuple(dict.fromkeys(item.id for item in touched))
+        return Transaction(id="", namespace=self.namespace, actor="draft", reason=reason, at=self._now(), items=items)
+
+    def draft(self) -> Draft:
+        """Begin a draft over this one."""
+        return Draft(self)
+
+    def commit(self, *, key: str | None = None, reason: str = "") -> Transaction:
+        """Write the changes below in one transaction and close the draft.
+
+        A change to an item that changed since the draft began is skipped and reported. A key commits once: under a
+        key that was committed before nothing is written, and the transaction of then is returned.
+        """
+        if not self._open:
+            raise Misuse("this draft is closed already; a draft commits once")
+        done = self._below._committed(self._ops, self._vectors, self._overlay.expected, key, reason)
+        self._open = False
+        return done
+
+    def _committed(
+        self,
+        ops: Sequence[Op],
+        vectors: Mapping[str, Vector],
+        expected: Mapping[str, int],
+        key: str | None,
+        reason: str,
+    ) -> Transaction:
+        """Take in the changes of a draft over this one."""
+        skipped = [op.id for op in ops if self._conflicts(op, expected)]
+        done = self._write([op for op in ops if op.id not in skipped], vectors, reason)
+        return done.model_copy(update={"skipped": tuple(dict.fromkeys(skipped)), "key": key})
+
+    def _conflicts(self, op: Op, expected: Mapping[str, int]) -> bool:
+        found = self._source.find(op.id) if op.id in expected else None
+        return found is not None and found[1] != expected[op.id]
+
+    acommit = threaded(commit)

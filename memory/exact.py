@@ -1,0 +1,141 @@
+"""Exact search: a namespace's rows and vectors as arrays, kept in step with the ledger by version."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agentevo.types import Kind
+
+Rows = NDArray[np.int64]
+Vector = NDArray[np.float32]
+
+KIND_CODES: dict[str, int] = {kind: code for code, kind in enumerate(get_args(Kind))}
+_CHUNK = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """A namespace as it was at one moment: parallel arrays, sorted by row."""
+
+    rows: Rows
+    kinds: NDArray[np.uint8]
+    live: NDArray[np.bool_]
+    expires: NDArray[np.float64]
+    version: int
+
+    def eligible(self, kinds: Sequence[str], now: float) -> NDArray[np.bool_]:
+        """Return which rows are live, of these kinds, and not expired."""
+        wanted = np.zeros(256, dtype=bool)
+        wanted[[KIND_CODES[kind] for kind in kinds]] = True
+        return self.live & wanted[self.kinds] & (self.expires > now)
+
+    def positions(self, rows: Rows) -> NDArray[np.intp]:
+        """Return where these rows stand; rows that are not here are left out."""
+        if not len(self.rows):
+            return np.empty(0, dtype=np.intp)
+        found = np.minimum(np.searchsorted(self.rows, rows), len(self.rows) - 1)
+        return np.unique(found[self.rows[found] == rows])
+
+
+_NOTHING = Columns(
+    np.empty(0, np.int64), np.empty(0, np.uint8), np.empty(0, np.bool_), np.empty(0, np.float64), version=0
+)
+
+
+class Shelf:
+    """The arrays of one namespace; `columns` and `vectors` bring them up to date before they answer."""
+
+    def __init__(self, ns: int) -> None:
+        self.ns = ns
+        self._lock = threading.Lock()
+        self._columns = _NOTHING
+        self._purged = 0
+        self._vectors: NDArray[np.float32] | None = None
+        self._vectors_version = 0
+
+    @property
+    def holds_vectors(self) -> bool:
+        return self._vectors is not None
+
+    def columns(self, db: sqlite3.Connection) -> Columns:
+        """Return the namespace as the ledger has it now."""
+        with self._lock:
+            return self._refreshed(db)
+
+    def _refreshed(self, db: sqlite3.Connection) -> Columns:
+        purged = db.execute("SELECT max(seq) FROM purged WHERE ns = ?", (self.ns,)).fetchone()[0] or 0
+        if purged > self._purged:
+            self._purged, self._columns, self._vectors, self._vectors_version = purged, _NOTHING, None, 0
+        changed = db.execute(
+            "SELECT row, version, kind, status, expires_at FROM items WHERE ns = ? AND version > ?",
+            (self.ns, self._columns.version),
+        ).fetchall()
+        if changed:
+            self._columns = _merged(self._columns, changed)
+        return self._columns
+
+    def vectors(self, db: sqlite3.Connection, dimensions: int) -> tuple[Columns, NDArray[np.float32]]:
+        """Return the columns and a matrix with one row for each; an item without a vector has zeros."""
+        with self._lock:
+            columns = self._refreshed(db)
+            if self._vectors is None or self._vectors_version < columns.version:
+                self._vectors = self._filled(db, columns, dimensions)
+                self._vectors_version = columns.version
+            return columns, self._vectors[: len(columns.rows)]
+
+    def _filled(self, db: sqlite3.Connection, columns: Columns, dimensions: int) -> NDArray[np.float32]:
+        matrix = self._room(len(columns.rows), dimensions)
+        query = """SELECT vectors.row, vector FROM items CROSS JOIN vectors ON vectors.row = items.row
+            WHERE ns = ? AND version > ? AND version <= ?"""
+        cursor = db.execute(query, (self.ns, self._vectors_version, columns.version))
+        while chunk := cursor.fetchmany(_CHUNK):
+            rows = np.fromiter((row for row, _ in chunk), np.int64, len(chunk))
+            new = np.frombuffer(b"".join(vector for _, vector in chunk), np.float32)
+            matrix[np.searchsorted(columns.rows, rows)] = new.reshape(len(chunk), dimensions)
+        return matrix
+
+    def _room(self, n: int, dimensions: int) -> NDArray[np.float32]:
+        """Return a matrix with room for n rows that holds what was loaded; rows only ever come at the end."""
+        old = self._vectors
+        if old is not None and len(old) >= n and old.shape[1] == dimensions:
+            return old
+        grown = np.zeros((max(n, 64, 0 if old is None else len(old) * 3 // 2), dimensions), np.float32)
+        if old is not None:
+            grown[: len(old)] = old
+        return grown
+
+
+def _merged(columns: Columns, changed: list[tuple[Any, ...]]) -> Columns:
+    """Return new columns with the changed rows put in; arrays that readers hold are left alone."""
+    changed.sort()
+    rows = np.array([c[0] for c in changed], np.int64)
+    kinds = np.array([KIND_CODES[c[2]] for c in changed], np.uint8)
+    live = np.array([c[3] == "live" for c in changed], np.bool_)
+    expires = np.array([np.inf if c[4] is None else c[4] for c in changed], np.float64)
+    version = max(c[1] for c in changed)
+    last = columns.rows[-1] if len(columns.rows) else -1
+    new = rows > last
+    at = np.searchsorted(columns.rows, rows[~new])
+    merged = []
+    for old, fresh in ((columns.kinds, kinds), (columns.live, live), (columns.expires, expires)):
+        kept = old.copy()
+        kept[at] = fresh[~new]
+        merged.append(np.concatenate([kept, fresh[new]]))
+    return Columns(np.concatenate([columns.rows, rows[new]]), merged[0], merged[1], merged[2], version)
+
+
+def nearest(rows: Rows, scores: NDArray[np.float32], k: int) -> list[tuple[int, float]]:
+    """Return the k best rows with their scores, best first; of equals the older row first."""
+    if k < len(scores):
+        best = np.argpartition(-scores, k - 1)[:k] if k > 0 else np.empty(0, np.intp)
+    else:
+        best = np.arange(len(scores))
+    order = best[np.lexsort((rows[best], -scores[best]))]
+    return [(int(rows[i]), float(scores[i])) for i in order]

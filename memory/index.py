@@ -1,0 +1,239 @@
+"""The index: Chroma, holding ids and vectors only, derived from the ledger and thrown away when in doubt.
+
+Only one process at a time has a Chroma folder open: it holds `index.lock` for as long. (Two that share one lose
+vectors without a word.) The others search exactly, which is slower and never wrong. A Chroma server needs no such
+lock to read; one process at a time brings it up to date.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import shutil
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
+
+import numpy as np
+
+from agentevo.memory.exact import Vector
+
+if TYPE_CHECKING:
+    from agentevo.memory.ledger import Ledger
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+_BATCH = 1_000
+_PATIENCE_S = 0.02  # a recall does not wait for a catch-up: it searches exactly
+_CONFIGURATION = {"hnsw": {"space": "ip", "ef_construction": 100, "ef_search": 150, "max_neighbors": 24}}
+
+
+class Index:
+    """A Chroma folder or server; every method may find that it cannot be used now, and then says so by None."""
+
+    def __init__(self, folder: Path, url: str | None = None) -> None:
+        self.folder, self.url = folder, url
+        self._lock = threading.RLock()
+        self._lease: Any = None
+        self._client: Any = None
+        self._collections: dict[int, Any] = {}
+        self._seen: dict[int, int] = {}
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self.asked = 0
+        """How often the index was queried: shows that it is."""
+
+    # --- opening
+
+    def _holds_lease(self) -> bool:
+        from filelock import FileLock, Timeout
+
+        if self._lease is None:
+            self._lease = FileLock(self.folder.with_name("index.lock"), thread_local=False)
+        if not self._lease.is_locked:
+            try:
+                self._lease.acquire(timeout=0)
+            except (Timeout, OSError):
+                return False
+        return True
+
+    def _connected(self) -> Any:
+        """Return the client, or None where another process has the folder."""
+        if self._client is not None:
+            return self._client
+        if self.url is None and not self._holds_lease():
+            return None
+        import chromadb
+        from chromadb.config import Settings
+
+        settings = Settings(anonymized_telemetry=False)
+        if self.url is None:
+            self._client = chromadb.PersistentClient(str(self.folder), settings=settings)
+        else:
+            parts = urlsplit(self.url)
+            port = parts.port or (443 if parts.scheme == "https" else 8000)
+            self._client = chromadb.HttpClient(
+                host=parts.hostname or "localhost", port=port, ssl=parts.scheme == "https", settings=settings
+            )
+        return self._client
+
+    def _collection(self, ns: int, name: str) -> Any:
+        if ns not in self._collections:
+            client = self._connected()
+            if client is None:
+                return None
+            collection = client.get_or_create_collection(
+                name, embedding_function=None, configuration=_CONFIGURATION, metadata={"seen": 0, "count": 0}
+            )
+            marked: Mapping[str, int] = collection.metadata or {}
+            if collection.count() < marked.get("count", 0):
+                raise RuntimeError(f"the index lost {marked['count'] - collection.count()} vectors")
+            self._collections[ns] = collection
+            self._seen[ns] = int(marked.get("seen", 0))
+        return self._collections[ns]
+
+    def _tried(self, action: Callable[[], T], patience_s: float = -1) -> T | None:
+        """Do something with Chroma; where it fails throw the index away, because the ledger has everything."""
+        if not self._lock.acquire(timeout=patience_s):
+            return None
+        try:
+            return action()
+        except BaseException as error:  # Chroma raises whatever its core raises, panics included
+            if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+                raise
+            log.warning("the index %s failed and will be rebuilt from the ledger: %s", self._name, error)
+            self._discard()
+            return None
+        finally:
+            self._lock.release()
+
+    @property
+    def _name(self) -> str:
+        return self.url or str(self.folder)
+
+    def _disconnect(self) -> None:
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    def _discard(self) -> None:
+        self._collections.clear()
+        self._seen.clear()
+        self._disconnect()
+        if self.url is None and self._holds_lease():
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    # --- asking
+
+    def seen(self, ns: int, name: str) -> int | None:
+        """Return the version up to which the index knows this namespace; None where it cannot be used."""
+        return self._tried(lambda: self._seen.get(ns) if self._collection(ns, name) else None, _PATIENCE_S)
+
+    def query(self, ns: int, name: str, vector: Vector, k: int) -> list[tuple[int, float]] | None:
+        """Return up to k rows near the vector, with their cosine; None where the index cannot be used."""
+
+        def ask() -> list[tuple[int, float]] | None:
+            collection = self._collection(ns, name)
+            if collection is None:
+                return None
+            self.asked += 1
+            found = collection.query(query_embeddings=[vector], n_results=k, include=["distances"])
+            pairs = zip(found["ids"][0], found["distances"][0], strict=True)
+            return [(int(row), 1.0 - distance) for row, distance in pairs]
+
+        return self._tried(ask, _PATIENCE_S)
+
+    # --- following the ledger
+
+    def catch_up(self, ledger: Ledger, ns: int, name: str) -> bool:
+        """Bring the index up to the ledger, batch by batch, holding no lock of the ledger; True when it is there."""
+        while not self._stop.is_set():
+            done = self._tried(lambda: self._one_batch(ledger, ns, name))
+            if done is not False:
+                return done is True
+        return False
+
+    def _one_batch(self, ledger: Ledger, ns: int, name: str) -> bool | None:
+        """Index one batch: True where it was the last, None where another process has the index."""
+        collection = self._collection(ns, name)
+        if collection is None:
+            return None
+        query = """SELECT items.row, version, status = 'live', vector FROM items JOIN vectors USING (row)
+            WHERE ns = ? AND version > ? ORDER BY version LIMIT ?"""
+        with ledger.reading() as db:
+            batch = db.execute(query, (ns, self._seen[ns], _BATCH)).fetchall()
+        if batch:
+            _put(collection, batch)
+            self._mark(ns, collection, batch[-1][1])
+        return len(batch) < _BATCH
+
+    def _mark(self, ns: int, collection: Any, seen: int) -> None:
+        """Note in Chroma itself how far it has come, and how much it should hold."""
+        collection.modify(metadata={"seen": seen, "count": collection.count()})
+        self._seen[ns] = seen
+
+    def follow(self, ledger: Ledger, ns: int, name: str) -> None:
+        """Catch up in the background, unless that is under way."""
+        with self._lock:
+            if self._thread is None or not self._thread.is_alive():
+                arguments = (ledger, ns, name)
+                self._thread = threading.Thread(
+                    target=self.catch_up, args=arguments, name="agentevo-index", daemon=True
+                )
+                self._thread.start()
+
+    def remove(self, ns: int, name: str, rows: list[int]) -> bool:
+        """Take purged rows out; False where another process has the index, which then drops them by itself."""
+
+        def take_out() -> bool:
+            collection = self._collection(ns, name)
+            if collection is None:
+                return False
+            collection.delete(ids=[str(row) for row in rows])
+            self._mark(ns, collection, self._seen[ns])
+            return True
+
+        return bool(self._tried(take_out))
+
+    def drop(self) -> bool:
+        """Throw the whole index away, so that the next catch-up builds it anew; False where another has it."""
+        with self._lock:
+            if self.url is None:
+                if not self._holds_lease():
+                    return False
+                self._discard()
+                return True
+            for name in [collection.name for collection in self._collections.values()]:
+                self._connected().delete_collection(name)
+            self._discard()
+            return True
+
+    def close(self) -> None:
+        """Stop catching up and let another process have the folder."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+        with self._lock:
+            self._collections.clear()
+            self._disconnect()
+            if self._lease is not None:
+                self._lease.release()
+
+
+def collection_name(namespace: str) -> str:
+    """Return a name Chroma accepts for a namespace, which may be any text."""
+    return "ns-" + hashlib.sha256(namespace.encode("utf-8", "surrogatepass")).hexdigest()[:40]
+
+
+def _put(collection: Any, batch: list[tuple[int, int, int, bytes]]) -> None:
+    live = {str(row): vector for row, _, is_live, vector in batch if is_live}
+    gone = [str(row) for row, _, is_live, _ in batch if not is_live]
+    if live:
+        vectors = np.frombuffer(b"".join(live.values()), np.float32).reshape(len(live), -1)
+        collection.upsert(ids=list(live), embeddings=vectors)
+    if gone:
+        collection.delete(ids=gone)

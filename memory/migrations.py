@@ -1,0 +1,87 @@
+"""The ledger's tables, as a list of steps: a ledger remembers how many it has taken."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+
+from agentevo.errors import LedgerTooNew
+
+_GROUND = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE namespaces (ns INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+
+-- `version` is the seq of the latest op that changed more than links and counts: caches and the index follow it.
+CREATE TABLE items (
+    row INTEGER PRIMARY KEY AUTOINCREMENT,
+    ns INTEGER NOT NULL, version INTEGER NOT NULL, digest BLOB NOT NULL,
+    id TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, text TEXT NOT NULL, key_text TEXT, metadata TEXT NOT NULL,
+    source TEXT NOT NULL, trust REAL NOT NULL, status TEXT NOT NULL, pinned INTEGER NOT NULL,
+    created_at REAL NOT NULL, expires_at REAL, strength REAL NOT NULL, last_used_at REAL, uses INTEGER NOT NULL,
+    importance REAL NOT NULL, wins REAL NOT NULL, losses REAL NOT NULL,
+    links TEXT NOT NULL, supersedes TEXT, derived_from TEXT NOT NULL
+);
+CREATE INDEX items_by_version ON items (ns, version);
+CREATE INDEX items_by_digest ON items (ns, digest);
+CREATE INDEX items_by_time ON items (ns, created_at);
+
+CREATE TABLE vectors (row INTEGER PRIMARY KEY, vector BLOB NOT NULL);
+CREATE VIRTUAL TABLE words USING fts5 (body, content='', tokenize="porter unicode61 remove_diacritics 2");
+CREATE VIRTUAL TABLE vocabulary USING fts5vocab (words, 'row');
+CREATE TABLE fields (ns INTEGER, key TEXT, value, row INTEGER, PRIMARY KEY (ns, key, value, row)) WITHOUT ROWID;
+CREATE TABLE derived (parent TEXT, child TEXT, PRIMARY KEY (parent, child)) WITHOUT ROWID;
+CREATE TABLE purged (seq INTEGER PRIMARY KEY AUTOINCREMENT, ns INTEGER NOT NULL, row INTEGER NOT NULL);
+
+CREATE TABLE transactions (
+    txn INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, ns INTEGER NOT NULL,
+    actor TEXT NOT NULL, reason TEXT NOT NULL, key TEXT, at REAL NOT NULL,
+    content INTEGER NOT NULL, undone_by TEXT, skipped TEXT NOT NULL
+);
+CREATE UNIQUE INDEX transactions_by_key ON transactions (ns, key) WHERE key IS NOT NULL;
+CREATE TABLE ops (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, txn INTEGER NOT NULL, verb TEXT NOT NULL, item TEXT NOT NULL,
+    reason TEXT NOT NULL, detail TEXT NOT NULL, before TEXT
+);
+CREATE INDEX ops_by_txn ON ops (txn);
+CREATE INDEX ops_by_item ON ops (item, seq);
+CREATE TABLE credits (
+    ns INTEGER, key TEXT, item TEXT, changes TEXT NOT NULL, PRIMARY KEY (ns, key, item)
+) WITHOUT ROWID;
+
+CREATE TABLE experiences (
+    row INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, ns INTEGER NOT NULL, run TEXT NOT NULL,
+    task TEXT NOT NULL, score REAL NOT NULL, at REAL NOT NULL, body TEXT NOT NULL
+);
+CREATE INDEX experiences_by_run ON experiences (ns, run);
+CREATE TABLE drafts (name TEXT, ns INTEGER, at REAL NOT NULL, body TEXT NOT NULL, PRIMARY KEY (ns, name));
+"""
+
+
+def _ground(db: sqlite3.Connection) -> None:
+    for statement in _GROUND.split(";"):
+        if statement.strip():
+            db.execute(statement)
+
+
+STEPS: list[Callable[[sqlite3.Connection], None]] = [_ground]
+
+
+def migrate(db: sqlite3.Connection, path: str) -> None:
+    """Take the steps this ledger has not taken yet, all or none; raise LedgerTooNew where it has taken more."""
+    taken = int(db.execute("PRAGMA user_version").fetchone()[0])
+    if taken > len(STEPS):
+        raise LedgerTooNew(
+            f"{path} was written by a newer agentevo (format {taken}, this one knows {len(STEPS)}): upgrade agentevo"
+        )
+    if taken == len(STEPS):
+        return
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        taken = int(db.execute("PRAGMA user_version").fetchone()[0])  # another process may have been faster
+        for step in STEPS[taken:]:
+            step(db)
+        db.execute(f"PRAGMA user_version = {len(STEPS)}")
+        db.execute("COMMIT")
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise

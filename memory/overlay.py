@@ -1,0 +1,190 @@
+"""What a draft reads: its own changes laid over the memory it began from."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agentevo.errors import Misuse
+from agentevo.memory.change import COMMUTING, applied
+from agentevo.memory.exact import Vector
+from agentevo.memory.source import SORTS, Filter, Frequencies, Scored, Source
+from agentevo.memory.where import Node, fits
+from agentevo.memory.words import Stemmer, body
+from agentevo.types import Item, Op, Status
+
+_K1, _B = 1.2, 0.75  # as in the full-text table
+
+
+class Overlay:
+    """A source over another source. Its items are few, so they are searched one by one; new ones have negative rows."""
+
+    def __init__(self, base: Source, ns: int, stemmer: Stemmer) -> None:
+        self._base, self._ns, self._stemmer = base, ns, stemmer
+        self._items: dict[int, Item] = {}
+        self._rows: dict[str, int] = {}
+        self._vectors: dict[int, Vector] = {}
+        self._stems: dict[int, Counter[str]] = {}
+        self._changes: Counter[str] = Counter()
+        self.expected: dict[str, int] = {}
+        """The version each changed item had when the draft first touched it."""
+
+    # --- changing
+
+    def put(self, op: Op, vectors: Mapping[str, Vector]) -> Item:
+        """Apply one op and return the item as it leaves it; an insert may lead to a twin that was here already."""
+        if op.verb == "insert" and op.item:
+            return self.twin(op.item.kind, op.item.text) or self._keep(op.item, self._new_row(), vectors)
+        found = self.find(op.id)
+        if found is None:
+            raise Misuse(f"no item {op.id!r} to {op.verb} in this draft")
+        before, version = found
+        if op.verb not in COMMUTING:
+            if self._rows.get(op.id, 0) >= 0:
+                self.expected.setdefault(op.id, version)
+            self._changes[op.id] += 1
+        row = self._rows[op.id] if op.id in self._rows else self._base.rows([op.id])[op.id]
+        changed = self._keep(applied(before, op), row, vectors)
+        if op.verb == "supersede" and op.item:
+            return self._keep(op.item.model_copy(update={"supersedes": op.id}), self._new_row(), vectors)
+        return changed
+
+    def _new_row(self) -> int:
+        return min(-1, min(self._items, default=0) - 1)
+
+    def _keep(self, item: Item, row: int, vectors: Mapping[str, Vector]) -> Item:
+        old = self._items.get(row)
+        said = item.key_text or item.text
+        if old is None or (old.key_text or old.text) != said:
+            self._stems[row] = self._stemmer.counts([body(self._ns, said)])[0]
+        if item.id in vectors:
+            self._vectors[row] = vectors[item.id]
+        elif row not in self._vectors and row >= 0:
+            self._vectors[row] = self._base.vectors([row])[row]
+        self._items[row], self._rows[item.id] = item, row
+        return item
+
+    # --- reading
+
+    def near(self, vector: Vector, k: int, only: Filter) -> Scored:
+        below = [pair for pair in self._base.near(vector, k + len(self._items), only) if pair[0] not in self._items]
+        own = [(row, float(self._vector(row) @ vector)) for row in self._passing(only)]
+        return _best([*below, *own], k)
+
+    def said(self, asked: Sequence[str], k: int, only: Filter) -> Scored:
+        below = [pair for pair in self._base.said(asked, k + len(self._items), only) if pair[0] not in self._items]
+        own = self._bm25(asked, self._passing(only))
+        return _best([*below, *own], k)
+
+    def _passing(self, only: Filter) -> list[int]:
+        return [row for row, item in self._items.items() if _passes(item, only)]
+
+    def _bm25(self, asked: Sequence[str], rows: Sequence[int]) -> Scored:
+        """Score the draft's own texts by the statistics that the committed texts have, so that both compare."""
+        if not asked or not rows:
+            return []
+        stems = list(self._stemmer.counts([" ".join(f"{self._ns}q{word}" for word in asked)])[0])
+        known = self.frequencies(stems)
+        mean = known.words / known.texts if known.texts else 1.0
+        scored = []
+        for row in rows:
+            counts = self._stems[row]
+            length = 1 - _B + _B * counts.total() / mean
+            score = sum(_idf(known, stem) * _saturated(counts[stem], length) for stem in stems if counts[stem])
+            if score:
+                scored.append((row, score))
+        return scored
+
+    def frequencies(self, stems: Sequence[str]) -> Frequencies:
+        """Return the base's statistics with the draft's own texts counted in."""
+        below = self._base.frequencies(stems)
+        new = [counts for row, counts in self._stems.items() if row < 0]
+        known = {stem: below.texts_with.get(stem, 0) + sum(1 for c in new if c[stem]) for stem in stems}
+        return Frequencies(known, below.texts + len(new), below.words + sum(c.total() for c in new))
+
+    def _vector(self, row: int) -> Vector:
+        return self._vectors[row]
+
+    def cosines(self, vector: Vector, wanted: Sequence[int]) -> dict[int, float]:
+        return {row: float(found @ vector) for row, found in self.vectors(wanted).items()}
+
+    def vectors(self, wanted: Sequence[int]) -> dict[int, Vector]:
+        found = self._base.vectors([row for row in wanted if row not in self._items])
+        return found | {row: self._vector(row) for row in wanted if row in self._items}
+
+    def items(self, wanted: Sequence[int]) -> dict[int, Item]:
+        found = self._base.items([row for row in wanted if row not in self._items])
+        return found | {row: self._items[row] for row in wanted if row in self._items}
+
+    def rows(self, ids: Sequence[str]) -> dict[str, int]:
+        found = self._base.rows([name for name in ids if name not in self._rows])
+        return found | {name: self._rows[name] for name in ids if name in self._rows}
+
+    def find(self, id: str) -> tuple[Item, int] | None:
+        if id in self._rows:
+            return self._items[self._rows[id]], self._version(id)
+        return self._base.find(id)
+
+    def _version(self, id: str) -> int:
+        """Return a number that moves whenever the item changes, here or, before its first change here, below."""
+        if id in self.expected:
+            return self.expected[id] + (self._changes[id] << 48)
+        found = self._base.find(id)
+        return (found[1] if found else 0) + (self._changes[id] << 48)
+
+    def twin(self, kind: str, text: str) -> Item | None:
+        for item in self._items.values():
+            if item.kind == kind and item.text == text and item.status != "forgotten":
+                return item
+        found = self._base.twin(kind, text)
+        return found if found is not None and found.id not in self._rows else None
+
+    def nearest_each(self, vectors: Sequence[Vector], only: Filter) -> list[tuple[int, float] | None]:
+        return [next(iter(self.near(vector, 1, only)), None) for vector in vectors]
+
+    def listed(
+        self, kinds: Sequence[str], statuses: Sequence[Status], node: Node | None, order: str, limit: int | None
+    ) -> list[Item]:
+        room = None if limit is None else limit + len(self._items)
+        below = [x for x in self._base.listed(kinds, statuses, node, order, room) if x.id not in self._rows]
+        own = [x for x in self._items.values() if x.kind in kinds and x.status in statuses and fits(node, x)]
+        return sorted([*below, *own], key=SORTS[order])[:limit]
+
+
+def _passes(item: Item, only: Filter) -> bool:
+    fresh = item.expires_at is None or item.expires_at > only.now
+    return item.status == "live" and item.kind in only.kinds and fresh and fits(only.node, item)
+
+
+def _best(pairs: Sequence[tuple[int, float]], k: int) -> Scored:
+    # New rows are negative and come last among equals, as they will once they are committed.
+    return sorted(pairs, key=lambda pair: (-pair[1], pair[0] < 0, abs(pair[0])))[:k]
+
+
+def _idf(known: Frequencies, stem: str) -> float:
+    texts_with = known.texts_with.get(stem, 0)
+    value = math.log((known.texts - texts_with + 0.5) / (texts_with + 0.5)) if known.texts > texts_with else 0.0
+    return max(value, 1e-6)
+
+
+def _saturated(count: int, length: float) -> float:
+    return count * (_K1 + 1) / (count + _K1 * length)
+
+
+def as_vector(values: Sequence[float] | NDArray[Any], dimensions: int | None, what: str) -> Vector:
+    """Return values as a unit vector; raise Misuse where they are none of the right length."""
+    try:
+        vector = np.asarray(values, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise Misuse(f"{what} is no vector of numbers: {error}") from error
+    if vector.ndim != 1 or (dimensions is not None and len(vector) != dimensions):
+        raise Misuse(f"{what} has shape {vector.shape}; this memory holds vectors of {dimensions} dimensions")
+    length = float(np.linalg.norm(vector))
+    if not math.isfinite(length) or length == 0.0:
+        raise Misuse(f"{what} has length {length}; expected finite numbers that are not all zero")
+    return vector / np.float32(length)

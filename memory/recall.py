@@ -1,0 +1,86 @@
+"""Recall: a question in, hits out, each with the parts of its score. It reads and never commits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, get_args
+
+from agentevo.memory.exact import Vector
+from agentevo.memory.rank import Weights, about_tokens, diverse, ordered, priors, scaled, within
+from agentevo.memory.source import Filter, Scored, Source
+from agentevo.memory.words import asked
+from agentevo.types import Hit
+
+Mode: TypeAlias = Literal["vector", "bm25", "hybrid"]
+MODES: tuple[str, ...] = get_args(Mode)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What recall is asked: the words, the vector where the mode needs one, and how to choose among what is found."""
+
+    text: str
+    vector: Vector | None
+    k: int
+    mode: Mode
+    only: Filter
+    weights: Weights
+    mmr: float | None = None
+    tokens: int | None = None
+    count: Callable[[str], int] = about_tokens
+
+
+def recall(source: Source, question: Question) -> list[Hit]:
+    """Return the best hits for a question, best first."""
+    if question.k <= 0:
+        return []
+    hits = ordered(_hits(source, question))
+    if question.mmr is not None:
+        hits = _diverse(source, hits, question.k, question.mmr)
+    hits = hits[: question.k]
+    return hits if question.tokens is None else within(hits, question.tokens, question.count)
+
+
+def _hits(source: Source, question: Question) -> list[Hit]:
+    wide = question.k if question.mmr is None else 4 * question.k
+    if question.mode == "hybrid" and question.vector is not None:
+        return _fused(source, question, question.vector, max(50, 5 * wide))
+    found = _by_words(source, question, wide) if question.mode == "bm25" else _by_vector(source, question, wide)
+    items = source.items([row for row, _ in found])
+    return [
+        Hit.model_construct(item=items[row], score=score, parts={question.mode: score})
+        for row, score in found
+        if row in items
+    ]
+
+
+def _by_vector(source: Source, question: Question, k: int) -> Scored:
+    assert question.vector is not None
+    return source.near(question.vector, k, question.only)
+
+
+def _by_words(source: Source, question: Question, k: int) -> Scored:
+    return source.said(asked(question.text), k, question.only)
+
+
+def _fused(source: Source, question: Question, vector: Vector, wide: int) -> list[Hit]:
+    """Weigh likeness and words, each scaled among the candidates, and what is known of the items themselves."""
+    near = dict(_by_vector(source, question, wide))
+    said = dict(_by_words(source, question, wide))
+    candidates = list(dict.fromkeys([*near, *said]))
+    near.update(source.cosines(vector, [row for row in candidates if row not in near]))
+    like, worded = scaled(near, candidates), scaled(said, candidates)
+    items, weights = source.items(candidates), question.weights
+    hits = []
+    for row, item in items.items():
+        parts = {"vector": weights.vector * like[row], "bm25": weights.bm25 * worded[row]}
+        parts |= priors(item, question.only.now, weights)
+        hits.append(Hit.model_construct(item=item, score=sum(parts.values()), parts=parts))
+    return hits
+
+
+def _diverse(source: Source, hits: Sequence[Hit], k: int, balance: float) -> list[Hit]:
+    rows = source.rows([hit.item.id for hit in hits])
+    by_row = source.vectors(list(rows.values()))
+    return diverse(hits, {name: by_row[row] for name, row in rows.items()}, k, balance)

@@ -1,0 +1,73 @@
+"""Items as rows of the ledger, and back."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from agentevo.types import Item, Json
+
+COLUMNS = (
+    "id", "kind", "text", "key_text", "metadata", "source", "trust", "status", "pinned", "created_at", "expires_at",
+    "strength", "last_used_at", "uses", "importance", "wins", "losses", "links", "supersedes", "derived_from",
+)  # fmt: skip
+SELECT = ", ".join(f"items.{name}" for name in COLUMNS)
+_EMPTY_DICT, _EMPTY_LIST = "{}", "[]"
+
+
+def to_row(item: Item) -> tuple[Any, ...]:
+    """Return an item's columns, in the order of COLUMNS."""
+    return (
+        item.id, item.kind, item.text, item.key_text, _dumps(item.metadata) if item.metadata else _EMPTY_DICT,
+        item.source, item.trust, item.status, item.pinned, item.created_at, item.expires_at,
+        item.strength, item.last_used_at, item.uses, item.importance, item.wins, item.losses,
+        _dumps(item.links) if item.links else _EMPTY_LIST, item.supersedes,
+        _dumps(item.derived_from) if item.derived_from else _EMPTY_LIST,
+    )  # fmt: skip
+
+
+def to_item(row: Sequence[Any], namespace: str) -> Item:
+    """Return the item of a row; it was validated when it was written."""
+    values = dict(zip(COLUMNS, row, strict=True))
+    values["namespace"] = namespace
+    values["pinned"] = bool(values["pinned"])
+    values["metadata"] = {} if values["metadata"] == _EMPTY_DICT else json.loads(values["metadata"])
+    for name in ("links", "derived_from"):
+        values[name] = () if values[name] == _EMPTY_LIST else tuple(json.loads(values[name]))
+    return Item.model_construct(**values)
+
+
+def digest(kind: str, text: str) -> bytes:
+    """Return what two items share that say the very same."""
+    return hashlib.blake2b(f"{kind}\0{text}".encode(), digest_size=16).digest()
+
+
+def fields(metadata: Mapping[str, Json]) -> Iterator[tuple[str, Any]]:
+    """Yield (key, value) pairs to search metadata by: nested keys are dotted, each element of a list counts."""
+    yield from dict.fromkeys(_flat("", metadata))
+
+
+def _flat(prefix: str, value: object) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _flat(f"{prefix}.{key}" if prefix else key, inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _flat(prefix, inner)
+    else:
+        yield prefix, scalar(value)
+
+
+def scalar(value: object) -> Any:
+    """Return a value as the database compares it: truth values and null stay apart from numbers and texts."""
+    if isinstance(value, bool):
+        return b"\1" if value else b"\0"
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        return float(value)
+    return b"" if value is None else value
+
+
+def _dumps(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -1,0 +1,28 @@
+"""Provenance: how far a source is trusted, what derived items inherit, and which texts try to give orders.
+
+Covered: instruction-like text from sources below LOW_TRUST is quarantined. Not covered: a false statement that looks
+like any other; a trusted source that lies. Those are for retests and for people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+LOW_TRUST = 0.5
+"""Below this, an item is recalled as quoted data, and text that looks like orders is quarantined."""
+
+TRUST: Mapping[str, float] = {
+    "user": 1.0, "human": 1.0, "agent": 0.7, "environment": 0.7, "import": 0.5,
+    "tool": 0.4, "document": 0.4, "web": 0.2,
+}  # fmt: skip
+UNKNOWN_SOURCE = 0.3
+
+
+def trust_of(source: str) -> float:
+    """Return how far a source is trusted by default."""
+    return TRUST.get(source, UNKNOWN_SOURCE)
+
+
+def lowest(own: float, parents: Iterable[float]) -> float:
+    """Return the trust of a derived item: no higher than that of anything it came from."""
+    return min([own, *parents])

@@ -1,0 +1,299 @@
+"""The verbs that a memory and a draft share: each makes ops, or asks a source."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias, TypedDict, Unpack, get_args, overload
+
+from agentevo.blocking import threaded
+from agentevo.errors import Misuse, UnknownName
+from agentevo.memory.admit import Metadata, admitted, link_near
+from agentevo.memory.exact import Vector
+from agentevo.memory.overlay import as_vector
+from agentevo.memory.rank import Weights, about_tokens
+from agentevo.memory.recall import MODES, Mode, Question, recall
+from agentevo.memory.source import ORDERS, Filter, Source
+from agentevo.memory.where import Where, parse
+from agentevo.types import RECALLED_KINDS, Hit, Item, Json, Kind, Op, Status, Transaction, Verb
+
+Kinds: TypeAlias = Kind | Sequence[Kind] | None
+Ids: TypeAlias = str | Sequence[str]
+VectorLike: TypeAlias = Any
+"""A vector in any shape numpy takes; numpy is not imported just to say so."""
+Items: TypeAlias = list[Item]
+Hits: TypeAlias = list[Hit]
+
+
+class Fields(TypedDict, total=False):
+    """What can be told with a text that is inserted."""
+
+    kind: Kind
+    source: str
+    metadata: Metadata | Sequence[Metadata]
+    trust: float
+    key_text: str
+    importance: float
+    expires_at: float
+    pinned: bool
+    created_at: float | Sequence[float]
+    derived_from: Sequence[str]
+    links: Sequence[str]
+    vectors: VectorLike
+    reason: str
+
+
+ALL_KINDS: tuple[Kind, ...] = get_args(Kind)
+ALL_STATUSES: tuple[Status, ...] = get_args(Status)
+
+
+class Verbs(ABC):
+    """What can be said to a memory or to a draft of it."""
+
+    @property
+    @abstractmethod
+    def namespace(self) -> str: ...
+
+    @property
+    @abstractmethod
+    def _source(self) -> Source: ...
+
+    @abstractmethod
+    def _write(self, ops: Sequence[Op], vectors: Mapping[str, Vector], reason: str) -> Transaction: ...
+
+    @abstractmethod
+    def _embedded(self, texts: Sequence[str]) -> list[Vector]: ...
+
+    @abstractmethod
+    def _dimensions(self) -> int | None: ...
+
+    @abstractmethod
+    def _now(self) -> float: ...
+
+    # --- writing
+
+    @overload
+    def insert(self, text: str, **fields: Unpack[Fields]) -> Item: ...  # type: ignore[overload-overlap] # a str is a sequence
+
+    @overload
+    def insert(self, text: Sequence[str], **fields: Unpack[Fields]) -> Items: ...
+
+    def insert(self, text: str | Sequence[str], **fields: Unpack[Fields]) -> Item | Items:
+        """Remember a text, or several: one item each, in order; `Fields` says what can be told with it.
+
+        A text that is here already (same kind, not forgotten) gives the item that says it; a text much like another
+        is linked to it.
+        """
+        texts = [text] if isinstance(text, str) else list(text)
+        given, reason = fields.pop("vectors", None), fields.pop("reason", "")
+        if isinstance(text, str) and given is not None:
+            given = [given]
+        items = admitted(texts, fields, self.namespace, self._now(), self.get)
+        inserted = self._insert(items, given, reason)
+        return inserted[0] if isinstance(text, str) else inserted
+
+    def _insert(self, new: Items, given: Sequence[VectorLike] | None, reason: str) -> Items:
+        if given is not None and len(given) != len(new):
+            raise Misuse(f"{len(new)} texts came with {len(given)} vectors; expected one vector a text")
+        known: dict[tuple[str, str], Item] = {}
+        fresh: list[int] = []
+        for n, item in enumerate(new):
+            said = (item.kind, item.text)
+            if said not in known:
+                twin = self._source.twin(*said)
+                known[said] = twin or item
+                fresh += [n] * (twin is None)
+        if fresh:
+            vectors = None if given is None else [given[n] for n in fresh]
+            self._insert_fresh([new[n] for n in fresh], vectors, known, reason)
+        return [known[(item.kind, item.text)] for item in new]
+
+    def _insert_fresh(
+        self, items: Items, given: Sequence[VectorLike] | None, known: dict[tuple[str, str], Item], reason: str
+    ) -> None:
+        if given is None:
+            vectors = self._embedded([item.key_text or item.text for item in items])
+        else:
+            vectors = [as_vector(v, self._dimensions(), f"vector {n}") for n, v in enumerate(given)]
+        items = link_near(self._source, items, vectors, self._now())
+        ops = [Op(verb="insert", id=item.id, item=item, reason=reason) for item in items]
+        by_id = {item.id: vector for item, vector in zip(items, vectors, strict=True)}
+        done = self._write(ops, by_id, reason)
+        for item, kept in zip(items, done.items, strict=False):
+            known[(item.kind, item.text)] = item if kept == item.id else self._must(kept)
+
+    def apply(self, ops: Sequence[Op], *, reason: str = "") -> Transaction:
+        """Carry out ops that a policy made."""
+        said = {op.item.id: op.item.key_text or op.item.text for op in ops if op.item}
+        for op in ops:
+            if op.verb == "edit" and ("text" in op.changes or "key_text" in op.changes):
+                said[op.id] = str(op.changes.get("key_text") or op.changes.get("text") or self._must(op.id).text)
+        vectors = dict(zip(said, self._embedded(list(said.values())), strict=True)) if said else {}
+        return self._write(ops, vectors, reason)
+
+    def forget(self, ids: Ids, *, reason: str = "") -> Item:
+        """Take items out of recall; `restore` and `undo` bring them back. Pinned items stay: unpin them first."""
+        for name in _listed(ids):
+            if self._must(name).pinned:
+                raise Misuse(f"item {name} is pinned and is not forgotten; unpin it first")
+        return self._do("forget", ids, reason)
+
+    def restore(self, ids: Ids, *, reason: str = "") -> Item:
+        """Bring forgotten items back."""
+        return self._do("restore", ids, reason)
+
+    def pin(self, ids: Ids, *, reason: str = "") -> Item:
+        """Keep items from every kind of forgetting."""
+        return self._do("pin", ids, reason)
+
+    def unpin(self, ids: Ids, *, reason: str = "") -> Item:
+        """Let pinned items be forgotten again."""
+        return self._do("unpin", ids, reason)
+
+    def quarantine(self, ids: Ids, *, reason: str = "") -> Item:
+        """Keep items out of recall until somebody releases them."""
+        return self._do("quarantine", ids, reason)
+
+    def release(self, ids: Ids, *, reason: str = "") -> Item:
+        """Let quarantined items be recalled; their trust stays what it was."""
+        return self._do("release", ids, reason)
+
+    def link(self, id: str, to: Ids, *, reason: str = "") -> Item:
+        """Link an item to others."""
+        for name in _listed(to):
+            self._must(name)
+        return self._do("link", id, reason, to=tuple(_listed(to)))
+
+    def edit(self, id: str, text: str | None = None, *, reason: str = "", **fields: Json) -> Item:
+        """Change an item's text or fields; `history` keeps what it was."""
+        changes: dict[str, Json] = dict(fields)
+        if text is not None:
+            changes["text"] = text
+        if not changes:
+            raise Misuse("edit needs a new text or a field to change")
+        self._must(id).but(**changes)
+        self.apply([Op(verb="edit", id=id, changes=changes, reason=reason)], reason=reason)
+        return self._must(id)
+
+    def supersede(self, id: str, text: str, **fields: Unpack[Fields]) -> Item:
+        """Put a new item in an item's place; the old one is forgotten, and `supersedes` leads to it."""
+        old = self._must(id)
+        reason = fields.pop("reason", "")
+        told: Fields = {"kind": old.kind, "source": old.source, "metadata": old.metadata}
+        told.update(fields)
+        new = admitted([text], told, self.namespace, self._now(), self.get)[0]
+        done = self.apply([Op(verb="supersede", id=id, item=new, reason=reason)], reason=reason)
+        return self._must(done.items[-1])
+
+    def reinforce(
+        self, ids: Ids, *, wins: float = 0.0, losses: float = 0.0, strength: float = 1.0, key: str | None = None
+    ) -> Transaction:
+        """Count a use of items, and how it went; given twice under one key, the second replaces the first."""
+        changes: dict[str, Json] = {"uses": 1, "strength": strength, "at": self._now()}
+        changes |= {name: value for name, value in (("wins", wins), ("losses", losses)) if value}
+        for name in _listed(ids):
+            self._must(name)
+        return self.apply([Op(verb="reinforce", id=name, changes=changes, key=key) for name in _listed(ids)])
+
+    def _do(self, verb: Verb, ids: Ids, reason: str, to: tuple[str, ...] = ()) -> Item:
+        names = _listed(ids)
+        if not names:
+            raise Misuse(f"{verb} needs at least one id")
+        for name in names:
+            self._must(name)
+        self._write([Op(verb=verb, id=name, to=to, reason=reason) for name in names], {}, reason)
+        return self._must(names[-1])
+
+    # --- reading
+
+    def get(self, id: str) -> Item | None:
+        """Return the item of this id, whatever its status; None where there is none."""
+        found = self._source.find(id)
+        return found[0] if found else None
+
+    def _must(self, id: str) -> Item:
+        item = self.get(id)
+        if item is None:
+            raise Misuse(f"no item {id!r} in namespace {self.namespace!r}; `agentevo memory list` shows what is here")
+        return item
+
+    def list(
+        self,
+        *,
+        where: Where | None = None,
+        kind: Kinds = None,
+        status: Status | Sequence[Status] | None = "live",
+        order: str = "newest",
+        limit: int | None = None,
+    ) -> Items:
+        """Return items, the live ones unless another status is asked for (None: all)."""
+        if order not in ORDERS:
+            raise UnknownName("order", order, ORDERS)
+        statuses = _some("status", status, ALL_STATUSES, ALL_STATUSES)
+        kinds = _some("kind", kind, ALL_KINDS, ALL_KINDS)
+        return self._source.listed(kinds, statuses, parse(where), order, limit)
+
+    def recall(
+        self,
+        query: str,
+        k: int = 5,
+        *,
+        where: Where | None = None,
+        kind: Kinds = None,
+        mode: Mode = "hybrid",
+        vector: VectorLike | None = None,
+        now: float | None = None,
+        weights: Weights | None = None,
+        mmr: float | None = None,
+        tokens: int | None = None,
+        count: Callable[[str], int] = about_tokens,
+    ) -> Hits:
+        """Return the k items that answer a question best, best first; each hit's parts add up to its score.
+
+        Facts, experiences, lessons and code are covered unless a kind is asked for. Recall changes nothing: use is
+        counted by `reinforce`.
+        """
+        if mode not in MODES:
+            raise UnknownName("recall mode", mode, MODES)
+        if not isinstance(query, str):
+            raise Misuse(f"recall takes a text, not {query!r}")
+        kinds = _some("kind", kind, ALL_KINDS, RECALLED_KINDS)
+        only = Filter(kinds, parse(where), self._now() if now is None else now)
+        asked = None
+        if vector is not None:
+            asked = as_vector(vector, self._dimensions(), "the vector asked with")
+        elif mode != "bm25":
+            asked = self._embedded([query])[0]
+        question = Question(query, asked, k, mode, only, weights or Weights(), mmr, tokens, count)
+        return recall(self._source, question)
+
+    ainsert = threaded(insert)
+    aapply = threaded(apply)
+    aforget = threaded(forget)
+    arestore = threaded(restore)
+    apin = threaded(pin)
+    aunpin = threaded(unpin)
+    aquarantine = threaded(quarantine)
+    arelease = threaded(release)
+    alink = threaded(link)
+    aedit = threaded(edit)
+    asupersede = threaded(supersede)
+    areinforce = threaded(reinforce)
+    aget = threaded(get)
+    alist = threaded(list)  # noqa: A003 -- the verb above, not the builtin
+    arecall = threaded(recall)
+
+
+def _listed(ids: Ids) -> Sequence[str]:
+    return [ids] if isinstance(ids, str) else ids
+
+
+def _some(what: str, given: Any, known: Sequence[str], default: Sequence[Any]) -> Sequence[Any]:
+    """Return what was asked for as a list of known names."""
+    if given is None:
+        return default
+    chosen = [given] if isinstance(given, str) else [*given]
+    for name in chosen:
+        if name not in known:
+            raise UnknownName(what, str(name), known)
+    return chosen

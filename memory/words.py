@@ -1,0 +1,91 @@
+"""Text as words: what goes into the full-text table, and how a question is asked of it.
+
+Each word is stored with its namespace's number in front ("12qrefunds"), so that namespaces share one table but no
+words: no user's text moves another's ranking. The stemmer takes digits for consonants and stems as ever.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import threading
+from collections import Counter
+from collections.abc import Sequence
+
+_WORD = re.compile(r"[^\W_]+")
+_UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]+")
+"""Scripts written without spaces: searched by pairs of characters."""
+
+_STOP_WORDS = """
+    a about above after again against all am an and any are as at be because been before being below between both
+    but by can could did do does doing don down during each few for from further had has have having he her here
+    hers herself him himself his how i if in into is it its itself just me more most my myself no nor not now of
+    off on once only or other our ours ourselves out over own s same she should so some such t than that the their
+    theirs them themselves then there these they this those through to too under until up very was we were what
+    when where which while who whom why will with would you your yours yourself yourselves
+"""
+STOP_WORDS = frozenset(_STOP_WORDS.split())
+
+
+def words(text: str) -> list[str]:
+    """Return the words of a text, lower-cased, in order."""
+    found: list[str] = []
+    for word in _WORD.findall(text.lower()):
+        if word.isascii() or not _UNSPACED.search(word):
+            found.append(word[:64])
+        else:
+            found.extend(_pairs(word))
+    return found
+
+
+def _pairs(word: str) -> list[str]:
+    pieces: list[str] = []
+    last = 0
+    for run in _UNSPACED.finditer(word):
+        pieces += [word[last : run.start()]] * (run.start() > last)
+        characters = run.group()
+        pieces += [characters[i : i + 2] for i in range(max(1, len(characters) - 1))]
+        last = run.end()
+    pieces += [word[last:]] * (last < len(word))
+    return pieces
+
+
+def body(ns: int, text: str) -> str:
+    """Return a text as the full-text table takes it."""
+    return " ".join(f"{ns}q{word}" for word in words(text))
+
+
+def asked(text: str, limit: int = 32) -> list[str]:
+    """Return the distinct words a question is asked with: without stop words, unless it has no others."""
+    found = list(dict.fromkeys(words(text)))
+    return ([word for word in found if word not in STOP_WORDS] or found)[:limit]
+
+
+def match(ns: int, asked_words: Sequence[str]) -> str:
+    """Return the full-text query that finds any of the words; each is quoted, so none is an operator."""
+    return " OR ".join(f'"{ns}q{word}"' for word in asked_words)
+
+
+class Stemmer:
+    """Counts stems just as the full-text table does, by asking a small table of the same make."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._db = sqlite3.connect(":memory:", check_same_thread=False)
+        self._db.execute(
+            """CREATE VIRTUAL TABLE scratch USING fts5 (body, tokenize="porter unicode61 remove_diacritics 2")"""
+        )
+        self._db.execute("CREATE VIRTUAL TABLE seen USING fts5vocab (scratch, 'instance')")
+
+    def counts(self, bodies: Sequence[str]) -> list[Counter[str]]:
+        """Return how often each stem occurs in each body."""
+        with self._lock:
+            self._db.execute("DELETE FROM scratch")
+            self._db.executemany("INSERT INTO scratch (rowid, body) VALUES (?, ?)", enumerate(bodies))
+            counted: list[Counter[str]] = [Counter() for _ in bodies]
+            for stem, n in self._db.execute("SELECT term, doc FROM seen"):
+                counted[n][stem] += 1
+            return counted
+
+    def close(self) -> None:
+        self._db.close()

@@ -1,0 +1,176 @@
+"""Writing to the ledger: ops become rows, words, vectors, fields and journal, in one transaction."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sqlite3
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agentevo.memory import rows
+from agentevo.memory.change import COMMUTING, QUIET, applied
+from agentevo.memory.words import body
+from agentevo.types import Item, Json, Op, Transaction
+
+Vector = NDArray[np.float32]
+
+_INSERT = f"""INSERT INTO items (ns, version, digest, {", ".join(rows.COLUMNS)})
+    VALUES ({", ".join("?" * (3 + len(rows.COLUMNS)))})"""
+_UPDATE = f"""UPDATE items SET version = ?, digest = ?,
+    {", ".join(f"{name} = ?" for name in rows.COLUMNS)} WHERE row = ?"""
+
+
+class Writer:
+    """Puts ops into one open transaction of the ledger: rows, words, vectors, fields and journal together."""
+
+    def __init__(self, db: sqlite3.Connection, namespace: str, ns: int, vectors: Mapping[str, Vector]) -> None:
+        self.db, self.namespace, self.ns, self.vectors = db, namespace, ns, vectors
+        self.twins: dict[str, str] = {}
+        """Inserts that were not needed: the id they came with, and the item that says the very same."""
+        self._own: set[str] = set()
+
+    def begin(self, *, actor: str, reason: str, key: str | None, at: float) -> Transaction | None:
+        """Open the journal's entry; None where this key was committed before."""
+        if key is not None and find_transaction(self.db, self.namespace, self.ns, "key", key):
+            return None
+        self.transaction = Transaction(
+            id=secrets.token_hex(8), namespace=self.namespace, actor=actor, reason=reason, key=key, at=at
+        )
+        cursor = self.db.execute(
+            "INSERT INTO transactions (id, ns, actor, reason, key, at, content, skipped) VALUES (?,?,?,?,?,?,0,'[]')",
+            (self.transaction.id, self.ns, actor, reason, key, at),
+        )
+        self.txn = cursor.lastrowid
+        return self.transaction
+
+    def put(self, ops: Sequence[Op], expected: Mapping[str, int] | None = None) -> Transaction:
+        """Apply the ops; those whose item changed since `expected` was read are skipped and reported."""
+        skipped = [op.id for op in ops if not self._put(op, (expected or {}).get(op.id))]
+        content = any(op.verb not in QUIET for op in ops)
+        self.db.execute(
+            "UPDATE transactions SET content = ?, skipped = ? WHERE txn = ?", (content, json.dumps(skipped), self.txn)
+        )
+        named = (self.twins.get(name, name) for op in ops for name in (op.id, op.item.id if op.item else op.id))
+        items = tuple(name for name in dict.fromkeys(named) if name not in skipped)
+        return self.transaction.model_copy(update={"items": items, "skipped": tuple(skipped)})
+
+    def _put(self, op: Op, expected: int | None) -> bool:
+        if op.verb == "insert" and op.item:
+            self._insert(op.item, op)
+            return True
+        found = self._row(self.twins.get(op.id, op.id))
+        if found is None:
+            return False
+        row, version, before = found
+        changed = expected is not None and version != expected and before.id not in self._own
+        if changed and op.verb not in COMMUTING:
+            return False
+        self._own.add(before.id)
+        after = self._credited(before, op) if op.verb == "reinforce" and op.key else applied(before, op)
+        if after is not before:
+            self._change(row, before, after, op)
+        if op.verb == "supersede" and op.item:
+            self._insert(op.item.model_copy(update={"supersedes": before.id}), op)
+        return True
+
+    def _insert(self, item: Item, op: Op) -> None:
+        """Add an item, unless one that is not forgotten says the very same: then that one stands for it."""
+        query = "SELECT id FROM items WHERE ns = ? AND digest = ? AND status != 'forgotten' ORDER BY row LIMIT 1"
+        twin = self.db.execute(query, (self.ns, rows.digest(item.kind, item.text))).fetchone()
+        if twin is not None:
+            self.twins[item.id] = twin[0]
+            return
+        self._own.add(item.id)
+        self._add(item, op)
+
+    def _row(self, id: str) -> tuple[int, int, Item] | None:
+        found = self.db.execute(
+            f"SELECT row, version, {rows.SELECT} FROM items WHERE id = ? AND ns = ?", (id, self.ns)
+        ).fetchone()
+        return None if found is None else (found[0], found[1], rows.to_item(found[2:], self.namespace))
+
+    def _journal(self, op: Op, id: str, before: Item | None) -> int:
+        detail = op.model_dump_json(include={"changes", "to", "key"}, exclude_defaults=True)
+        image = before.model_dump_json(exclude_defaults=True) if before else None
+        cursor = self.db.execute(
+            "INSERT INTO ops (txn, verb, item, reason, detail, before) VALUES (?,?,?,?,?,?)",
+            (self.txn, op.verb, id, op.reason, detail, image),
+        )
+        return int(cursor.lastrowid or 0)
+
+    def _add(self, item: Item, op: Op) -> None:
+        seq = self._journal(op, item.id, None)
+        cursor = self.db.execute(_INSERT, (self.ns, seq, rows.digest(item.kind, item.text), *rows.to_row(item)))
+        row = cursor.lastrowid
+        self.db.execute(
+            "INSERT INTO words (rowid, body) VALUES (?, ?)", (row, body(self.ns, item.key_text or item.text))
+        )
+        if item.id in self.vectors:
+            self.db.execute("INSERT INTO vectors (row, vector) VALUES (?, ?)", (row, self.vectors[item.id].tobytes()))
+        for key, value in rows.fields(item.metadata):
+            self.db.execute("INSERT OR IGNORE INTO fields VALUES (?,?,?,?)", (self.ns, key, value, row))
+        for parent in item.derived_from:
+            self.db.execute("INSERT OR IGNORE INTO derived VALUES (?,?)", (parent, item.id))
+
+    def _change(self, row: int, before: Item, after: Item, op: Op) -> None:
+        seq = self._journal(op, before.id, before)
+        self.replace(row, before, after, seq if op.verb not in QUIET else None)
+
+    def replace(self, row: int, before: Item, after: Item, seq: int | None) -> None:
+        """Write an item's new state, and whatever is derived from its text and metadata."""
+        said_before, said = before.key_text or before.text, after.key_text or after.text
+        if said != said_before:
+            drop_words(self.db, self.ns, row, said_before)
+            self.db.execute("INSERT INTO words (rowid, body) VALUES (?, ?)", (row, body(self.ns, said)))
+        if after.id in self.vectors:
+            vector = self.vectors[after.id].tobytes()
+            self.db.execute("INSERT OR REPLACE INTO vectors (row, vector) VALUES (?, ?)", (row, vector))
+        if after.metadata != before.metadata:
+            drop_fields(self.db, self.ns, row, before)
+            new = [(self.ns, key, value, row) for key, value in rows.fields(after.metadata)]
+            self.db.executemany("INSERT OR IGNORE INTO fields VALUES (?,?,?,?)", new)
+        version = seq
+        if version is None:
+            version = self.db.execute("SELECT version FROM items WHERE row = ?", (row,)).fetchone()[0]
+        digest = rows.digest(after.kind, after.text)
+        self.db.execute(_UPDATE, (version, digest, *rows.to_row(after), row))
+
+    def _credited(self, before: Item, op: Op) -> Item:
+        """Reinforce under a key: what the same key added earlier is taken back first."""
+        where = (self.ns, op.key, op.id)
+        old = self.db.execute("SELECT changes FROM credits WHERE ns = ? AND key = ? AND item = ?", where).fetchone()
+        self.db.execute("INSERT OR REPLACE INTO credits VALUES (?,?,?,?)", (*where, json.dumps(op.changes)))
+        if old is None:
+            return applied(before, op)
+        earlier: dict[str, float] = json.loads(old[0])
+        taken_back: dict[str, Json] = {k: -v for k, v in earlier.items() if k != "at"}
+        return applied(applied(before, op.but(changes=taken_back)), op)
+
+
+def drop_words(db: sqlite3.Connection, ns: int, row: int, said: str) -> None:
+    """Take a text out of the full-text table, which must be told what was in it."""
+    db.execute("INSERT INTO words (words, rowid, body) VALUES ('delete', ?, ?)", (row, body(ns, said)))
+
+
+def drop_fields(db: sqlite3.Connection, ns: int, row: int, item: Item) -> None:
+    """Take an item's metadata out of the table it is searched by."""
+    gone = [(ns, key, value, row) for key, value in rows.fields(item.metadata)]
+    db.executemany("DELETE FROM fields WHERE ns = ? AND key = ? AND value IS ? AND row = ?", gone)
+
+
+def find_transaction(db: sqlite3.Connection, namespace: str, ns: int, column: str, value: object) -> Transaction | None:
+    """Return the transaction whose id, key or txn is the given one."""
+    found = db.execute(
+        f"SELECT txn, id, actor, reason, key, at, skipped FROM transactions WHERE ns = ? AND {column} = ?", (ns, value)
+    ).fetchone()
+    if found is None:
+        return None
+    skipped = json.loads(found[6])
+    touched = (row[0] for row in db.execute("SELECT DISTINCT item FROM ops WHERE txn = ? ORDER BY seq", (found[0],)))
+    return Transaction(
+        id=found[1], namespace=namespace, actor=found[2], reason=found[3], key=found[4], at=found[5],
+        items=tuple(name for name in touched if name not in skipped), skipped=tuple(skipped),
+    )  # fmt: skip
