@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import threading
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -57,11 +57,15 @@ def blocking(asynchronous: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T
     return plain
 
 
-def threaded(plain: Callable[P, T]) -> Callable[P, Awaitable[T]]:
-    """Return the asynchronous twin of a plain verb: it runs in a thread, so the loop goes on."""
+def threaded(plain: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:
+    """Return the asynchronous twin of a plain method: it runs in a thread, so the loop goes on.
+
+    The method is looked up by its name, so that a class which overrides the verb has the right twin too.
+    """
 
     @functools.wraps(plain)
     async def asynchronous(*args: P.args, **kwargs: P.kwargs) -> T:
-        return await asyncio.to_thread(plain, *args, **kwargs)
+        verb: Callable[..., T] = getattr(args[0], plain.__name__)
+        return await asyncio.to_thread(verb, *args[1:], **kwargs)
 
     return asynchronous

@@ -29,6 +29,7 @@ from agentevo.types import (
     Reply,
     Report,
     Section,
+    Status,
     Task,
     Tool,
     Transaction,
@@ -147,7 +148,7 @@ class Memory(Protocol):
         query: str,
         k: int = 5,
         *,
-        where: Mapping[str, Json] | None = None,
+        where: Mapping[str, Any] | None = None,
         kind: Kind | Sequence[Kind] | None = None,
         mode: Literal["vector", "bm25", "hybrid"] = "hybrid",
         now: float | None = None,
@@ -158,8 +159,10 @@ class Memory(Protocol):
     async def alist(
         self,
         *,
-        where: Mapping[str, Json] | None = None,
+        where: Mapping[str, Any] | None = None,
         kind: Kind | Sequence[Kind] | None = None,
+        status: Status | Sequence[Status] | None = "live",
+        order: str = "newest",
         limit: int | None = None,
     ) -> list[Item]: ...
 
@@ -167,9 +170,12 @@ class Memory(Protocol):
 
 
 class Draft(Memory, Protocol):
-    """Memory as it would be: reads see the changes gathered in it, nobody else does until `commit`."""
+    """Memory as it would be: reads see the changes gathered in it, nobody else does until it is committed."""
 
-    def apply(self, ops: Sequence[Op]) -> None: ...
+    @property
+    def ops(self) -> tuple[Op, ...]: ...
+
+    async def aapply(self, ops: Sequence[Op], *, reason: str = "") -> Transaction: ...
 
     async def acommit(self, *, key: str | None = None, reason: str = "") -> Transaction: ...
 

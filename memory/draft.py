@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Protocol, Self
+
+import numpy as np
 
 from agentevo.blocking import threaded
 from agentevo.errors import Misuse
 from agentevo.memory.exact import Vector
 from agentevo.memory.overlay import Overlay
-from agentevo.memory.source import Source
+from agentevo.memory.source import Source, Stored
 from agentevo.memory.verbs import Verbs
 from agentevo.memory.words import Stemmer
 from agentevo.types import Item, Op, Transaction
@@ -134,3 +138,38 @@ class Draft(Verbs):
         return found is not None and found[1] != expected[op.id]
 
     acommit = threaded(commit)
+
+
+class KeptDraft(Draft):
+    """A draft that survives a crash: each change is in the ledger, beside the items, before the verb returns."""
+
+    def __init__(self, below: Below, kept_as: str, stored: Stored) -> None:
+        super().__init__(below)
+        self._kept_as, self._stored = kept_as, stored
+        with stored.ledger.reading() as db:
+            query = "SELECT body FROM drafts WHERE ns = ? AND name = ? ORDER BY part"
+            parts = [json.loads(body) for (body,) in db.execute(query, (stored.ns, kept_as))]
+        for part in parts:
+            vectors = {name: np.frombuffer(base64.b64decode(v), np.float32) for name, v in part["vectors"].items()}
+            super()._write([Op.model_validate(op) for op in part["ops"]], vectors, "")
+
+    def _write(self, ops: Sequence[Op], vectors: Mapping[str, Vector], reason: str) -> Transaction:
+        done = super()._write(ops, vectors, reason)
+        encoded = {name: base64.b64encode(vector.tobytes()).decode() for name, vector in vectors.items()}
+        body = {"ops": [op.model_dump(mode="json", exclude_defaults=True) for op in ops], "vectors": encoded}
+        with self._stored.ledger.writing() as db:
+            row = (self._stored.ns, self._kept_as, json.dumps(body, ensure_ascii=False))
+            db.execute("INSERT INTO drafts (ns, name, body) VALUES (?,?,?)", row)
+        return done
+
+    def commit(self, *, key: str | None = None, reason: str = "") -> Transaction:
+        """Commit under the draft's own name, so that a crash between the commit and its clearing does no harm."""
+        done = super().commit(key=key or f"draft:{self._kept_as}", reason=reason)
+        self.discard()
+        return done
+
+    def discard(self) -> None:
+        """Throw the draft away, also from the disk."""
+        self._open = False
+        with self._stored.ledger.writing() as db:
+            db.execute("DELETE FROM drafts WHERE ns = ? AND name = ?", (self._stored.ns, self._kept_as))

@@ -147,6 +147,15 @@ class Index:
 
         return self._tried(ask, _PATIENCE_S)
 
+    def rows(self, ns: int, name: str) -> set[int] | None:
+        """Return every row the index holds; None where it cannot be used."""
+
+        def ask() -> set[int] | None:
+            collection = self._collection(ns, name)
+            return None if collection is None else {int(row) for row in collection.get(include=[])["ids"]}
+
+        return self._tried(ask)
+
     # --- following the ledger
 
     def catch_up(self, ledger: Ledger, ns: int, name: str) -> bool:

@@ -71,6 +71,24 @@ class Ledger:
                     db = self._local.db = self._connect()
             yield db
 
+    def backup(self, folder: Path) -> None:
+        """Copy the ledger as it is at one moment, while others go on using it."""
+        with explained(str(folder)):
+            folder.mkdir(parents=True, exist_ok=True)
+            copy = sqlite3.connect(folder / "ledger.db")
+            try:
+                with self.reading() as db:
+                    db.backup(copy)
+            finally:
+                copy.close()
+
+    def checkpoint(self) -> bool:
+        """Move the write-ahead log into the ledger and empty it; True where another connection is in the way."""
+        if self.path is None:
+            return False
+        with self._lock, explained(self.name):
+            return bool(self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0])
+
     def meta(self, name: str) -> Any:
         """Return a value the ledger keeps about itself, or None."""
         with self.reading() as db:
@@ -96,18 +114,24 @@ class Ledger:
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """Run one short transaction: all of it is kept, or none."""
+        """Run one short transaction: all of it is kept, or none. Inside another it is part of that one."""
         if self._closed:
             raise LedgerError(f"the memory {self.name} is closed")
         with self._lock, explained(self.name):
+            if self._in_transaction():
+                yield self._writer
+                return
             self._writer.execute("BEGIN IMMEDIATE")
             try:
                 yield self._writer
                 self._writer.execute("COMMIT")
             except BaseException:
-                if self._writer.in_transaction:
+                if self._in_transaction():
                     self._writer.execute("ROLLBACK")
                 raise
+
+    def _in_transaction(self) -> bool:
+        return self._writer.in_transaction
 
 
 @contextlib.contextmanager

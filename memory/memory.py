@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -12,15 +12,23 @@ import numpy as np
 
 from agentevo.blocking import threaded, wait
 from agentevo.errors import Misuse
-from agentevo.memory.draft import Draft
+from agentevo.memory import experiences as kept
+from agentevo.memory import history as past
+from agentevo.memory import rebuild, transfer
+from agentevo.memory import verify as checks
+from agentevo.memory.admit import new_id
+from agentevo.memory.draft import Draft, KeptDraft
 from agentevo.memory.exact import Vector
+from agentevo.memory.history import Change, Lineage
 from agentevo.memory.overlay import as_vector
+from agentevo.memory.purge import Purged, erase, scrub
 from agentevo.memory.source import Source, Stored
 from agentevo.memory.store import Store
 from agentevo.memory.verbs import Verbs
+from agentevo.memory.verify import Stats, Verification
 from agentevo.memory.words import Stemmer
 from agentevo.memory.writer import Writer, find_transaction
-from agentevo.types import Op, Transaction
+from agentevo.types import Experience, Item, Op, Transaction
 
 if TYPE_CHECKING:
     from agentevo.protocols import Embedder
@@ -142,9 +150,135 @@ class Memory(Verbs):
 
     # --- drafts
 
-    def draft(self) -> Draft:
-        """Begin a draft: changes that nobody sees until it is committed."""
-        return Draft(self)
+    def draft(self, name: str | None = None) -> Draft:
+        """Begin a draft: changes that nobody sees until it is committed.
+
+        A draft with a name is kept on disk as it grows: after a crash the same name goes on where it was.
+        Without one it vanishes with the process.
+        """
+        return Draft(self) if name is None else KeptDraft(self, name, self._stored)
+
+    # --- experiences
+
+    def record(self, experience: Experience, *, run: str = "", id: str | None = None) -> str:
+        """Keep an experience as it is, forever; return its id."""
+        name = id or new_id()
+        with self._store.ledger.writing() as db:
+            kept.put(db, self._stored, name, experience, run, self._clock())
+        return name
+
+    def experiences(
+        self,
+        *,
+        run: str | None = None,
+        task: str | None = None,
+        min_score: float | None = None,
+        limit: int | None = None,
+    ) -> Iterator[tuple[str, Experience]]:
+        """Yield experiences with their ids, oldest first."""
+        return kept.read(self._stored, run, task, min_score, limit)
+
+    # --- looking back
+
+    def history(self, id: str | None = None, *, limit: int | None = None) -> list[Change] | list[Transaction]:
+        """Return what happened to an item, oldest first; without an id, what was committed, newest first."""
+        if id is None:
+            return past.transactions(self._stored, limit)
+        found = past.changes(self._stored, id)
+        if not found:
+            self._must(id)
+        return found if limit is None else found[-limit:]
+
+    def lineage(self, id: str) -> Lineage:
+        """Return what an item came from, and what came from it."""
+        return past.lineage(self._stored, self._must(id))
+
+    def at(self, time: float) -> list[Item]:
+        """Return all items as they were at a time, oldest first."""
+        return past.at(self._stored, time)
+
+    def undo(self) -> Transaction:
+        """Take back what this actor last changed here; refuse where a later change touched the same item."""
+        plan = past.plan_undo(self._stored, self._actor)
+        texts = {op.id: op.changes for op in plan.ops if "text" in op.changes or "key_text" in op.changes}
+        said = {name: str(c.get("key_text") or c.get("text") or self._must(name).text) for name, c in texts.items()}
+        vectors = dict(zip(said, self._embedded(list(said.values())), strict=True)) if said else {}
+        with self._store.ledger.writing() as db:
+            writer = Writer(db, self._name, self._stored.ns, vectors)
+            key = f"{past.UNDO}{plan.id}"
+            if writer.begin(actor=self._actor, reason=f"undo: {plan.reason}", key=key, at=self._clock()) is None:
+                raise Misuse(f"{plan.id} was undone by another process meanwhile")
+            done = writer.put(plan.ops, plan.expected)
+            if done.skipped:
+                raise Misuse(f"cannot undo {plan.id}: item {done.skipped[0]} was changed meanwhile")
+            db.execute("UPDATE transactions SET undone_by = ? WHERE txn = ?", (done.id, plan.txn))
+        return done
+
+    # --- keeping it
+
+    def purge(self, ids: str | Sequence[str], *, reason: str = "") -> Purged:
+        """Destroy items or experiences: the one verb that cannot be taken back."""
+        names = [ids] if isinstance(ids, str) else list(ids)
+        derived = past.descendants(self._stored, names)
+        children = [item.id for item in derived if item.status == "live" and item.kind != "adapter"]
+        with self._store.ledger.writing() as db:
+            writer = Writer(db, self._name, self._stored.ns, {})
+            writer.begin(actor=self._actor, reason=reason or "purge", key=None, at=self._clock())
+            said = f"derived from purged {', '.join(names)}"
+            writer.put([Op(verb="quarantine", id=name, reason=said) for name in children])
+            gone = erase(db, self._stored, names)
+        pending = scrub(self._stored, gone)
+        adapters = tuple(item.id for item in derived if item.kind == "adapter")
+        return Purged(tuple(names), tuple(children), adapters, pending)
+
+    def export(self, path: str | Path | None = None) -> int | Iterator[str]:
+        """Write everything in this namespace as JSON lines to a file, and return how many; without one, yield them."""
+        lines = transfer.exported(self._stored)
+        return lines if path is None else _written(Path(path), lines)
+
+    def import_(self, lines: Iterable[str] | str | Path) -> int:
+        """Read an export, all of it or nothing; return how many items came in."""
+        if isinstance(lines, (str, Path)):
+            with Path(lines).open(encoding="utf-8") as file:
+                return self.import_(file)
+        return transfer.imported(self._stored, lines, self._store.ledger.writing, self._store.confirm, self._clock())
+
+    def backup(self, folder: str | Path) -> Path:
+        """Copy the whole memory into a new folder while it is in use."""
+        target = Path(folder)
+        if target.exists() and any(target.iterdir()):
+            raise Misuse(f"{target} is not empty; a backup goes into a new folder")
+        self._store.ledger.backup(target)
+        return target
+
+    def verify(self) -> Verification:
+        """Check the ledger against itself and the index against the ledger."""
+        return checks.verify(self._stored)
+
+    def stats(self) -> Stats:
+        """Count what is here."""
+        return checks.stats(self._stored)
+
+    def catch_up(self) -> bool:
+        """Bring the index up to date now; False where another process has it."""
+        return self._store.index is None or self._stored.catch_up()
+
+    def reindex(self, embedder: str | Embedder | None = None) -> int:
+        """Build the index anew, with another embedder all vectors first; return how many vectors there are."""
+        return rebuild.reindex(self._store, embedder)
+
+    arecord = threaded(record)
+    ahistory = threaded(history)
+    alineage = threaded(lineage)
+    aat = threaded(at)
+    aundo = threaded(undo)
+    apurge = threaded(purge)
+    aexport = threaded(export)
+    aimport = threaded(import_)
+    abackup = threaded(backup)
+    averify = threaded(verify)
+    astats = threaded(stats)
+    areindex = threaded(reindex)
 
 
 async def _embed(embedder: Embedder, texts: Sequence[str]) -> object:
@@ -163,4 +297,16 @@ def _adopt(store: Store, wanted: str | Embedder | None) -> None:
         store.adopt(as_embedder(wanted))
 
 
-__all__ = ["EXACT_LIMIT", "Memory", "threaded"]
+def _written(path: Path, lines: Iterator[str]) -> int:
+    """Write lines to a file that appears when it is whole."""
+    part = path.with_name(path.name + ".part")
+    count = 0
+    try:
+        with part.open("w", encoding="utf-8") as file:
+            for line in lines:
+                file.write(line + "\n")
+                count += 1
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+    return count

@@ -15,12 +15,13 @@ CREATE TABLE namespaces (ns INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE items (
     row INTEGER PRIMARY KEY AUTOINCREMENT,
     ns INTEGER NOT NULL, version INTEGER NOT NULL, digest BLOB NOT NULL,
-    id TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, text TEXT NOT NULL, key_text TEXT, metadata TEXT NOT NULL,
+    id TEXT NOT NULL, kind TEXT NOT NULL, text TEXT NOT NULL, key_text TEXT, metadata TEXT NOT NULL,
     source TEXT NOT NULL, trust REAL NOT NULL, status TEXT NOT NULL, pinned INTEGER NOT NULL,
     created_at REAL NOT NULL, expires_at REAL, strength REAL NOT NULL, last_used_at REAL, uses INTEGER NOT NULL,
     importance REAL NOT NULL, wins REAL NOT NULL, losses REAL NOT NULL,
     links TEXT NOT NULL, supersedes TEXT, derived_from TEXT NOT NULL
 );
+CREATE UNIQUE INDEX items_by_id ON items (ns, id);
 CREATE INDEX items_by_version ON items (ns, version);
 CREATE INDEX items_by_digest ON items (ns, digest);
 CREATE INDEX items_by_time ON items (ns, created_at);
@@ -33,10 +34,11 @@ CREATE TABLE derived (parent TEXT, child TEXT, PRIMARY KEY (parent, child)) WITH
 CREATE TABLE purged (seq INTEGER PRIMARY KEY AUTOINCREMENT, ns INTEGER NOT NULL, row INTEGER NOT NULL);
 
 CREATE TABLE transactions (
-    txn INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, ns INTEGER NOT NULL,
+    txn INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, ns INTEGER NOT NULL,
     actor TEXT NOT NULL, reason TEXT NOT NULL, key TEXT, at REAL NOT NULL,
     content INTEGER NOT NULL, undone_by TEXT, skipped TEXT NOT NULL
 );
+CREATE UNIQUE INDEX transactions_by_id ON transactions (ns, id);
 CREATE UNIQUE INDEX transactions_by_key ON transactions (ns, key) WHERE key IS NOT NULL;
 CREATE TABLE ops (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, txn INTEGER NOT NULL, verb TEXT NOT NULL, item TEXT NOT NULL,
@@ -49,11 +51,15 @@ CREATE TABLE credits (
 ) WITHOUT ROWID;
 
 CREATE TABLE experiences (
-    row INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, ns INTEGER NOT NULL, run TEXT NOT NULL,
+    row INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, ns INTEGER NOT NULL, run TEXT NOT NULL,
     task TEXT NOT NULL, score REAL NOT NULL, at REAL NOT NULL, body TEXT NOT NULL
 );
+CREATE UNIQUE INDEX experiences_by_id ON experiences (ns, id);
 CREATE INDEX experiences_by_run ON experiences (ns, run);
-CREATE TABLE drafts (name TEXT, ns INTEGER, at REAL NOT NULL, body TEXT NOT NULL, PRIMARY KEY (ns, name));
+CREATE TABLE drafts (
+    part INTEGER PRIMARY KEY AUTOINCREMENT, ns INTEGER NOT NULL, name TEXT NOT NULL, body TEXT NOT NULL
+);
+CREATE INDEX drafts_by_name ON drafts (ns, name);
 """
 
 

@@ -178,6 +178,10 @@ class Stored:
         if self.index is not None:
             self.index.follow(self.ledger, self.ns, self.collection)
 
+    def catch_up(self) -> bool:
+        """Bring the index up to date before returning; False where another process has it."""
+        return self.index is not None and self.index.catch_up(self.ledger, self.ns, self.collection)
+
     def settle(self) -> None:
         """Start the index on its way when a large namespace has changed a lot."""
         with self.ledger.reading() as db:

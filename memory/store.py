@@ -75,6 +75,11 @@ class Store:
                 self._namespaces[name] = Stored(self.ledger, self.index, name, exact_limit=self.exact_limit)
             return self._namespaces[name]
 
+    def forget_arrays(self) -> None:
+        """Let every namespace be read anew."""
+        with _LOCK:
+            self._namespaces.clear()
+
     # --- the embedder this memory's vectors came from
 
     @property

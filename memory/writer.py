@@ -102,9 +102,12 @@ class Writer:
         return int(cursor.lastrowid or 0)
 
     def _add(self, item: Item, op: Op) -> None:
-        seq = self._journal(op, item.id, None)
-        cursor = self.db.execute(_INSERT, (self.ns, seq, rows.digest(item.kind, item.text), *rows.to_row(item)))
-        row = cursor.lastrowid
+        self.add_row(item, self._journal(op, item.id, None))
+
+    def add_row(self, item: Item, version: int) -> None:
+        """Write an item with all that is derived from it."""
+        digest = rows.digest(item.kind, item.text)
+        row = self.db.execute(_INSERT, (self.ns, version, digest, *rows.to_row(item))).lastrowid
         self.db.execute(
             "INSERT INTO words (rowid, body) VALUES (?, ?)", (row, body(self.ns, item.key_text or item.text))
         )

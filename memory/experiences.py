@@ -1,0 +1,44 @@
+"""Experiences: immutable rows of the ledger. Items are made from them; export and training read them."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+
+from agentevo.errors import Misuse
+from agentevo.memory.source import Stored
+from agentevo.types import Experience
+
+
+def put(db: sqlite3.Connection, stored: Stored, id: str, experience: Experience, run: str, at: float) -> None:
+    """Write an experience inside an open transaction; the same one under the same id is written once."""
+    body = experience.model_dump_json(exclude_defaults=True)
+    query = "SELECT body FROM experiences WHERE ns = ? AND id = ?"
+    found = db.execute(query, (stored.ns, id)).fetchone()
+    if found is not None and found[0] != body:
+        raise Misuse(f"experience {id!r} is here already and says something else; experiences do not change")
+    if found is None:
+        row = (id, stored.ns, run, experience.task.id, experience.score, at, body)
+        db.execute("INSERT INTO experiences (id, ns, run, task, score, at, body) VALUES (?,?,?,?,?,?,?)", row)
+
+
+def read(
+    stored: Stored, run: str | None, task: str | None, min_score: float | None, limit: int | None
+) -> Iterator[tuple[str, Experience]]:
+    """Yield experiences with their ids, oldest first, a few at a time."""
+    last = 0
+    conditions = {"run = ?": run, "task = ?": task, "score >= ?": min_score}
+    wanted = {text: value for text, value in conditions.items() if value is not None}
+    where = " AND ".join(["ns = ?", "row > ?", *wanted])
+    left = limit if limit is not None else -1
+    while left:
+        size = 200 if left < 0 else min(200, left)
+        with stored.ledger.reading() as db:
+            query = f"SELECT row, id, body FROM experiences WHERE {where} ORDER BY row LIMIT ?"
+            page = db.execute(query, (stored.ns, last, *wanted.values(), size)).fetchall()
+        for row, name, body in page:
+            last = row
+            yield name, Experience.model_validate_json(body)
+        left -= len(page)
+        if len(page) < size:
+            return

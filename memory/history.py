@@ -1,0 +1,179 @@
+"""The journal read back: what happened to an item, what the memory was at a time, and how to take a change back."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from agentevo.errors import Misuse
+from agentevo.memory.change import EDITABLE, QUIET
+from agentevo.memory.source import Stored
+from agentevo.memory.writer import find_transaction
+from agentevo.types import Item, Op, Status, Transaction, Verb
+
+UNDO = "undo:"
+"""The key of a transaction that takes another back begins with this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One change to one item, and what the item was before it (None: it was not there)."""
+
+    at: float
+    actor: str
+    verb: Verb
+    reason: str
+    transaction: str
+    before: Item | None
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """Where an item came from and what came from it. Origins are ids of attempts or experiences, not of items."""
+
+    item: Item
+    parents: tuple[Item, ...]
+    origins: tuple[str, ...]
+    children: tuple[Item, ...]
+
+
+def changes(stored: Stored, id: str) -> list[Change]:
+    """Return what happened to an item, oldest first."""
+    query = """SELECT at, actor, verb, coalesce(nullif(ops.reason, ''), transactions.reason), transactions.id, before
+        FROM ops JOIN transactions USING (txn) WHERE item = ? AND ns = ? ORDER BY seq"""
+    with stored.ledger.reading() as db:
+        found = db.execute(query, (id, stored.ns)).fetchall()
+    return [Change(at, actor, verb, reason, txn, _image(image)) for at, actor, verb, reason, txn, image in found]
+
+
+def transactions(stored: Stored, limit: int | None = None) -> list[Transaction]:
+    """Return what was committed, newest first."""
+    with stored.ledger.reading() as db:
+        query = "SELECT txn FROM transactions WHERE ns = ? ORDER BY txn DESC LIMIT ?"
+        txns = db.execute(query, (stored.ns, -1 if limit is None else limit)).fetchall()
+        found = (find_transaction(db, stored.namespace, stored.ns, "txn", txn) for (txn,) in txns)
+        return [transaction for transaction in found if transaction is not None]
+
+
+def lineage(stored: Stored, item: Item) -> Lineage:
+    """Return an item's parents and children."""
+    with stored.ledger.reading() as db:
+        children = [child for (child,) in db.execute("SELECT child FROM derived WHERE parent = ?", (item.id,))]
+    parents = {name: stored.find(name) for name in item.derived_from}
+    return Lineage(
+        item,
+        parents=tuple(found[0] for found in parents.values() if found),
+        origins=tuple(name for name, found in parents.items() if not found),
+        children=tuple(found[0] for found in map(stored.find, children) if found),
+    )
+
+
+def descendants(stored: Stored, ids: Sequence[str]) -> list[Item]:
+    """Return everything derived from these ids, however far down."""
+    found: dict[str, Item] = {}
+    with stored.ledger.reading() as db:
+        waiting = list(ids)
+        while waiting:
+            for (child,) in db.execute("SELECT child FROM derived WHERE parent = ?", (waiting.pop(),)).fetchall():
+                item = stored.find(child)
+                if item is not None and child not in found and child not in ids:
+                    found[child] = item[0]
+                    waiting.append(child)
+    return list(found.values())
+
+
+def at(stored: Stored, time: float) -> list[Item]:
+    """Return the items as they were at a time, all statuses, oldest first."""
+    query = """SELECT item, before FROM ops JOIN transactions USING (txn)
+        WHERE ns = ? AND at > ? ORDER BY seq DESC"""
+    with stored.ledger.reading() as db:
+        then = {name: _image(before) for name, before in db.execute(query, (stored.ns, time))}
+        now = stored.listed(_KINDS, _STATUSES, None, "oldest", None)
+    return [past for item in now if (past := then.get(item.id, item)) is not None]
+
+
+_KINDS = ("fact", "experience", "lesson", "note", "code", "prompt", "adapter")
+_STATUSES: tuple[Status, ...] = ("live", "quarantined", "forgotten")
+
+
+def _image(before: str | None) -> Item | None:
+    return None if before is None else Item.model_validate_json(before)
+
+
+# --- undo
+
+
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """How to take a transaction back: the ops that do it, and the versions they count on."""
+
+    txn: int
+    id: str
+    reason: str
+    ops: list[Op]
+    expected: dict[str, int]
+
+
+def plan_undo(stored: Stored, actor: str) -> Undo:
+    """Find this actor's latest content transaction; raise Misuse where there is none or a later one touched it."""
+    with stored.ledger.reading() as db:
+        latest = db.execute(
+            """SELECT txn, id, reason FROM transactions WHERE ns = ? AND actor = ? AND content AND undone_by IS NULL
+            AND (key IS NULL OR key NOT LIKE 'undo:%') ORDER BY txn DESC LIMIT 1""",
+            (stored.ns, actor),
+        ).fetchone()
+        if latest is None:
+            raise Misuse(f"nothing to undo: {actor!r} has changed nothing in namespace {stored.namespace!r}")
+        txn, name, reason = latest
+        first = _first_images(db, txn)
+        _refuse_if_touched(db, txn, name, first)
+    ops: list[Op] = []
+    expected: dict[str, int] = {}
+    for item, before in reversed(first.items()):
+        found = stored.find(item)
+        if found is not None:
+            expected[item] = found[1]
+            ops += [op.but(reason=f"undo: {reason}") for op in back(found[0], before)]
+    return Undo(txn, name, reason, ops, expected)
+
+
+def _first_images(db: sqlite3.Connection, txn: int) -> dict[str, Item | None]:
+    first: dict[str, Item | None] = {}
+    for item, before in db.execute("SELECT item, before FROM ops WHERE txn = ? ORDER BY seq", (txn,)):
+        first.setdefault(item, _image(before))
+    return first
+
+
+def _refuse_if_touched(db: sqlite3.Connection, txn: int, name: str, items: dict[str, Item | None]) -> None:
+    query = f"""SELECT item, transactions.id FROM ops JOIN transactions USING (txn)
+        WHERE txn > ? AND undone_by IS NULL AND (key IS NULL OR key NOT LIKE 'undo:%')
+        AND verb NOT IN ({", ".join("?" * len(QUIET))}) AND item = ? LIMIT 1"""
+    for item in items:
+        later = db.execute(query, (txn, *QUIET, item)).fetchone()
+        if later is not None:
+            raise Misuse(f"cannot undo {name}: item {later[0]} was changed again by transaction {later[1]}")
+
+
+def back(now: Item, then: Item | None) -> list[Op]:
+    """Return the ops that make an item what it was; one that was not there is forgotten. Counts stay."""
+    if then is None:
+        return [Op(verb="forget", id=now.id)]
+    ops = [Op(verb=verb, id=now.id) for verb in _status_verbs(now.status, then.status)]
+    if now.pinned != then.pinned:
+        ops.append(Op(verb="pin" if then.pinned else "unpin", id=now.id))
+    fields = EDITABLE - {"strength", "last_used_at"}
+    edited = {name: getattr(then, name) for name in sorted(fields) if getattr(then, name) != getattr(now, name)}
+    if edited:
+        ops.append(Op(verb="edit", id=now.id, changes=edited))
+    return ops
+
+
+def _status_verbs(now: Status, then: Status) -> list[Verb]:
+    if now == then:
+        return []
+    if then == "forgotten":
+        return ["forget"]
+    if now == "forgotten":
+        return ["restore"] if then == "live" else ["restore", "quarantine"]
+    return ["release"] if then == "live" else ["quarantine"]
