@@ -55,17 +55,28 @@ def main() -> None:
 def status(arguments: list[str]) -> int:
     """Run one command; return its exit status, having said in one line what went wrong."""
     try:
-        result = get_command(app).main(arguments or ["--help"], prog_name="agentevo", standalone_mode=False)
+        code = _run(arguments or ["--help"])
         sys.stdout.flush()
     except BrokenPipeError:
         settle_stdout()
         return BROKEN_PIPE
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
         tell("interrupted")
         return INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the last place where an error can become one readable line
         return _explain(error)
-    return result if isinstance(result, int) else 0
+    return code
+
+
+def _run(arguments: list[str]) -> int:
+    command = get_command(app)
+    try:
+        # Not command.main(): that one has its own ways with broken pipes and interrupts.
+        with command.make_context("agentevo", arguments) as context:
+            command.invoke(context)
+    except typer.Exit as left:
+        return left.exit_code
+    return 0
 
 
 def _explain(error: Exception) -> int:

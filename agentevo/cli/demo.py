@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from agentevo.cli.output import show, show_piece, tell
+from agentevo.cli.output import show, streamed, tell
 
 if TYPE_CHECKING:
     from agentevo.types import Message
@@ -24,8 +24,9 @@ def demo() -> None:
     tell("loading the model ...")
     since = time.monotonic()
     question: Message = {"role": "user", "content": PROMPT}
-    reply = ask(as_model(MODEL), [question], Budget(), temperature=0.0, max_tokens=60, on_text=show_piece)
-    show(f"\n\n{reply.usage.completion_tokens} tokens in {time.monotonic() - since:.1f} s, loading included.")
+    with streamed() as on_text:
+        reply = ask(as_model(MODEL), [question], Budget(), temperature=0.0, max_tokens=60, on_text=on_text)
+    show(f"\n{reply.usage.completion_tokens} tokens in {time.monotonic() - since:.1f} s, loading included.")
     show("Nothing left this machine: the model ran in this process, without a key and without a network.")
     show("\nNext:")
     for command, why in NEXT:

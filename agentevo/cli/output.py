@@ -48,10 +48,22 @@ def show_json(value: Json) -> None:
     sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
 
 
-def show_piece(text: str) -> None:
-    """Write part of a reply as soon as it is there."""
-    sys.stdout.write(printable(text))
-    sys.stdout.flush()
+@contextlib.contextmanager
+def streamed() -> Iterator[Callable[[str], None]]:
+    """Yield a callback that writes each piece of a reply at once; the line is ended even if the reply breaks off."""
+    begun = False
+
+    def write(piece: str) -> None:
+        nonlocal begun
+        begun = True
+        sys.stdout.write(printable(piece))
+        sys.stdout.flush()
+
+    try:
+        yield write
+    finally:
+        if begun:
+            write("\n")
 
 
 def tell(text: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 import time
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Unpack
 
 import typer
 
-from agentevo.cli.output import show, show_json, show_piece, tell
+from agentevo.cli.output import show_json, streamed, tell
 from agentevo.errors import Misuse
 
 if TYPE_CHECKING:
@@ -36,19 +37,19 @@ def run(
 ) -> None:
     """Ask a model one thing; the reply is streamed."""
     from agentevo.models import Budget, as_model
+    from agentevo.models.requests import Options
     from agentevo.settings import settings
 
     question = read_prompt(prompt)
     preset = settings()
     budget = Budget(max_cost_usd=preset.max_cost_usd if max_cost is None else max_cost, max_seconds=timeout)
+    answering, messages = as_model(model or preset.model), _messages(question, system)
     since = time.monotonic()
-    asked = as_model(model or preset.model), _messages(question, system), budget
-    on_text = None if as_json else show_piece
-    reply = ask(*asked, max_tokens=max_tokens, temperature=temperature, seed=seed, on_text=on_text)
+    with contextlib.nullcontext() if as_json else streamed() as on_text:
+        options = Options(max_tokens=max_tokens, temperature=temperature, seed=seed, on_text=on_text)
+        reply = ask(answering, messages, budget, **options)
     if as_json:
         show_json(reply.model_dump(mode="json"))
-    else:
-        show("")  # ends the line
     if verbose:
         tell(account(reply, time.monotonic() - since))
 
@@ -79,7 +80,7 @@ def ask(model: Model, messages: Sequence[Message], budget: Budget, **options: Un
         with spending(budget=budget):
             return await model.complete(messages, **options)
 
-    with pull_progress():
+    with pull_progress() if model.name.startswith("local/") else contextlib.nullcontext():
         return asyncio.run(complete())
 
 

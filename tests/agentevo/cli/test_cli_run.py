@@ -1,0 +1,116 @@
+"""`agentevo run` against a real HTTP server: what is printed where, and how failures end."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Iterator
+
+import pytest
+from openai_server import OpenAIServer, hangs, says, streams
+from openai_server import status as http_status
+
+from agentevo.cli.app import status
+from agentevo.models import allow_requests
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenAIServer]:
+    with allow_requests(), OpenAIServer() as server:
+        monkeypatch.setenv("AGENTEVO_HOME", str(tmp_path_factory.mktemp("home")))
+        monkeypatch.setenv("AGENTEVO_MODEL", "openai/test")
+        monkeypatch.setenv("OPENAI_API_KEY", "k")
+        monkeypatch.setenv("OPENAI_API_BASE", server.url)
+        yield server
+
+
+def test_the_reply_is_streamed_to_stdout(server: OpenAIServer, capsys: pytest.CaptureFixture[str]) -> None:
+    server.then(streams("Hel", "lo ", "there"))
+    assert status(["run", "hi"]) == 0
+    assert capsys.readouterr() == ("Hello there\n", "")
+
+
+def test_options_reach_the_model(server: OpenAIServer) -> None:
+    options = ["--system", "Be brief.", "--temperature", "0.5", "--max-tokens", "7", "--seed", "3", "--json"]
+    assert status(["run", "hi", *options]) == 0
+    body = server.bodies[-1]
+    assert body["messages"] == [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "hi"}]
+    assert (body["temperature"], body["max_tokens"], body["seed"]) == (0.5, 7, 3)
+
+
+def test_json_is_the_whole_reply(server: OpenAIServer, capsys: pytest.CaptureFixture[str]) -> None:
+    server.then(says("Grüße"))
+    assert status(["run", "hi", "--json"]) == 0
+    said = capsys.readouterr()
+    reply = json.loads(said.out)
+    assert (reply["texts"], reply["finish"], reply["usage"]["calls"]) == (["Grüße"], "stop", 1)
+    assert said.err == ""
+
+
+def test_verbose_says_on_stderr_what_it_cost(server: OpenAIServer, capsys: pytest.CaptureFixture[str]) -> None:
+    server.then(says("one two"))
+    assert status(["run", "hi", "--verbose"]) == 0
+    said = capsys.readouterr()
+    assert said.out == "one two\n"
+    for word in ("tokens", "$0.0000", " s, ", "tokens/s", "ended by stop"):
+        assert word in said.err
+
+
+def feed(monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content), encoding="ascii"))
+
+
+def test_a_dash_reads_the_prompt_from_stdin_as_utf8(server: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    feed(monkeypatch, "Grüße\n漢".encode())
+    assert status(["run", "-"]) == 0
+    assert server.bodies[-1]["messages"] == [{"role": "user", "content": "Grüße\n漢"}]
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [(b"", "the prompt is empty"), (b" \n", "the prompt is empty"), (b"caf\xe9", "is not UTF-8")],
+)
+def test_a_prompt_that_cannot_be_read_is_misuse(
+    content: bytes, complaint: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    feed(monkeypatch, content)
+    assert status(["run", "-"]) == 2
+    assert complaint in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("server")
+def test_a_budget_of_nothing_forbids_the_call(capsys: pytest.CaptureFixture[str]) -> None:
+    assert status(["run", "hi", "--max-cost", "0"]) == 1
+    assert "error: the budget is used up: max_cost_usd=0" in capsys.readouterr().err
+
+
+def test_a_refused_request_is_one_line(server: OpenAIServer, capsys: pytest.CaptureFixture[str]) -> None:
+    server.then(http_status(400, message="bad\nrequest"))
+    assert status(["run", "hi"]) == 1
+    said = capsys.readouterr()
+    assert (said.out, said.err.count("\n")) == ("", 1)
+    assert said.err.startswith("error: ")
+
+
+def test_a_server_that_hangs_is_given_up(server: OpenAIServer, capsys: pytest.CaptureFixture[str]) -> None:
+    server.then(streams("half", then=hangs))
+    assert status(["run", "hi", "--timeout", "0.5"]) == 1
+    said = capsys.readouterr()
+    assert said.out == "half\n"
+    assert said.err.startswith("error: ")
+
+
+@pytest.mark.usefixtures("server")
+def test_a_missing_key_names_the_variable(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY")
+    assert status(["run", "hi"]) == 2
+    assert "needs OPENAI_API_KEY in the environment" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("server")
+def test_an_unknown_provider_lists_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    assert status(["run", "-m", "opnai/gpt", "hi"]) == 2
+    said = capsys.readouterr().err
+    assert "opnai" in said
+    assert "openai" in said
