@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 _BATCH = 1_000
 _PATIENCE_S = 0.02  # a recall does not wait for a catch-up: it searches exactly
-_CONFIGURATION = {"hnsw": {"space": "ip", "ef_construction": 100, "ef_search": 150, "max_neighbors": 24}}
+_CONFIGURATION = {"hnsw": {"space": "ip", "ef_construction": 100, "ef_search": 120, "max_neighbors": 16}}
 
 
 class Index:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from agentevo.memory.exact import Columns, Rows, Shelf, Vector, nearest
+from agentevo.memory.exact import Columns, Rows, Shelf, Vector, likeness, nearest
 from agentevo.memory.index import Index, collection_name
 from agentevo.memory.ledger import Ledger
 from agentevo.memory.rows import SELECT, digest, to_item
@@ -23,8 +23,8 @@ Scored = list[tuple[int, float]]
 
 _FETCHED = 2_000
 """So many vectors are read one by one rather than loading all of them."""
-_LINKED = 32
-"""So many new items are each compared with all others when those are too many to hold in one matrix."""
+_COMPARED = 256
+"""So many texts inserted at once are each compared with what is here, to link what repeats; larger loads are not."""
 _FOLLOW = 1_000
 """So many changes may wait before the index is brought up to date in the background."""
 
@@ -121,7 +121,7 @@ class Stored:
         now, matrix = self.shelf.vectors(db, len(vector))
         if len(now.rows) != len(passing):  # the purge of another process shortened the arrays meanwhile
             passing = np.isin(now.rows, columns.rows[passing])
-        scores = matrix @ vector
+        scores = likeness(matrix, vector)
         if count < len(scores):
             return nearest(now.rows[passing], scores[passing], k)
         return nearest(now.rows, scores, k)
@@ -198,19 +198,10 @@ class Stored:
             return self._fetched(db, wanted)
 
     def nearest_each(self, vectors: Sequence[Vector], only: Filter) -> list[tuple[int, float] | None]:
-        """Return the nearest item of each vector; None for all of many vectors over a large namespace."""
-        with self.ledger.reading() as db:
-            columns = self.shelf.columns(db)
-            if len(columns.rows) > self.exact_limit or len(vectors) == 1:
-                few = len(vectors) <= _LINKED
-                return [next(iter(self.near(v, 1, only)), None) if few else None for v in vectors]
-            columns, matrix = self.shelf.vectors(db, len(vectors[0]))
-            passing = np.flatnonzero(columns.eligible(only.kinds, only.now))
-        if not len(passing):
+        """Return the nearest item of each vector; None for all where there are too many to compare."""
+        if len(vectors) > _COMPARED:
             return [None] * len(vectors)
-        scores = np.stack(vectors) @ matrix[passing].T
-        best = scores.argmax(axis=1)
-        return [(int(columns.rows[passing[i]]), float(scores[n, i])) for n, i in enumerate(best)]
+        return [next(iter(self.near(vector, 1, only)), None) for vector in vectors]
 
     # --- by words
 
