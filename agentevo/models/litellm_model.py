@@ -14,7 +14,7 @@ from agentevo.models.failures import chained, translate, unknown_provider
 from agentevo.models.replies import Pieces, as_reply
 from agentevo.models.requests import Options, Request, check_allowed
 from agentevo.models.retry import Retry, Transient, timed_out
-from agentevo.models.runtime import litellm_when_needed, places
+from agentevo.models.runtime import acompletion, litellm_when_needed, places
 from agentevo.types import Json, Message, Reply, Usage
 
 LOCAL = "local/"
@@ -136,13 +136,11 @@ class LiteLLMModel:
         raise failure
 
     async def _whole(self, request: Request) -> Reply:
-        litellm = await litellm_when_needed()
-        return as_reply(await litellm.acompletion(**self._arguments(request)), self._name)
+        return as_reply(await acompletion(**self._arguments(request)), self._name)
 
     async def _streamed(self, request: Request, pieces: Pieces) -> Reply:
-        litellm = await litellm_when_needed()
         streaming = {"stream": True, "stream_options": {"include_usage": True}, "n": None}
-        stream = await litellm.acompletion(**self._arguments(request) | streaming)
+        stream = await acompletion(**self._arguments(request) | streaming)
         try:
             async for chunk in stream:
                 pieces.add(chunk)

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import threading
+import warnings
 from typing import Any
 
 _loading = threading.Lock()
@@ -25,6 +26,11 @@ def load_litellm() -> Any:
             os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
             import litellm
 
+            with warnings.catch_warnings():
+                # Its records are built at their first use, with warnings that are none of the caller's business.
+                warnings.simplefilter("ignore")
+                litellm.ModelResponse()
+                litellm.ModelResponseStream(choices=[litellm.types.utils.StreamingChoices()])
             litellm.telemetry = False
             litellm.suppress_debug_info = True
             for name in ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy"):
@@ -34,6 +40,29 @@ def load_litellm() -> Any:
             _loaded = litellm
     return _loaded
 
+
+async def acompletion(**arguments: Any) -> Any:
+    """Call litellm, without its logging where nobody listens.
+
+    Its logging goes through one queue a process, which breaks when several event loops use it in turn or at once, and
+    costs more than all of our own work. Callbacks that the user registered with litellm are served as ever.
+    """
+    litellm = await litellm_when_needed()
+    if any(getattr(litellm, name, None) for name in _CALLBACKS):
+        return await litellm.acompletion(**arguments)
+    try:
+        from litellm._internal_context import is_internal_call
+    except ImportError:  # private: another version may not have it
+        return await litellm.acompletion(**arguments)
+    token = is_internal_call.set(True)
+    try:
+        return await litellm.acompletion(**arguments)
+    finally:
+        is_internal_call.reset(token)
+
+
+_CALLBACKS = ("callbacks", "input_callback", "success_callback", "failure_callback", "_async_success_callback",
+              "_async_failure_callback", "_async_input_callback")  # fmt: skip
 
 _Key = tuple[str, str | None, int]
 _by_loop: dict[asyncio.AbstractEventLoop, dict[_Key, asyncio.Semaphore]] = {}

@@ -17,9 +17,10 @@ from collections.abc import Awaitable, Callable
 
 from agentevo.models import LiteLLMModel
 from agentevo.models.runtime import load_litellm
+from agentevo.types import Message
 
 BAR_MS = 0.5
-MESSAGES = [{"role": "user", "content": "hello"}]
+MESSAGES: list[Message] = [{"role": "user", "content": "hello"}]
 
 
 async def measure(rounds: int, calls: int) -> dict[str, float]:

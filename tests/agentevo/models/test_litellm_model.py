@@ -1,0 +1,245 @@
+"""LiteLLMModel against a real HTTP server that behaves."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+
+import pytest
+from openai_server import OpenAIServer, calls_tool, hangs, says, streams
+
+from agentevo.errors import MissingKey, Misuse, UnknownName
+from agentevo.models import LiteLLMModel, Retry, allow_requests, spending
+from agentevo.types import Message, TokenLogprob, Tool, ToolCall, Usage
+
+ASK: list[Message] = [{"role": "user", "content": "hello there"}]
+SEARCH = Tool(name="search", description="Search the web", parameters={"type": "object", "properties": {"q": {}}})
+
+
+@pytest.fixture
+def server() -> Iterator[OpenAIServer]:
+    with allow_requests(), OpenAIServer() as running:
+        yield running
+
+
+def model(server: OpenAIServer, name: str = "openai/test", **options: object) -> LiteLLMModel:
+    return LiteLLMModel(name, api_base=server.url, api_key="k-secret", timeout_s=20, **options)  # type: ignore[arg-type]
+
+
+def test_reply_carries_text_finish_usage_and_model(server: OpenAIServer) -> None:
+    server.then(says("good day", finish="length"))
+    reply = asyncio.run(model(server).complete(ASK))
+    assert (reply.text, reply.finish, reply.model) == ("good day", "length", "openai/test")
+    assert reply.usage.but(seconds=0.0) == Usage(calls=1, prompt_tokens=2, completion_tokens=2)
+
+
+def test_options_reach_the_provider_and_unset_ones_do_not(server: OpenAIServer) -> None:
+    asked = model(server, extra={"top_p": 0.5}).complete(
+        ASK, temperature=0.0, max_tokens=7, stop=["\n", "END"], seed=3, logprobs=2
+    )
+    asyncio.run(asked)
+    asyncio.run(model(server).complete(ASK))
+    options = {"temperature": 0.0, "max_tokens": 7, "stop": ["\n", "END"], "seed": 3, "top_p": 0.5}
+    assert server.bodies[0] == {
+        "model": "test", "messages": ASK, **options, "logprobs": True, "top_logprobs": 2,
+    }  # fmt: skip
+    assert server.bodies[1] == {"model": "test", "messages": ASK}
+
+
+def test_a_single_stop_string_is_one_mark_not_its_letters(server: OpenAIServer) -> None:
+    asyncio.run(model(server).complete(ASK, stop="END"))
+    assert server.bodies[0]["stop"] == ["END"]
+
+
+def test_tool_calls_are_parsed_and_tools_reach_the_provider(server: OpenAIServer) -> None:
+    server.then(calls_tool("search", '{"q": "tea", "k": 3}'))
+    reply = asyncio.run(model(server).complete(ASK, tools=[SEARCH], tool_choice="required"))
+    assert reply.tool_calls == (ToolCall(id="call_1", name="search", arguments={"q": "tea", "k": 3}),)
+    assert reply.finish == "tool_calls"
+    assert server.bodies[0]["tools"] == [SEARCH.as_openai()]
+    assert server.bodies[0]["tool_choice"] == "required"
+
+
+def test_a_tool_call_without_arguments_has_none(server: OpenAIServer) -> None:
+    server.then(calls_tool("search", ""))
+    reply = asyncio.run(model(server).complete(ASK, tools=[SEARCH]))
+    assert reply.tool_calls == (ToolCall(id="call_1", name="search"),)
+
+
+def test_samples_come_in_one_request_where_the_provider_gives_them(server: OpenAIServer) -> None:
+    server.then(says("a", "b", "c"))
+    reply = asyncio.run(model(server).complete(ASK, n=3))
+    assert (reply.texts, reply.usage.calls, len(server.bodies)) == (("a", "b", "c"), 1, 1)
+
+
+def test_missing_samples_are_asked_for_with_another_seed(server: OpenAIServer) -> None:
+    server.then(says("a", "b"), says("c"))
+    server.then(says("never asked"))
+    reply = asyncio.run(model(server).complete(ASK, n=3, seed=5))
+    assert (reply.texts, reply.usage.calls) == (("a", "b", "c"), 2)
+    assert [(body.get("n"), body["seed"]) for body in server.bodies] == [(3, 5), (None, 7)]
+
+
+def test_surplus_samples_are_dropped(server: OpenAIServer) -> None:
+    server.then(says("a", "b", "c"))
+    assert asyncio.run(model(server).complete(ASK, n=2)).texts == ("a", "b")
+
+
+def test_logprobs_belong_to_the_first_sample(server: OpenAIServer) -> None:
+    server.then(says("so be it", "no"))
+    reply = asyncio.run(model(server).complete(ASK, n=2, logprobs=1))
+    first = TokenLogprob(token="so ", logprob=-0.5, top={"so ": -0.5, "other": -2.0})
+    assert reply.logprobs is not None
+    assert (len(reply.logprobs), reply.logprobs[0]) == (3, first)
+
+
+def test_cost_comes_from_the_price_list_whole_or_streamed(server: OpenAIServer) -> None:
+    priced = model(server, "openai/gpt-4o")
+    whole = asyncio.run(priced.complete(ASK))
+    streamed = asyncio.run(priced.complete(ASK, on_text=lambda _: None))
+    assert whole.usage.cost_usd == pytest.approx(2 * 2.5e-6 + 1 * 1e-5)
+    assert streamed.usage.cost_usd == pytest.approx(whole.usage.cost_usd)
+
+
+def test_a_model_without_a_price_costs_nothing(server: OpenAIServer) -> None:
+    unpriced = model(server)
+    replies = [asyncio.run(unpriced.complete(ASK, on_text=lambda _: None)) for _ in range(2)]
+    assert [reply.usage.cost_usd for reply in replies] == [0.0, 0.0]
+
+
+def test_streaming_hands_over_pieces_and_ends_in_the_same_reply(server: OpenAIServer) -> None:
+    server.then(says("one two three"), says("one two three"))
+    pieces: list[str] = []
+    whole = asyncio.run(model(server).complete(ASK, logprobs=1))
+    streamed = asyncio.run(model(server).complete(ASK, logprobs=1, on_text=pieces.append))
+    assert pieces == ["one ", "two ", "three"]
+    assert streamed.but(usage=Usage()) == whole.but(usage=Usage())
+    assert streamed.usage.but(seconds=0.0) == whole.usage.but(seconds=0.0)
+
+
+def test_streamed_tool_calls_are_put_together(server: OpenAIServer) -> None:
+    server.then(calls_tool("search", '{"q": "green tea"}', text="Looking it up"))
+    pieces: list[str] = []
+    reply = asyncio.run(model(server).complete(ASK, tools=[SEARCH], on_text=pieces.append))
+    assert reply.tool_calls == (ToolCall(id="call_1", name="search", arguments={"q": "green tea"}),)
+    assert "".join(pieces) == reply.text == "Looking it up"
+
+
+def test_only_the_first_sample_is_streamed(server: OpenAIServer) -> None:
+    server.then(says("first one"), says("second", "third"))
+    pieces: list[str] = []
+    reply = asyncio.run(model(server).complete(ASK, n=3, on_text=pieces.append))
+    assert (reply.texts, "".join(pieces)) == (("first one", "second", "third"), "first one")
+
+
+def test_an_error_of_the_callers_own_callback_comes_through_as_it_is(server: OpenAIServer) -> None:
+    def stop_here(piece: str) -> None:
+        raise KeyError(piece)
+
+    with pytest.raises(KeyError, match="hello"):
+        asyncio.run(model(server).complete(ASK, on_text=stop_here))
+    assert len(server.bodies) == 1
+
+
+def test_instances_of_a_name_share_their_places(server: OpenAIServer) -> None:
+    server.latency_s = 0.05
+
+    async def crowd() -> None:
+        models = [model(server, concurrency=3) for _ in range(4)]
+        await asyncio.gather(*(models[i % 4].complete(ASK) for i in range(12)))
+
+    asyncio.run(crowd())
+    assert (server.busiest, len(server.bodies)) == (3, 12)
+
+
+def test_waiting_for_a_place_does_not_use_up_the_time_of_the_call(server: OpenAIServer) -> None:
+    server.latency_s = 0.2
+
+    async def queue() -> int:
+        narrow = LiteLLMModel("openai/test", api_base=server.url, api_key="k", timeout_s=0.7, concurrency=1)
+        await narrow.complete(ASK)
+        return len(await asyncio.gather(*(narrow.complete(ASK) for _ in range(5))))
+
+    assert asyncio.run(queue()) == 5
+
+
+def test_a_cancelled_call_gives_its_place_back(server: OpenAIServer) -> None:
+    server.then(hangs)
+
+    async def cancel_then_ask(streamed: bool) -> str:
+        narrow = model(server, concurrency=1)
+        seen = asyncio.Event()
+        callback = (lambda _: seen.set()) if streamed else None
+        task = asyncio.create_task(narrow.complete(ASK, on_text=callback))
+        await (seen.wait() if streamed else asyncio.to_thread(server.wait_for_requests, 1))
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        return (await narrow.complete(ASK)).text
+
+    assert asyncio.run(cancel_then_ask(streamed=False)) == "hello"
+    server.then(streams("a", then=hangs))
+    assert asyncio.run(cancel_then_ask(streamed=True)) == "hello"
+
+
+def test_one_model_serves_several_event_loops_at_once(server: OpenAIServer) -> None:
+    shared, texts = model(server, concurrency=2), []
+
+    async def ask_some() -> list[str]:
+        return [reply.text for reply in await asyncio.gather(*(shared.complete(ASK) for _ in range(4)))]
+
+    threads = [threading.Thread(target=lambda: texts.extend(asyncio.run(ask_some()))) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert texts == ["hello"] * 12
+
+
+def test_missing_key_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    with allow_requests(), pytest.raises(MissingKey, match="OPENAI_API_KEY"):
+        asyncio.run(LiteLLMModel("openai/test", retry=Retry(sleep=never)).complete(ASK))
+
+
+async def never(seconds: float) -> None:
+    raise AssertionError(f"waited {seconds} s for what waiting cannot bring")
+
+
+def test_unknown_provider_lists_the_nearest_first() -> None:
+    with allow_requests(), pytest.raises(UnknownName, match="unknown model provider 'opena'; known: openai, "):
+        asyncio.run(LiteLLMModel("opena/gpt-4o").complete(ASK))
+
+
+@pytest.mark.parametrize(
+    "options", [{"name": " "}, {"name": "openai/x", "timeout_s": 0}, {"name": "openai/x", "concurrency": 0}]
+)
+def test_nonsense_is_refused_at_construction(options: dict[str, object]) -> None:
+    with pytest.raises(Misuse):
+        LiteLLMModel(**options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("messages", "n"), [([], 1), ("hello", 1), (ASK, 0)])
+def test_a_malformed_request_is_refused_before_it_is_sent(messages: list[Message], n: int) -> None:
+    with pytest.raises(Misuse):
+        asyncio.run(LiteLLMModel("openai/x").complete(messages, n=n))
+
+
+def test_a_misspelt_option_is_an_error() -> None:
+    with pytest.raises(TypeError, match="temprature"):
+        asyncio.run(LiteLLMModel("openai/x").complete(ASK, temprature=1.0))  # type: ignore[call-arg]
+
+
+def test_nothing_is_printed_or_logged(server: OpenAIServer, capfd: pytest.CaptureFixture[str]) -> None:
+    server.then(calls_tool("search", "{"))
+    for asked in (model(server), LiteLLMModel("opena/gpt-4o")):
+        with pytest.raises(Exception):  # noqa: B017 - whatever it raises, it must not print
+            asyncio.run(asked.complete(ASK))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_calls_are_charged_to_the_open_meter(server: OpenAIServer) -> None:
+    with spending("act") as meter:
+        reply = asyncio.run(model(server).complete(ASK))
+    assert meter.usage == meter.by_label["act"] == reply.usage
