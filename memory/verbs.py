@@ -114,7 +114,8 @@ class Verbs(ABC):
         if given is None:
             vectors = self._embedded([item.key_text or item.text for item in items])
         else:
-            vectors = [as_vector(v, self._dimensions(), f"vector {n}") for n, v in enumerate(given)]
+            dimensions = self._dimensions()
+            vectors = [as_vector(v, dimensions, f"vector {n}") for n, v in enumerate(given)]
         items = link_near(self._source, items, vectors, self._now())
         ops = [Op(verb="insert", id=item.id, item=item, reason=reason) for item in items]
         by_id = {item.id: vector for item, vector in zip(items, vectors, strict=True)}
