@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import json
 import os
@@ -101,18 +102,23 @@ class Cassette:
         return key_of(asked if self._model is not None else _anonymous(asked))
 
     def _append(self, exchange: Exchange) -> None:
-        """Write one line in one go, dropping first what a crash left of an unfinished one."""
+        """Write one line in one go, or none; drop first what a crash left of an unfinished one."""
         line = exchange.model_dump_json().encode() + b"\n"
         with self._lock:
+            length: int | None = None
             try:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
                 with self._path.open("ab") as file:
                     if self._mend is not None:
-                        length, line = self._mend[0], self._mend[1] + line
-                        file.truncate(length)
+                        file.truncate(self._mend[0])
+                        line = self._mend[1] + line
                         self._mend = None
+                    length = file.seek(0, os.SEEK_END)
                     file.write(line)
             except OSError as error:
+                if length is not None:
+                    with contextlib.suppress(OSError):
+                        os.truncate(self._path, length)
                 raise CassetteError(f"cannot record to {self._path}: {error}", exchange.reply) from error
 
     def _missing(self, key: str, asked: dict[str, Json]) -> str:

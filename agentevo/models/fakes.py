@@ -105,8 +105,9 @@ async def _play(name: str, request: Request, following: Callable[[], Awaitable[S
     if not reply.usage.calls:
         reply = reply.model_copy(update={"usage": _estimate(request, reply)})
     usage.charge(reply.usage)
-    for piece in re.findall(r"\S+\s*|\s+", reply.text) if request.on_text is not None else ():
-        request.hand_over(piece)
+    if request.on_text is not None:
+        for piece in re.findall(r"\S+\s*|\s+", reply.text):
+            request.on_text(piece)
     return reply if request.schema is None else schema.check(reply, request.schema)
 
 

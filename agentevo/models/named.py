@@ -12,7 +12,7 @@ def as_model(model: str | Model) -> Model:
 
     Raise UnknownName for a `local/` model that is neither installed nor known.
     """
-    if isinstance(model, Model):
+    if isinstance(model, Model) and not isinstance(model, type):
         return model
     if not isinstance(model, str):
         raise Misuse(f"expected a model name such as 'local/smollm2-135m', or a Model; got {model!r:.80}")

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from openai_server import OpenAIServer
+
+from agentevo.errors import BadReply, Misuse, ModelUnavailable, RequestRejected, UnknownName
+from agentevo.models import LiteLLMModel, allow_requests
+from agentevo.models.failures import shortened, translate, unknown_provider
+from agentevo.models.retry import Transient
+from agentevo.models.runtime import load_litellm
+from agentevo.types import Message
+
+ASK: list[Message] = [{"role": "user", "content": "hello"}]
+
+
+def raised_from(error: Exception, cause: Exception) -> Exception:
+    error.__cause__ = cause
+    return error
+
+
+def test_our_own_error_inside_a_provider_comes_out_as_it_is() -> None:
+    ours = UnknownName("adapter", "x", ["y"])
+    assert translate(raised_from(RuntimeError("wrapped"), raised_from(ValueError(), ours)), "local/m") is ours
+
+
+def test_a_package_the_provider_needs_is_named() -> None:
+    error = translate(ModuleNotFoundError("No module named 'boto3'"), "bedrock/m")
+    assert isinstance(error, Misuse)
+    assert "'bedrock/m' needs a package that is not installed: No module named 'boto3'" in str(error)
+
+
+def test_an_unforeseen_error_is_a_rejected_request_that_names_it() -> None:
+    error = translate(TypeError("bad argument"), "openai/m")
+    assert isinstance(error, RequestRejected)
+    assert "TypeError: bad argument" in str(error)
+
+
+@pytest.mark.parametrize(("below", "kind"), [(ConnectionRefusedError(), ModelUnavailable), (KeyError("id"), BadReply)])
+def test_what_lies_below_litellms_own_class_tells_what_happened(below: Exception, kind: type[Exception]) -> None:
+    litellm = load_litellm()
+    wrapped = litellm.APIConnectionError("it failed", llm_provider="x", model="m")
+    error = translate(raised_from(wrapped, below), "x/m")
+    assert isinstance(error, Transient)
+    assert type(error.error) is kind
+
+
+def test_litellms_connection_error_alone_is_believed() -> None:
+    error = translate(load_litellm().APIConnectionError("it failed", llm_provider="x", model="m"), "x/m")
+    assert isinstance(error, Transient)
+    assert type(error.error) is ModelUnavailable
+
+
+def test_a_context_that_is_too_long_is_a_rejected_request() -> None:
+    error = translate(load_litellm().ContextWindowExceededError("too long", model="m", llm_provider="x"), "x/m")
+    assert isinstance(error, RequestRejected)
+
+
+def test_an_offline_model_without_its_prefix_is_recognised() -> None:
+    load_litellm()
+    assert "known: local/smollm2-135m, " in str(unknown_provider("smollm2-135m"))
+    assert "unknown model 'gpt-nix'" in str(unknown_provider("gpt-nix"))
+
+
+def test_messages_are_one_short_line_without_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOME_API_KEY", "from-environment")
+    told = ValueError("litellm.BadRequestError: OpenAIException - key k-1 or from-environment\n is   wrong")
+    assert shortened(told, "k-1") == "key *** or *** is wrong"
+    assert shortened(ValueError("x\nTraceback (most recent call last): ...")) == "x"
+    assert len(shortened(ValueError("x" * 1000))) == 300
+
+
+def test_callbacks_that_the_user_registered_with_litellm_are_served() -> None:
+    litellm = load_litellm()
+    heard: list[str] = []
+
+    async def run() -> None:
+        done = asyncio.Event()
+
+        class Listener(litellm.integrations.custom_logger.CustomLogger):  # type: ignore[misc]
+            async def async_log_success_event(
+                self, kwargs: object, response_obj: object, start_time: object, end_time: object
+            ) -> None:
+                heard.append(str(response_obj))
+                done.set()
+
+        litellm.callbacks = [Listener()]
+        try:
+            with OpenAIServer() as server, allow_requests():
+                await LiteLLMModel("openai/test", api_base=server.url, api_key="k").complete(ASK)
+            await asyncio.wait_for(done.wait(), 20)
+        finally:
+            litellm.callbacks = []
+
+    asyncio.run(run())
+    assert len(heard) == 1
