@@ -1,0 +1,207 @@
+"""llama.cpp in this process: one server a weight file, with slots for requests that run at once.
+
+What a reply depends on: the model, the adapter, and the request, not what was asked before or meanwhile. For that
+the attention runs row by row (see `_exact_attention`), slots share no cache, and evicted prompts are not kept.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from agentevo.errors import Misuse, ModelError, RequestRejected, WeightsError
+from agentevo.models.gguf_header import Value, context_of, read_header
+from agentevo.models.installed import again
+from agentevo.types import Json
+
+SLOTS = 4
+CONTEXT = 4096
+"""Tokens of prompt and reply together that a slot holds, unless the model was trained for fewer."""
+_BATCH = 512  # of prompt tokens; a request can be cancelled between two batches
+
+Body: TypeAlias = Mapping[str, Json]
+
+
+class ContextTooLong(RequestRejected):
+    """The prompt has more tokens than the model takes in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Part of a reply: some text, and what is known once it has ended."""
+
+    text: str = ""
+    logprobs: tuple[Json, ...] = ()
+    """As the chat API has them: token, bytes, logprob, top_logprobs."""
+    finish: str | None = None
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+
+
+class Engine:
+    """A loaded model. `stream` blocks, and may be called by several threads at once."""
+
+    def __init__(self, name: str, model: Path, adapters: Sequence[Path], threads: int, context: int = CONTEXT) -> None:
+        """Load the model; raise WeightsError if the file, or one of the adapters, cannot be."""
+        self._name, self._adapters = name, tuple(adapters)
+        header = read_header(model)
+        for adapter in self._adapters:
+            _check_adapter(adapter, header)
+        self._server = _start(name, model, self._adapters, header, threads, min(context, context_of(header) or context))
+        self.workers = ThreadPoolExecutor(SLOTS, thread_name_prefix=f"agentevo-{name}")
+        """Threads to call `stream` in: as many as requests can run at once."""
+
+    def stream(
+        self, body: Body, adapter: Path | None, on_piece: Callable[[Piece], None], stopped: threading.Event
+    ) -> None:
+        """Answer a chat request, handing over pieces as they come; stop at the next token once `stopped` is set."""
+        failures: list[BaseException] = []
+
+        def take(chunk: object) -> bool:
+            try:
+                piece = _read(chunk, self._name)
+                if piece is not None and not stopped.is_set():
+                    on_piece(piece)
+            except BaseException as error:  # noqa: BLE001 - the runtime would swallow it; raised below
+                failures.append(error)
+            return bool(failures) or stopped.is_set()
+
+        if stopped.is_set():
+            return
+        try:
+            self._server.handle_chat_completions({**body, **_STREAMED, "lora": self._scales(adapter)}, take)
+        except (ValueError, TypeError, RuntimeError) as error:
+            raise _rejected(self._name, str(error)) from error
+        if failures:
+            raise failures[0]
+
+    def _scales(self, adapter: Path | None) -> list[Json]:
+        """Return every adapter's weight; those left out would keep that of an earlier request in some states."""
+        return [{"id": i, "scale": float(path == adapter)} for i, path in enumerate(self._adapters)]
+
+
+_STREAMED: dict[str, Json] = {
+    "stream": True,
+    "stream_options": {"include_usage": True},
+    "return_progress": True,  # so that a long prompt can be stopped too
+    "cache_prompt": True,
+}
+
+
+def _start(
+    name: str, model: Path, adapters: Sequence[Path], header: Mapping[str, Value], threads: int, context: int
+) -> Any:
+    # Without it a failed assertion starts a debugger that stops every thread of the process.
+    os.environ.setdefault("GGML_NO_BACKTRACE", "1")
+    try:
+        import xllamacpp
+    except ImportError as error:
+        raise Misuse(
+            "offline models need the runtime xllamacpp, which is not installed or not available for this platform "
+            f"({error}); install it with `pip install xllamacpp`, or choose another model, such as ollama/..."
+        ) from error
+    params = xllamacpp.CommonParams()
+    params.model.path = str(model)
+    params.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(str(path), 1.0) for path in adapters]
+    params.n_parallel, params.n_ctx = SLOTS, SLOTS * context
+    params.n_batch = params.n_ubatch = _BATCH
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
+    params.verbosity = -1  # its log would go to the process's own output
+    params.kv_unified = False
+    params.cache_ram_mib = 0  # it would give a prompt the state it had with another adapter
+    params.warmup = False
+    _exact_attention(params, xllamacpp, header)
+    with _private_socket(params):
+        try:
+            return xllamacpp.Server(params)
+        except (RuntimeError, ValueError) as error:
+            what = f"or one of its adapters in {model.parent / 'adapters'} " if adapters else ""
+            raise WeightsError(f"{model} {what}cannot be loaded: it is damaged; {again(name)}") from error
+
+
+def _exact_attention(params: Any, xllamacpp: Any, header: Mapping[str, Value]) -> None:
+    """Choose the attention whose result for a token is the same whatever is computed with it.
+
+    With 16-bit keys and values the runtime takes one path for a single token and others for many, so that a cached
+    prefix moved log-probabilities by up to 0.3. With 8-bit ones there is one path, as exact to within rounding.
+    Where heads are of a size that this cannot hold, the plain attention comes nearest.
+    """
+    kinds = xllamacpp.llama_flash_attn_type
+    if _head_size(header) % 32:
+        params.flash_attn_type = kinds.LLAMA_FLASH_ATTN_TYPE_DISABLED
+        return
+    params.flash_attn_type = kinds.LLAMA_FLASH_ATTN_TYPE_ENABLED
+    params.cache_type_k = params.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_Q8_0
+
+
+def _head_size(header: Mapping[str, Value]) -> int:
+    family = header.get("general.architecture")
+    key, width, heads = (
+        header.get(f"{family}.{field}")
+        for field in ("attention.key_length", "embedding_length", "attention.head_count")
+    )
+    if isinstance(key, int):
+        return key
+    return width // heads if isinstance(width, int) and isinstance(heads, int) and heads else 1
+
+
+@contextlib.contextmanager
+def _private_socket(params: Any) -> Iterator[None]:
+    """Let the runtime's listener, which cannot be left out, listen where nobody can reach it."""
+    # The path of a socket has room for about 100 characters.
+    folder = tempfile.mkdtemp(prefix="agentevo-", dir=None if len(tempfile.gettempdir()) < 60 else "/tmp")
+    params.hostnames = [f"{folder}/s.sock"]
+    params.api_keys = [secrets.token_hex(32)]
+    params.endpoint_slots, params.ui = False, False
+    try:
+        yield
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _check_adapter(adapter: Path, model: Mapping[str, Value]) -> None:
+    header = read_header(adapter)
+    if header.get("general.type") != "adapter" or header.get("adapter.type") != "lora":
+        raise WeightsError(f"{adapter} is no LoRA adapter; move it out of the adapters folder")
+    if header.get("general.architecture") != model.get("general.architecture"):
+        raise WeightsError(f"{adapter} was made for another model ({header.get('general.architecture')}); remove it")
+
+
+def _read(chunk: Any, name: str) -> Piece | None:
+    """Return what a chunk of the runtime says, or None; raise what an error chunk means."""
+    if "error" in chunk:
+        raise _failure(name, chunk["error"])
+    if usage := chunk.get("usage"):
+        cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
+        return Piece(
+            prompt_tokens=usage["prompt_tokens"], completion_tokens=usage["completion_tokens"], cached_tokens=cached
+        )
+    choice = chunk["choices"][0]
+    text, finish = choice["delta"].get("content") or "", choice["finish_reason"]
+    logprobs = (choice.get("logprobs") or {}).get("content") or ()
+    return Piece(text, tuple(logprobs), finish) if text or logprobs or finish else None
+
+
+def _failure(name: str, error: Mapping[str, Any]) -> ModelError:
+    if error.get("type") == "exceed_context_size_error":
+        return ContextTooLong(
+            f"the prompt has {error.get('n_prompt_tokens')} tokens, but model 'local/{name}' takes in "
+            f"{error.get('n_ctx')}; shorten it, or choose a model with a longer context"
+        )
+    if error.get("code") in range(400, 500):
+        return _rejected(name, str(error.get("message")))
+    return ModelError(f"model 'local/{name}' failed: {error.get('message')}")
+
+
+def _rejected(name: str, why: str) -> RequestRejected:
+    return RequestRejected(f"model 'local/{name}' refused the request: {' '.join(why.split())[:300]}")
