@@ -8,14 +8,14 @@ HOME_FOLDER := $(or $(AGENTEVO_HOME),$(HOME)/.agentevo)
 
 setup: $(VENV)/.installed
 	@test -e "$(HOME_FOLDER)/models/smollm2-135m/card.json" -a -e "$(HOME_FOLDER)/embedders/all-MiniLM-L6-v2/card.json" || \
-	{ echo "setup 3/3: offline model and embedder into $(HOME_FOLDER) (177 MB)"; \
+	{ echo "setup 3/3: offline model and embedder into $(HOME_FOLDER) (176 MB)"; \
 	  $(VENV)/bin/agentevo models pull smollm2-135m all-MiniLM-L6-v2; }
 
 # .installing marks packages that may be half written: an environment that was left in that state is made anew.
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@if test -e $(VENV)/.installing || ! $(PY) -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; \
 	then rm -rf $(VENV); $(find_python); $(create); fi
-	@echo "setup 2/3: packages, from your package index (about 1 GB unpacked)"
+	@echo "setup 2/3: packages, from your package index (2.1 GB unpacked; minutes)"
 	@touch $(VENV)/.installing
 	@$(with_uv) || $(PY) -m pip install -qq -c constraints.txt -e '.[dev]'
 	@rm $(VENV)/.installing

@@ -110,7 +110,7 @@ def _row(name: str, found: Installed | None, known: Weights | None) -> Row:
 @contextlib.contextmanager
 def pull_progress() -> Iterator[None]:
     """Show the progress of weights that are pulled because a command needs them."""
-    from agentevo.models import offline
+    import agentevo.models.offline as offline
 
     with progress() as report:
         offline.on_pull = report

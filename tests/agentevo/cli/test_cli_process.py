@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -94,3 +95,48 @@ def test_a_full_disk_under_the_output_is_one_line(variables: dict[str, str]) -> 
             [str(AGENTEVO), "--version"], env=variables, stdout=full, stderr=subprocess.PIPE, check=False
         )
     assert (done.returncode, done.stderr) == (1, b"error: No space left on device\n")
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    """Yield a folder on a file system of 16 MB; only root can make one."""
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(folder)], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("a small file system cannot be mounted here")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk_during_pull_leaves_nothing_behind(
+    weights_home: Path, tiny_disk: Path, variables: dict[str, str]
+) -> None:
+    gguf = next((weights_home / "models" / "smollm2-135m").glob("*.gguf"))
+    variables["AGENTEVO_HOME"] = str(tiny_disk / "home")
+    assert_one_line(agentevo("models", "pull", str(gguf), variables=variables), 1, "the disk is full")
+    assert sum(file.stat().st_size for file in tiny_disk.rglob("*") if file.is_file()) < 100_000
+
+
+def test_a_limit_on_file_sizes_during_pull_leaves_nothing_behind(weights_home: Path, variables: dict[str, str]) -> None:
+    gguf = next((weights_home / "models" / "smollm2-135m").glob("*.gguf"))
+    done = agentevo("models", "pull", str(gguf), variables=variables, prefix="ulimit -f 20000;")
+    assert_one_line(done, 1)
+    assert not list(Path(variables["AGENTEVO_HOME"]).rglob("*.gguf*"))
+
+
+def test_an_interrupted_pull_installs_nothing(variables: dict[str, str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as hub:
+        variables["HF_ENDPOINT"] = f"http://127.0.0.1:{hub.getsockname()[1]}"
+        command = [str(AGENTEVO), "models", "pull", "hf:someone/some/model.gguf"]
+        process = subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        connection, _ = hub.accept()
+        with connection:
+            connection.recv(4096)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\nGGUF" + bytes(70_000))
+            process.send_signal(signal.SIGINT)
+            said = process.communicate(timeout=30)
+    assert (process.returncode, *said) == (130, "", "interrupted\n")
+    assert not list((Path(variables["AGENTEVO_HOME"]) / "models").rglob("*"))

@@ -1,0 +1,170 @@
+"""`agentevo models`, `doctor` and `demo` with the real weights, and with weights that are missing or corrupt."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from agentevo.models.installed import installed
+
+from agentevo.cli.app import status
+
+SMOL = "smollm2-135m"
+
+
+@pytest.fixture
+def gguf(weights_home: Path) -> Path:
+    """Return the file of the offline model that setup has installed."""
+    return next((weights_home / "models" / SMOL).glob("*.gguf"))
+
+
+@pytest.fixture
+def empty_home(weights_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("AGENTEVO_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+def rows(capsys: pytest.CaptureFixture[str]) -> dict[str, dict[str, object]]:
+    capsys.readouterr()
+    assert status(["models", "list", "--json"]) == 0
+    return {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+
+
+@pytest.mark.usefixtures("empty_home")
+def test_what_can_be_pulled_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    listed = rows(capsys)
+    assert {(name, row["kind"], row["state"], row["path"]) for name, row in listed.items()} == {
+        ("all-MiniLM-L6-v2", "embedder", "pullable", None),
+        (SMOL, "model", "pullable", None),
+    }
+    assert all(row["licence"] and row["size_bytes"] for row in listed.values())
+
+
+@pytest.mark.usefixtures("empty_home")
+def test_a_file_is_pulled_listed_and_removed(gguf: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert status(["models", "pull", str(gguf), "--name", "mine"]) == 0
+    assert capsys.readouterr().out.startswith(f"mine: {gguf.stat().st_size / 1e6:.1f} MB in ")
+    mine = rows(capsys)["mine"]
+    assert (mine["state"], mine["size_bytes"]) == ("installed", gguf.stat().st_size)
+    assert status(["models", "rm", "mine", "--yes"]) == 0
+    assert capsys.readouterr().out == f"removed mine: {gguf.stat().st_size / 1e6:.1f} MB free\n"
+    assert installed() == []
+
+
+@pytest.mark.usefixtures("empty_home")
+def test_the_table_shows_name_kind_size_licence_and_state(capsys: pytest.CaptureFixture[str]) -> None:
+    assert status(["models", "list"]) == 0
+    heading, *lines = capsys.readouterr().out.splitlines()
+    assert heading.split() == ["NAME", "KIND", "SIZE", "LICENCE", "STATE"]
+    assert [line.split()[0] for line in lines] == ["all-MiniLM-L6-v2", SMOL]
+
+
+@pytest.mark.usefixtures("empty_home")
+def test_removing_asks_and_without_a_terminal_refuses(gguf: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert status(["models", "pull", str(gguf), "--name", "mine"]) == 0
+    capsys.readouterr()
+    assert status(["models", "rm", "mine"]) == 2
+    assert "add --yes" in capsys.readouterr().err
+    assert [one.name for one in installed()] == ["mine"]
+
+
+@pytest.mark.usefixtures("empty_home")
+@pytest.mark.parametrize("command", ["rm", "pull"])
+def test_an_unknown_name_lists_the_known_ones(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert status(["models", command, "smollm2"]) == 2
+    said = capsys.readouterr().err
+    assert (said.count("\n"), SMOL in said) == (1, True)
+
+
+@pytest.mark.usefixtures("empty_home")
+def test_nothing_is_removed_if_one_of_the_names_is_wrong(gguf: Path) -> None:
+    assert status(["models", "pull", str(gguf), "--name", "mine"]) == 0
+    assert status(["models", "rm", "mine", "yours", "--yes"]) == 2
+    assert [one.name for one in installed()] == ["mine"]
+
+
+@pytest.mark.usefixtures("empty_home")
+def test_a_file_with_another_hash_is_refused(gguf: Path, empty_home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert status(["models", "pull", str(gguf), "--sha256", "0" * 64]) == 1
+    assert capsys.readouterr().err.startswith("error: ")
+    assert installed() == []
+    assert not list(empty_home.rglob("*.gguf*"))
+
+
+def doctor(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, dict[str, dict[str, str]]]:
+    capsys.readouterr()
+    code = status(["doctor", "--json", *arguments])
+    return code, {found["name"]: found for found in json.loads(capsys.readouterr().out)}
+
+
+@pytest.mark.usefixtures("weights_home")
+def test_a_healthy_installation_has_no_failing_line(capsys: pytest.CaptureFixture[str]) -> None:
+    code, found = doctor(capsys)
+    assert [finding for finding in found.values() if finding["state"] == "fail"] == []
+    assert code == 0
+    assert {"python", "packages", "home", "disk", "settings", "model", "embedder", "extra dev"} <= set(found)
+    assert f"litellm {importlib.metadata.version('litellm')}" in found["packages"]["detail"]
+    assert "local/smollm2-135m answered" in found["model"]["detail"]
+    assert "384 dimensions" in found["embedder"]["detail"]
+
+
+@pytest.mark.usefixtures("empty_home")
+def test_missing_weights_fail_with_the_command_that_pulls_them(
+    empty_home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, found = doctor(capsys)
+    assert code == 1
+    assert (found["model"]["state"], found["embedder"]["state"]) == ("fail", "fail")
+    assert f"agentevo models pull {SMOL}" in found["model"]["detail"]
+    assert not [path for path in empty_home.rglob("*") if path.is_file()], "a check fetches nothing"
+
+
+def test_corrupt_weights_are_found(weights_home: Path, empty_home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(weights_home / "models" / SMOL, empty_home / "models" / SMOL)
+    with next((empty_home / "models" / SMOL).glob("*.gguf")).open("r+b") as file:
+        file.seek(50_000_000)
+        file.write(b"rotten")
+    code, found = doctor(capsys)
+    assert (code, found["model"]["state"]) == (1, "fail")
+    assert "agentevo models" in found["model"]["detail"]
+    assert status(["run", "hi"]) == 1
+    said = capsys.readouterr().err
+    assert (said.startswith("error: "), said.count("\n")) == (True, 1)
+
+
+def test_a_line_that_fails_says_what_to_do(empty_home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    empty_home.mkdir()
+    (empty_home / "config.toml").write_text("colour = 1\n", encoding="utf-8")
+    assert status(["doctor", "--offline"]) == 1
+    failing = [line for line in capsys.readouterr().out.splitlines() if line.startswith("fail")]
+    assert failing[0].startswith(f"fail  settings: {empty_home / 'config.toml'}: unknown setting 'colour'")
+    assert failing[0].endswith("; correct it; the defaults are checked below")
+
+
+def test_a_home_that_is_no_folder_fails(empty_home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    empty_home.write_text("", encoding="utf-8")
+    code, found = doctor(capsys, "--offline")
+    assert (code, found["home"]["state"]) == (1, "fail")
+    assert found["home"]["todo"] == "set AGENTEVO_HOME to a folder of yours"
+
+
+@pytest.mark.usefixtures("empty_home")
+def test_offline_leaves_out_what_is_behind_a_network(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AGENTEVO_MODEL", "openai/gpt-4o")
+    monkeypatch.setenv("AGENTEVO_EMBEDDER", "openai/text-embedding-3-small")
+    code, found = doctor(capsys, "--offline")
+    assert (code, found["model"]["state"], found["embedder"]["state"]) == (0, "skip", "skip")
+
+
+@pytest.mark.usefixtures("weights_home")
+def test_the_demo_shows_a_reply_and_what_to_try_next(capsys: pytest.CaptureFixture[str]) -> None:
+    assert status(["demo"]) == 0
+    said = capsys.readouterr().out
+    assert "The capital of France is Paris." in said
+    assert "Nothing left this machine" in said
+    assert "agentevo doctor" in said
