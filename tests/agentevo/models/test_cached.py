@@ -256,7 +256,7 @@ def test_when_the_loop_that_made_the_call_ends_another_takes_over(tmp_path: Path
 
 
 def test_a_failure_is_shared_but_anothers_budget_is_not(tmp_path: Path) -> None:
-    async def run() -> list[object]:
+    async def run() -> tuple[Reply | BaseException, Reply | BaseException]:
         slow = Slow()
         slow.go.set()
         cached = Cached(FunctionModel(slow.answer), tmp_path)

@@ -73,12 +73,14 @@ def test_messages_are_one_short_line_without_keys(monkeypatch: pytest.MonkeyPatc
 
 def test_callbacks_that_the_user_registered_with_litellm_are_served() -> None:
     litellm = load_litellm()
+    from litellm.integrations.custom_logger import CustomLogger
+
     heard: list[str] = []
 
     async def run() -> None:
         done = asyncio.Event()
 
-        class Listener(litellm.integrations.custom_logger.CustomLogger):  # type: ignore[misc]
+        class Listener(CustomLogger):  # type: ignore[misc]
             async def async_log_success_event(
                 self, kwargs: object, response_obj: object, start_time: object, end_time: object
             ) -> None:

@@ -39,13 +39,14 @@ def answering(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Maker]
 
         def make(text: str) -> Model:
             server.default = says(text)
-            return {
+            makers: dict[str, Callable[[], Model]] = {
                 "litellm": lambda: LiteLLMModel("openai/test", api_base=server.url, api_key="k", timeout_s=30),
                 "scripted": lambda: ScriptedModel([text] * 9),
                 "function": lambda: FunctionModel(lambda messages: text),
                 "cached": lambda: Cached(ScriptedModel([text] * 9), tmp_path / "cache"),
                 "recorded": lambda: Cassette(ScriptedModel([text] * 9), tmp_path / "tape"),
-            }[request.param]()
+            }
+            return makers[request.param]()
 
         yield make
 

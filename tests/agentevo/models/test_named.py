@@ -58,7 +58,7 @@ def test_settings_are_applied(empty_home: Path) -> None:
 
 def test_a_public_name_that_is_not_there_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'Modle'"):
-        agentevo.models.Modle  # type: ignore[attr-defined]  # noqa: B018
+        agentevo.models.Modle  # noqa: B018
 
 
 def test_public_names_are_sorted_and_listed() -> None:
