@@ -10,7 +10,7 @@ import threading
 from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal, TypeAlias, Unpack, get_args
+from typing import Literal, Self, TypeAlias, Unpack, get_args
 
 from pydantic import ValidationError
 
@@ -30,6 +30,12 @@ class Failure(Record):
     type: str
     message: str
     reply: Reply | None = None
+
+    @classmethod
+    def of(cls, error: ModelError) -> Self:
+        """Keep the nearest kind that our tree of errors has: a provider may have its own below it."""
+        kind = next(kind for kind in type(error).__mro__ if getattr(errors, kind.__name__, None) is kind)
+        return cls(type=kind.__name__, message=str(error), reply=error.reply)
 
     def as_error(self) -> ModelError:
         kind = getattr(errors, self.type, ModelError)
@@ -91,8 +97,7 @@ class Cassette:
         try:
             reply = await self._model.complete(messages, **options)
         except ModelError as error:
-            failure = Failure(type=type(error).__name__, message=str(error), reply=error.reply)
-            self._append(Exchange(key=key, request=asked, failure=failure))
+            self._append(Exchange(key=key, request=asked, failure=Failure.of(error)))
             raise
         self._append(Exchange(key=key, request=asked, reply=reply))
         return reply

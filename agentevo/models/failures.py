@@ -42,8 +42,11 @@ def translate(error: Exception, model: str, api_key: str | None = None) -> Excep
 
 
 def chained(error: Exception, cause: Exception, api_key: str | None) -> Exception:
-    """Attach the cause, except where its own text would show a key."""
-    told = " ".join(str(e) for e in _chain(cause))
+    """Attach the cause, except where its own text would show a key, or where the error came out of it."""
+    causes = list(_chain(cause))
+    if error in causes:
+        return error
+    told = " ".join(map(str, causes))
     error.__cause__ = None if any(secret in told for secret in _secrets(api_key)) else cause
     error.__suppress_context__ = True
     return error

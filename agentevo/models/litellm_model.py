@@ -196,9 +196,12 @@ class LiteLLMModel:
         """Find out, once, what the provider can do; raise UnknownName if there is no such provider."""
         litellm = await litellm_when_needed()
         if self._name.startswith(LOCAL):
+            from agentevo.models.offline import load
             from agentevo.models.provider import register
 
             await asyncio.to_thread(register)
+            # Pulling and loading the weights is no part of any call, and so not of its time budget.
+            await asyncio.to_thread(load, self._name.removeprefix(LOCAL))
             return _Traits(enforces_schema=True)
         provider = self._extra.get("custom_llm_provider")
         try:

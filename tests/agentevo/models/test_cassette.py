@@ -98,6 +98,17 @@ def test_errors_are_recorded_and_raised_again(tmp_path: Path) -> None:
             play(cassette, "b")
 
 
+class ContextFull(BadReply):
+    pass
+
+
+def test_a_kind_of_error_that_is_not_ours_is_replayed_as_the_nearest_that_is(tmp_path: Path) -> None:
+    for model, mode in ((ScriptedModel([ContextFull("full")]), "auto"), (None, "replay")):
+        with pytest.raises(BadReply, match=r"^full$") as caught:
+            play(Cassette(model, tmp_path / "t", mode), "a")  # type: ignore[arg-type]
+    assert caught.type is BadReply
+
+
 def test_a_replayed_run_costs_what_the_recorded_one_did(tape: Path) -> None:
     with spending() as meter:
         replies = [asyncio.run(Cassette(None, tape, "replay").complete(asks("b")))]

@@ -7,7 +7,7 @@ from openai_server import OpenAIServer
 
 from agentevo.errors import BadReply, Misuse, ModelUnavailable, RequestRejected, UnknownName
 from agentevo.models import LiteLLMModel, allow_requests
-from agentevo.models.failures import shortened, translate, unknown_provider
+from agentevo.models.failures import chained, shortened, translate, unknown_provider
 from agentevo.models.retry import Transient
 from agentevo.models.runtime import load_litellm
 from agentevo.types import Message
@@ -22,7 +22,9 @@ def raised_from(error: Exception, cause: Exception) -> Exception:
 
 def test_our_own_error_inside_a_provider_comes_out_as_it_is() -> None:
     ours = UnknownName("adapter", "x", ["y"])
-    assert translate(raised_from(RuntimeError("wrapped"), raised_from(ValueError(), ours)), "local/m") is ours
+    wrapped = raised_from(RuntimeError("wrapped"), raised_from(ValueError(), ours))
+    assert translate(wrapped, "local/m") is ours
+    assert chained(ours, wrapped, None).__cause__ is None
 
 
 def test_a_package_the_provider_needs_is_named() -> None:

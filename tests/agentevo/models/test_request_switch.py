@@ -66,10 +66,12 @@ def test_a_plain_call_holds_from_then_on_and_in_threads() -> None:
 
 
 def test_blocks_that_overlap_take_back_only_their_own_setting() -> None:
-    first, second = forbid_requests(), forbid_requests()
+    first, second = forbid_requests(), allow_requests()
     with second:
         with first:
             pass
+        assert is_allowed()
+    with forbid_requests():
         assert not is_allowed()
     assert is_allowed()
 
