@@ -44,14 +44,20 @@ def run(
     preset = settings()
     budget = Budget(max_cost_usd=preset.max_cost_usd if max_cost is None else max_cost, max_seconds=timeout)
     answering, messages = as_model(model or preset.model), _messages(question, system)
-    since = time.monotonic()
-    with contextlib.nullcontext() if as_json else streamed() as on_text:
+    moments = [time.monotonic()]
+    with contextlib.nullcontext(_ignore) if as_json else streamed() as write:
+
+        def on_text(piece: str) -> None:
+            moments.append(time.monotonic())
+            write(piece)
+
         options = Options(max_tokens=max_tokens, temperature=temperature, seed=seed, on_text=on_text)
         reply = ask(answering, messages, budget, **options)
+    moments.append(time.monotonic())
     if as_json:
         show_json(reply.model_dump(mode="json"))
     if verbose:
-        tell(account(reply, time.monotonic() - since))
+        tell(account(reply, moments))
 
 
 def read_prompt(prompt: str) -> str:
@@ -84,11 +90,18 @@ def ask(model: Model, messages: Sequence[Message], budget: Budget, **options: Un
         return asyncio.run(complete())
 
 
-def account(reply: Reply, seconds: float) -> str:
-    """Return what a reply cost as one line."""
-    usage = reply.usage
-    rate = usage.completion_tokens / usage.seconds if usage.seconds else 0.0
+def _ignore(piece: str) -> None:
+    """Take a piece of a reply that is shown when it is whole."""
+
+
+def account(reply: Reply, moments: Sequence[float]) -> str:
+    """Return what a reply cost as one line; `moments` are its start, the arrivals of its pieces, and its end.
+
+    The rate leaves out what comes before the first piece: loading the model, and reading the prompt.
+    """
+    usage, writing = reply.usage, moments[-2] - moments[1]
+    rate = f"{(usage.completion_tokens - 1) / writing:.0f}" if writing > 0 else "?"
     return (
         f"{reply.model}: {usage.prompt_tokens} + {usage.completion_tokens} tokens, ${usage.cost_usd:.4f}, "
-        f"{seconds:.1f} s, {rate:.0f} tokens/s, ended by {reply.finish}"
+        f"{moments[-1] - moments[0]:.1f} s, {rate} tokens/s once begun, ended by {reply.finish}"
     )

@@ -8,9 +8,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from agentevo.models.installed import installed
 
 from agentevo.cli.app import status
+from agentevo.models.installed import installed
 
 SMOL = "smollm2-135m"
 
@@ -122,17 +122,30 @@ def test_missing_weights_fail_with_the_command_that_pulls_them(
     assert not [path for path in empty_home.rglob("*") if path.is_file()], "a check fetches nothing"
 
 
-def test_corrupt_weights_are_found(weights_home: Path, empty_home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.fixture
+def copied(weights_home: Path, empty_home: Path) -> Path:
+    """Return the file of an offline model that a test may damage."""
     shutil.copytree(weights_home / "models" / SMOL, empty_home / "models" / SMOL)
-    with next((empty_home / "models" / SMOL).glob("*.gguf")).open("r+b") as file:
+    return next((empty_home / "models" / SMOL).glob("*.gguf"))
+
+
+def test_six_wrong_bytes_in_the_weights_are_found(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with copied.open("r+b") as file:
         file.seek(50_000_000)
         file.write(b"rotten")
     code, found = doctor(capsys)
     assert (code, found["model"]["state"]) == (1, "fail")
-    assert "agentevo models" in found["model"]["detail"]
+    assert f"agentevo models rm {SMOL}" in found["model"]["detail"]
+
+
+def test_weights_that_cannot_be_loaded_are_one_line(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with copied.open("r+b") as file:
+        file.truncate(1_000_000)
     assert status(["run", "hi"]) == 1
-    said = capsys.readouterr().err
-    assert (said.startswith("error: "), said.count("\n")) == (True, 1)
+    said = capsys.readouterr()
+    assert (said.out, said.err.count("\n")) == ("", 1)
+    assert said.err.startswith("error: ")
+    assert f"agentevo models rm {SMOL}" in said.err
 
 
 def test_a_line_that_fails_says_what_to_do(empty_home: Path, capsys: pytest.CaptureFixture[str]) -> None:
