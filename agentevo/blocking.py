@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import os
 import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar
@@ -17,6 +18,7 @@ T = TypeVar("T")
 
 _LOCK = threading.Lock()
 _LOOP: asyncio.AbstractEventLoop | None = None
+_pid = 0
 
 
 def wait(coroutine: Coroutine[Any, Any, T]) -> T:
@@ -39,10 +41,10 @@ def wait(coroutine: Coroutine[Any, Any, T]) -> T:
 
 def _background() -> asyncio.AbstractEventLoop:
     """Return the loop that all plain verbs share; it runs in a daemon thread from the first use on."""
-    global _LOOP
+    global _LOOP, _pid
     with _LOCK:
-        if _LOOP is None or _LOOP.is_closed():
-            _LOOP = asyncio.new_event_loop()
+        if _LOOP is None or _LOOP.is_closed() or _pid != os.getpid():  # a forked child has the loop, not its thread
+            _LOOP, _pid = asyncio.new_event_loop(), os.getpid()
             threading.Thread(target=_LOOP.run_forever, name="agentevo-loop", daemon=True).start()
         return _LOOP
 

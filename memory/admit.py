@@ -14,7 +14,7 @@ from agentevo.memory.masking import masked
 from agentevo.memory.orders import gives_orders
 from agentevo.memory.source import Filter, Source
 from agentevo.memory.trust import LOW_TRUST, lowest, trust_of
-from agentevo.types import Item, Json, why_invalid
+from agentevo.types import Item, Json, Op, why_invalid
 
 Metadata: TypeAlias = Mapping[str, Json]
 
@@ -60,24 +60,57 @@ def _parent(name: str, get: Callable[[str], Item | None]) -> Item | None:
 
 
 def _admitted(text: str, fields: dict[str, Any], namespace: str, parents: Sequence[Item | None]) -> Item:
-    if not isinstance(text, str):
-        raise Misuse(f"a memory holds texts, not {text!r:.80}")
-    if not text.strip():
-        raise Misuse("an empty text cannot be remembered")
-    if len(text) > MAX_TEXT:
-        raise Misuse(f"a text of {len(text):,} characters is too long for one item ({MAX_TEXT:,}); split it")
+    _must_be_text(text)
     source = fields.get("source", "user")
     own = fields.pop("trust", None)
     trust = lowest(trust_of(source) if own is None else own, (p.trust for p in parents if p is not None))
     fields["metadata"] = _masked(dict(fields["metadata"]))
     if fields.get("key_text"):
         fields["key_text"] = masked(fields["key_text"])
-    if trust < LOW_TRUST and gives_orders(text):
+    if _is_held(trust, text):
         fields["status"] = "quarantined"
     try:
         return Item(id=new_id(), namespace=namespace, text=masked(text), trust=trust, **fields)
     except ValidationError as error:
         raise Misuse(f"this cannot become an item: {why_invalid(error)}") from error
+
+
+def _must_be_text(text: object) -> None:
+    if not isinstance(text, str):
+        raise Misuse(f"a memory holds texts, not {text!r:.80}")
+    if not text.strip():
+        raise Misuse("an empty text cannot be remembered")
+    if len(text) > MAX_TEXT:
+        raise Misuse(f"a text of {len(text):,} characters is too long for one item ({MAX_TEXT:,}); split it")
+
+
+def screened(ops: Sequence[Op], get: Callable[[str], Item | None]) -> list[Op]:
+    """Return ops as they may be carried out: secrets masked, and orders from untrusted sources quarantined."""
+    checked: list[Op] = []
+    for op in ops:
+        op = _without_secrets(op)
+        checked.append(op)
+        item = get(op.id) if op.verb == "restore" or "text" in op.changes else None
+        if item is not None and _is_held(op.changes.get("trust", item.trust), str(op.changes.get("text", item.text))):
+            checked.append(Op(verb="quarantine", id=op.id, reason="it gives orders, and its source is not trusted"))
+    return checked
+
+
+def _without_secrets(op: Op) -> Op:
+    if op.item is not None:
+        _must_be_text(op.item.text)
+        held = op.item.status == "live" and _is_held(op.item.trust, op.item.text)
+        said = {name: _masked(getattr(op.item, name)) for name in ("text", "key_text", "metadata")}
+        item = op.item.model_copy(update={**said, "status": "quarantined" if held else op.item.status})
+        return op if item == op.item else op.model_copy(update={"item": item})
+    said = {name: _masked(value) for name, value in op.changes.items() if name in ("text", "key_text", "metadata")}
+    if "text" in said:
+        _must_be_text(said["text"])
+    return op.model_copy(update={"changes": {**op.changes, **said}}) if said else op
+
+
+def _is_held(trust: Any, text: str) -> bool:
+    return isinstance(trust, (int, float)) and trust < LOW_TRUST and gives_orders(text)
 
 
 def _masked(value: Any) -> Any:

@@ -27,8 +27,24 @@ _STATUS: Mapping[Verb, tuple[tuple[Status, ...], Status]] = {
 }
 
 
+def credited(item: Item, op: Op, earlier: Mapping[str, float] | None) -> Item:
+    """Return the item reinforced under a key: what the same key added earlier is taken back first."""
+    if earlier is None:
+        return applied(item, op)
+    taken_back: dict[str, Json] = {name: -value for name, value in earlier.items() if name != "at"}
+    return applied(applied(item, op.but(changes=taken_back)), op)
+
+
+def says_anew(before: Item, after: Item) -> bool:
+    """Whether an item now says something that it did not say before, so that another may say the same already."""
+    said_before = before.status != "forgotten" and (before.kind, before.text) == (after.kind, after.text)
+    return after.status != "forgotten" and not said_before
+
+
 def applied(item: Item, op: Op) -> Item:
     """Return the item as the op leaves it; the very same object where the op changes nothing."""
+    if op.verb == "forget" and item.pinned:
+        return item
     if op.verb in _STATUS:
         before, after = _STATUS[op.verb]
         return item.model_copy(update={"status": after}) if item.status in before else item

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import secrets
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Protocol, Self
@@ -12,6 +13,7 @@ import numpy as np
 
 from agentevo.blocking import threaded
 from agentevo.errors import Misuse
+from agentevo.memory.change import COMMUTING
 from agentevo.memory.exact import Vector
 from agentevo.memory.overlay import Overlay
 from agentevo.memory.source import Source, Stored
@@ -57,6 +59,7 @@ class Draft(Verbs):
         self._overlay = Overlay(below._source, below._ns(), below._stemmer())
         self._ops: list[Op] = []
         self._vectors: dict[str, Vector] = {}
+        self._keys: dict[str, Transaction] = {}
         self._open = True
 
     def __enter__(self) -> Self:
@@ -129,9 +132,14 @@ class Draft(Verbs):
         reason: str,
     ) -> Transaction:
         """Take in the changes of a draft over this one."""
-        skipped = [op.id for op in ops if self._conflicts(op, expected)]
-        done = self._write([op for op in ops if op.id not in skipped], vectors, reason)
-        return done.model_copy(update={"skipped": tuple(dict.fromkeys(skipped)), "key": key})
+        if key is not None and key in self._keys:
+            return self._keys[key]
+        skipped = {op.id for op in ops if op.verb not in COMMUTING and self._conflicts(op, expected)}
+        done = self._write([op for op in ops if op.id not in skipped or op.verb in COMMUTING], vectors, reason)
+        done = done.model_copy(update={"skipped": tuple(sorted(skipped)), "key": key})
+        if key is not None:
+            self._keys[key] = done
+        return done
 
     def _conflicts(self, op: Op, expected: Mapping[str, int]) -> bool:
         found = self._source.find(op.id) if op.id in expected else None
@@ -149,22 +157,27 @@ class KeptDraft(Draft):
         with stored.ledger.reading() as db:
             query = "SELECT body FROM drafts WHERE ns = ? AND name = ? ORDER BY part"
             parts = [json.loads(body) for (body,) in db.execute(query, (stored.ns, kept_as))]
+        self._key: str = parts[0]["key"] if parts else f"draft:{kept_as}:{secrets.token_hex(8)}"
         for part in parts:
+            self._overlay.expected = part["expected"] | self._overlay.expected
             vectors = {name: np.frombuffer(base64.b64decode(v), np.float32) for name, v in part["vectors"].items()}
             super()._write([Op.model_validate(op) for op in part["ops"]], vectors, "")
 
     def _write(self, ops: Sequence[Op], vectors: Mapping[str, Vector], reason: str) -> Transaction:
+        before = set(self._overlay.expected)
         done = super()._write(ops, vectors, reason)
+        expected = {name: version for name, version in self._overlay.expected.items() if name not in before}
         encoded = {name: base64.b64encode(vector.tobytes()).decode() for name, vector in vectors.items()}
-        body = {"ops": [op.model_dump(mode="json", exclude_defaults=True) for op in ops], "vectors": encoded}
+        said = [op.model_dump(mode="json", exclude_defaults=True) for op in ops]
+        body = {"key": self._key, "ops": said, "vectors": encoded, "expected": expected}
         with self._stored.ledger.writing() as db:
             row = (self._stored.ns, self._kept_as, json.dumps(body, ensure_ascii=False))
             db.execute("INSERT INTO drafts (ns, name, body) VALUES (?,?,?)", row)
         return done
 
     def commit(self, *, key: str | None = None, reason: str = "") -> Transaction:
-        """Commit under the draft's own name, so that a crash between the commit and its clearing does no harm."""
-        done = super().commit(key=key or f"draft:{self._kept_as}", reason=reason)
+        """Commit under a key of the draft's own, so that a crash between the commit and its clearing does no harm."""
+        done = super().commit(key=key or self._key, reason=reason)
         self.discard()
         return done
 

@@ -22,6 +22,13 @@ def put(db: sqlite3.Connection, stored: Stored, id: str, experience: Experience,
         db.execute("INSERT INTO experiences (id, ns, run, task, score, at, body) VALUES (?,?,?,?,?,?,?)", row)
 
 
+def holds(stored: Stored, id: str) -> bool:
+    """Say whether there is an experience of this id."""
+    with stored.ledger.reading() as db:
+        query = "SELECT 1 FROM experiences WHERE ns = ? AND id = ?"
+        return db.execute(query, (stored.ns, id)).fetchone() is not None
+
+
 def read(
     stored: Stored, run: str | None, task: str | None, min_score: float | None, limit: int | None
 ) -> Iterator[tuple[str, Experience]]:

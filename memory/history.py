@@ -59,7 +59,8 @@ def transactions(stored: Stored, limit: int | None = None) -> list[Transaction]:
 def lineage(stored: Stored, item: Item) -> Lineage:
     """Return an item's parents and children."""
     with stored.ledger.reading() as db:
-        children = [child for (child,) in db.execute("SELECT child FROM derived WHERE parent = ?", (item.id,))]
+        query = "SELECT child FROM derived WHERE ns = ? AND parent = ?"
+        children = [child for (child,) in db.execute(query, (stored.ns, item.id))]
     parents = {name: stored.find(name) for name in item.derived_from}
     return Lineage(
         item,
@@ -73,9 +74,10 @@ def descendants(stored: Stored, ids: Sequence[str]) -> list[Item]:
     """Return everything derived from these ids, however far down."""
     found: dict[str, Item] = {}
     with stored.ledger.reading() as db:
+        query = "SELECT child FROM derived WHERE ns = ? AND parent = ?"
         waiting = list(ids)
         while waiting:
-            for (child,) in db.execute("SELECT child FROM derived WHERE parent = ?", (waiting.pop(),)).fetchall():
+            for (child,) in db.execute(query, (stored.ns, waiting.pop())).fetchall():
                 item = stored.find(child)
                 if item is not None and child not in found and child not in ids:
                     found[child] = item[0]
@@ -127,7 +129,7 @@ def plan_undo(stored: Stored, actor: str) -> Undo:
             raise Misuse(f"nothing to undo: {actor!r} has changed nothing in namespace {stored.namespace!r}")
         txn, name, reason = latest
         first = _first_images(db, txn)
-        _refuse_if_touched(db, txn, name, first)
+        _refuse_if_touched(db, stored.ns, txn, name, first)
     ops: list[Op] = []
     expected: dict[str, int] = {}
     for item, before in reversed(first.items()):
@@ -145,12 +147,12 @@ def _first_images(db: sqlite3.Connection, txn: int) -> dict[str, Item | None]:
     return first
 
 
-def _refuse_if_touched(db: sqlite3.Connection, txn: int, name: str, items: dict[str, Item | None]) -> None:
+def _refuse_if_touched(db: sqlite3.Connection, ns: int, txn: int, name: str, items: dict[str, Item | None]) -> None:
     query = f"""SELECT item, transactions.id FROM ops JOIN transactions USING (txn)
-        WHERE txn > ? AND undone_by IS NULL AND (key IS NULL OR key NOT LIKE 'undo:%')
+        WHERE ns = ? AND txn > ? AND undone_by IS NULL AND (key IS NULL OR key NOT LIKE 'undo:%')
         AND verb NOT IN ({", ".join("?" * len(QUIET))}) AND item = ? LIMIT 1"""
     for item in items:
-        later = db.execute(query, (txn, *QUIET, item)).fetchone()
+        later = db.execute(query, (ns, txn, *QUIET, item)).fetchone()
         if later is not None:
             raise Misuse(f"cannot undo {name}: item {later[0]} was changed again by transaction {later[1]}")
 
@@ -158,7 +160,7 @@ def _refuse_if_touched(db: sqlite3.Connection, txn: int, name: str, items: dict[
 def back(now: Item, then: Item | None) -> list[Op]:
     """Return the ops that make an item what it was; one that was not there is forgotten. Counts stay."""
     if then is None:
-        return [Op(verb="forget", id=now.id)]
+        return [Op(verb="unpin", id=now.id), Op(verb="forget", id=now.id)]
     ops = [Op(verb=verb, id=now.id) for verb in _status_verbs(now.status, then.status)]
     if now.pinned != then.pinned:
         ops.append(Op(verb="pin" if then.pinned else "unpin", id=now.id))

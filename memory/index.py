@@ -2,7 +2,7 @@
 
 Only one process at a time has a Chroma folder open: it holds `index.lock` for as long. (Two that share one lose
 vectors without a word.) The others search exactly, which is slower and never wrong. A Chroma server needs no such
-lock to read; one process at a time brings it up to date.
+lock to read; a process takes it there while it brings the server up to date.
 """
 
 from __future__ import annotations
@@ -44,6 +44,8 @@ class Index:
         self._client: Any = None
         self._collections: dict[int, Any] = {}
         self._seen: dict[int, int] = {}
+        self._purged: dict[int, int] = {}
+        self._starting = threading.Lock()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self.asked = 0
@@ -89,13 +91,16 @@ class Index:
             if client is None:
                 return None
             collection = client.get_or_create_collection(
-                name, embedding_function=None, configuration=_CONFIGURATION, metadata={"seen": 0, "count": 0}
+                name,
+                embedding_function=None,
+                configuration=_CONFIGURATION,
+                metadata={"seen": 0, "count": 0, "purged": 0},
             )
             marked: Mapping[str, int] = collection.metadata or {}
             if collection.count() < marked.get("count", 0):
                 raise RuntimeError(f"the index lost {marked['count'] - collection.count()} vectors")
             self._collections[ns] = collection
-            self._seen[ns] = int(marked.get("seen", 0))
+            self._seen[ns], self._purged[ns] = int(marked.get("seen", 0)), int(marked.get("purged", 0))
         return self._collections[ns]
 
     def _tried(self, action: Callable[[], T], patience_s: float = -1) -> T | None:
@@ -162,17 +167,24 @@ class Index:
 
     def catch_up(self, ledger: Ledger, ns: int, name: str) -> bool:
         """Bring the index up to the ledger, batch by batch, holding no lock of the ledger; True when it is there."""
-        while not self._stop.is_set():
-            done = self._tried(lambda: self._one_batch(ledger, ns, name))
-            if done is not False:
-                return done is True
-        return False
+        if self.url is not None:
+            self._tried(lambda: self._collections.pop(ns, None))  # another process may have brought the server further
+        try:
+            while not self._stop.is_set():
+                done = self._tried(lambda: self._one_batch(ledger, ns, name))
+                if done is not False:
+                    return done is True
+            return False
+        finally:
+            if self.url is not None:
+                self._tried(self._let_go)
 
     def _one_batch(self, ledger: Ledger, ns: int, name: str) -> bool | None:
         """Index one batch: True where it was the last, None where another process has the index."""
-        collection = self._collection(ns, name)
+        collection = self._collection(ns, name) if self._holds_lease() else None
         if collection is None:
             return None
+        self._drop_purged(ledger, ns, collection)
         query = """SELECT items.row, version, status = 'live', vector FROM items JOIN vectors USING (row)
             WHERE ns = ? AND version > ? ORDER BY version LIMIT ?"""
         with ledger.reading() as db:
@@ -184,12 +196,13 @@ class Index:
 
     def _mark(self, ns: int, collection: Any, seen: int) -> None:
         """Note in Chroma itself how far it has come, and how much it should hold."""
-        collection.modify(metadata={"seen": seen, "count": collection.count()})
+        marks = {"seen": seen, "count": collection.count(), "purged": self._purged[ns]}
+        collection.modify(metadata=marks)
         self._seen[ns] = seen
 
     def follow(self, ledger: Ledger, ns: int, name: str) -> None:
         """Catch up in the background, unless that is under way."""
-        with self._lock:
+        with self._starting:  # not the lock that a batch holds: whoever writes does not wait for it
             if self._thread is None or not self._thread.is_alive():
                 arguments = (ledger, ns, name)
                 self._thread = threading.Thread(
@@ -197,29 +210,42 @@ class Index:
                 )
                 self._thread.start()
 
-    def remove(self, ns: int, name: str, rows: list[int]) -> bool:
-        """Take purged rows out; False where another process has the index, which then drops them by itself."""
+    def forget_purged(self, ledger: Ledger, ns: int, name: str) -> bool:
+        """Take purged rows out; False where another process has the index, which does it at its next catch-up."""
 
         def take_out() -> bool:
-            collection = self._collection(ns, name)
-            if collection is None:
-                return False
-            collection.delete(ids=[str(row) for row in rows])
-            self._mark(ns, collection, self._seen[ns])
-            return True
+            collection = self._collection(ns, name) if self._holds_lease() else None
+            if collection is not None:
+                self._drop_purged(ledger, ns, collection)
+            if self.url is not None:
+                self._let_go()
+            return collection is not None
 
+        if self.url is None and not self.folder.exists():
+            return True
         return bool(self._tried(take_out))
 
-    def drop(self) -> bool:
-        """Throw the whole index away, so that the next catch-up builds it anew; False where another has it."""
+    def _drop_purged(self, ledger: Ledger, ns: int, collection: Any) -> None:
+        query = "SELECT seq, row FROM purged WHERE ns = ? AND seq > ? ORDER BY seq"
+        with ledger.reading() as db:
+            gone = db.execute(query, (ns, self._purged[ns])).fetchall()
+        if gone:
+            held = collection.get(ids=[str(row) for _, row in gone], include=[])["ids"]
+            if held:
+                collection.delete(ids=held)
+            self._purged[ns] = gone[-1][0]
+            self._mark(ns, collection, self._seen[ns])
+
+    def drop(self, names: list[str]) -> bool:
+        """Throw these collections away, so that the next catch-up builds them anew; False where another has them."""
         with self._lock:
-            if self.url is None:
-                if not self._holds_lease():
-                    return False
-                self._discard()
-                return True
-            for name in [collection.name for collection in self._collections.values()]:
-                self._connected().delete_collection(name)
+            if not self._holds_lease():
+                return False
+            if self.url is not None:
+                held = {collection.name for collection in self._connected().list_collections()}
+                for name in held.intersection(names):
+                    self._connected().delete_collection(name)
+                self._let_go()
             self._discard()
             return True
 
@@ -231,13 +257,16 @@ class Index:
         with self._lock:
             self._collections.clear()
             self._disconnect()
-            if self._lease is not None:
-                self._lease.release()
+            self._let_go()
+
+    def _let_go(self) -> None:
+        if self._lease is not None:
+            self._lease.release()
 
 
-def collection_name(namespace: str) -> str:
-    """Return a name Chroma accepts for a namespace, which may be any text."""
-    return "ns-" + hashlib.sha256(namespace.encode("utf-8", "surrogatepass")).hexdigest()[:40]
+def collection_name(memory: str, namespace: str) -> str:
+    """Return a name Chroma accepts for a namespace, which may be any text, of a memory that may share its server."""
+    return "ns-" + hashlib.sha256(f"{memory}/{namespace}".encode("utf-8", "surrogatepass")).hexdigest()[:40]
 
 
 def _put(collection: Any, batch: list[tuple[int, int, int, bytes]]) -> None:

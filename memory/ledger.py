@@ -3,29 +3,46 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import secrets
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from agentevo.errors import LedgerBusy, LedgerCorrupt, LedgerError
+from agentevo.errors import LedgerBusy, LedgerCorrupt, LedgerError, Misuse
+from agentevo.memory.forks import closed_over_forks
 from agentevo.memory.migrations import migrate
+
+BUSY_TIMEOUT_S = 30.0
+_CHECKPOINT_S = 1.0  # a reader that holds on for longer makes a purge say `pending` rather than wait
 
 
 class Ledger:
-    """One SQLite file, one writing connection guarded by a lock, and a reading connection a thread."""
+    """One SQLite file: a writing connection behind a lock, and reading connections that are lent and given back."""
 
-    def __init__(self, path: Path | None, *, busy_timeout_s: float = 30.0) -> None:
+    def __init__(self, path: Path | None, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
         self.path = path
         self._busy_timeout_s = busy_timeout_s
+        self._pid = os.getpid()
         self._lock = threading.RLock()
         self._local = threading.local()
-        self._all: list[sqlite3.Connection] = []
+        self._readers = threading.Condition()
+        self._idle: list[sqlite3.Connection] = []
+        self._lent = 0
         self._closed = False
+        self._writer: sqlite3.Connection | None = None
         with explained(self.name):
-            self._writer = self._connect()
-            migrate(self._writer, self.name)
+            try:
+                db = self._writing_connection()
+                self._enter_wal(db)
+                migrate(db, self.name)
+            except BaseException:
+                self.close()
+                raise
+        closed_over_forks(self)
 
     @property
     def name(self) -> str:
@@ -39,55 +56,137 @@ class Ledger:
             check_same_thread=False,
             cached_statements=256,
         )
-        self._all.append(db)
-        db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
         db.execute("PRAGMA secure_delete = ON")
         return db
 
+    def _writing_connection(self) -> sqlite3.Connection:
+        self._writer = self._writer or self._connect()
+        return self._writer
+
+    def _enter_wal(self, db: sqlite3.Connection) -> None:
+        """Switch to the write-ahead log; SQLite does not wait by itself where two processes make one ledger at once."""
+        give_up = time.monotonic() + self._busy_timeout_s
+        while True:
+            try:
+                db.execute("PRAGMA journal_mode = WAL")
+                return
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > give_up:
+                    raise
+            time.sleep(0.01)
+
     def close(self) -> None:
-        """Close every connection; a second call does nothing."""
-        with self._lock:
+        """Close every connection, those in use as soon as they are given back; a second call does nothing."""
+        with self._lock, self._readers:
             self._closed = True
-            for db in self._all:
-                db.close()
-            self._all.clear()
+            self._close_idle()
+
+    def _close_idle(self) -> None:
+        while self._idle:
+            self._idle.pop().close()
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    def must_be_usable(self) -> None:
+        """Raise LedgerError where this process has closed the ledger, or has it only from before a fork."""
+        if self._closed:
+            raise LedgerError(f"the memory {self.name} is closed; open it again")
+        if self._pid != os.getpid():
+            raise LedgerError(f"{self.name} was opened before this process was forked; open it again here")
+
+    # --- forks: SQLite's connections must not be carried into another process
+
+    def before_fork(self) -> None:
+        """Let nobody begin anything, and close what is open; the next use opens it again."""
+        self._lock.acquire()
+        self._readers.acquire()
+        if self.path is None or self._closed or self._writes:
+            return
+        own = 1 if getattr(self._local, "db", None) is not None else 0
+        self._readers.wait_for(lambda: self._lent <= own, timeout=1.0)
+        self._close_idle()
+
+    def after_fork(self) -> None:
+        """Go on, in both processes."""
+        self._readers.release()
+        self._lock.release()
 
     # --- reading
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """Give a connection to read from; what it sees is committed."""
-        if self._closed:
-            raise LedgerError(f"the memory {self.name} is closed")
+        """Give a connection to read from: all that is read within is one committed state (or one's own transaction)."""
+        self.must_be_usable()
         with explained(self.name):
+            if self.path is None or self._writes:
+                with self._lock:
+                    self.must_be_usable()
+                    yield self._writing_connection()
+                return
+            around: sqlite3.Connection | None = getattr(self._local, "db", None)
+            if around is not None:
+                yield around
+                return
+            db = self._local.db = self._borrowed()
+            try:
+                db.execute("BEGIN")
+                yield db
+            finally:
+                self._local.db = None
+                self._give_back(db)
+
+    def _borrowed(self) -> sqlite3.Connection:
+        with self._readers:
+            db = self._idle.pop() if self._idle else self._connect()
+            self._lent += 1
+        return db
+
+    def _give_back(self, db: sqlite3.Connection) -> None:
+        with self._readers:
+            self._lent -= 1
+            try:
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+            except sqlite3.Error:
+                db.close()
+            else:
+                db.close() if self._closed else self._idle.append(db)
+            self._readers.notify_all()
+
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[sqlite3.Connection]:
+        """Give a connection of its own to read one state from for as long as it takes, in one thread or several."""
+        self.must_be_usable()
+        with explained(self.name), contextlib.closing(self._connect()) as db:
             if self.path is None:
                 with self._lock:
-                    yield self._writer
-                return
-            db = getattr(self._local, "db", None)
-            if db is None:
-                with self._lock:
-                    db = self._local.db = self._connect()
+                    self._writing_connection().backup(db)
+            db.execute("BEGIN")
             yield db
 
     def backup(self, folder: Path) -> None:
         """Copy the ledger as it is at one moment, while others go on using it."""
         with explained(str(folder)):
             folder.mkdir(parents=True, exist_ok=True)
-            copy = sqlite3.connect(folder / "ledger.db")
-            try:
+            with contextlib.closing(sqlite3.connect(folder / "ledger.db")) as copy:
                 with self.reading() as db:
                     db.backup(copy)
-            finally:
-                copy.close()
+                copy.execute("UPDATE meta SET value = ? WHERE name = 'id'", (secrets.token_hex(8),))
+                copy.commit()
 
     def checkpoint(self) -> bool:
         """Move the write-ahead log into the ledger and empty it; True where another connection is in the way."""
         if self.path is None:
             return False
         with self._lock, explained(self.name):
-            return bool(self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0])
+            db = self._writing_connection()
+            db.execute(f"PRAGMA busy_timeout = {int(1000 * min(_CHECKPOINT_S, self._busy_timeout_s))}")
+            try:
+                return bool(db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0])
+            finally:
+                db.execute(f"PRAGMA busy_timeout = {int(1000 * self._busy_timeout_s)}")
 
     def meta(self, name: str) -> Any:
         """Return a value the ledger keeps about itself, or None."""
@@ -115,23 +214,29 @@ class Ledger:
     @contextlib.contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """Run one short transaction: all of it is kept, or none. Inside another it is part of that one."""
-        if self._closed:
-            raise LedgerError(f"the memory {self.name} is closed")
+        self.must_be_usable()
         with self._lock, explained(self.name):
-            if self._in_transaction():
-                yield self._writer
+            self.must_be_usable()
+            db = self._writing_connection()
+            if self._writes:
+                yield db
                 return
-            self._writer.execute("BEGIN IMMEDIATE")
+            db.execute("BEGIN IMMEDIATE")
+            self._local.writes = True
             try:
-                yield self._writer
-                self._writer.execute("COMMIT")
+                yield db
+                db.execute("COMMIT")
             except BaseException:
-                if self._in_transaction():
-                    self._writer.execute("ROLLBACK")
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
                 raise
+            finally:
+                self._local.writes = False
 
-    def _in_transaction(self) -> bool:
-        return self._writer.in_transaction
+    @property
+    def _writes(self) -> bool:
+        """Whether this thread is inside a transaction of its own."""
+        return bool(getattr(self._local, "writes", False))
 
 
 @contextlib.contextmanager
@@ -139,23 +244,32 @@ def explained(name: str) -> Iterator[None]:
     """Turn SQLite's errors into ours: what happened, whether anything was lost, and what to do."""
     try:
         yield
+    except UnicodeEncodeError as error:
+        raise Misuse(f"{error.object!r:.80} holds half of a surrogate pair; a memory takes whole characters") from error
     except sqlite3.OperationalError as error:
-        said = str(error)
-        if "locked" in said or "busy" in said:
-            raise LedgerBusy(f"{name}: another process is writing; nothing was written, try again") from error
-        if "full" in said:
-            raise LedgerError(f"{name}: the disk is full; nothing was written, free some space") from error
-        if "readonly" in said or "unable to open" in said:
-            raise LedgerError(
-                f"{name}: cannot be written or opened ({said}); check the folder's permissions"
-            ) from error
-        if "disk I/O" in said:
-            raise LedgerError(f"{name}: the disk failed ({said}); nothing was written") from error
-        raise
+        raise _explained(name, str(error)) from error
     except sqlite3.DatabaseError as error:
-        if isinstance(error, (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError)):
+        if isinstance(error, (sqlite3.IntegrityError, sqlite3.ProgrammingError)):
             raise
-        raise LedgerCorrupt(
-            f"{name} is damaged ({error}); save what is readable with `agentevo memory export`, "
-            "then import it into a new memory"
-        ) from error
+        raise _corrupt(name, str(error)) from error
+
+
+def _explained(name: str, said: str) -> LedgerError:
+    if "locked" in said or "busy" in said:
+        return LedgerBusy(f"{name}: another process is writing; nothing was written, try again")
+    if "full" in said:
+        return LedgerError(f"{name}: the disk is full; nothing was written, free some space")
+    if "readonly" in said or "unable to open" in said:
+        return LedgerError(f"{name}: cannot be written or opened ({said}); check the folder's permissions")
+    if "disk I/O" in said:
+        return LedgerError(f"{name}: the disk failed ({said}); nothing was written, check its space and its health")
+    if any(sign in said for sign in ("malformed", "decode", "no such", "vtable", "corrupt")):
+        return _corrupt(name, said)
+    return LedgerError(f"{name}: the database refused ({said}); nothing was written")
+
+
+def _corrupt(name: str, said: str) -> LedgerCorrupt:
+    return LedgerCorrupt(
+        f"{name} is damaged ({said}); save what is readable with `agentevo memory export`, "
+        "then import it into a new memory"
+    )

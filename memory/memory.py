@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from agentevo.blocking import threaded, wait
-from agentevo.errors import Misuse
+from agentevo.errors import EmbedderError, LedgerError, Misuse
 from agentevo.memory import experiences as kept
 from agentevo.memory import history as past
 from agentevo.memory import rebuild, transfer
@@ -20,6 +20,7 @@ from agentevo.memory.admit import new_id
 from agentevo.memory.draft import Draft, KeptDraft
 from agentevo.memory.exact import Vector
 from agentevo.memory.history import Change, Lineage
+from agentevo.memory.ledger import BUSY_TIMEOUT_S
 from agentevo.memory.overlay import as_vector
 from agentevo.memory.purge import Purged, erase, scrub
 from agentevo.memory.source import Source, Stored
@@ -46,8 +47,9 @@ class Memory(Verbs):
 
     def __init__(self, store: Store, namespace: str, actor: str, clock: Callable[[], float]) -> None:
         self._store, self._name, self._actor, self._clock = store, namespace, actor, clock
-        self._stored: Stored = store.namespace(namespace)
         self._closed = False
+        self._embedded_by: str | None = None
+        store.namespace(namespace)
 
     @classmethod
     def open(
@@ -59,18 +61,20 @@ class Memory(Verbs):
         chroma: str | None = None,
         actor: str = "user",
         exact_limit: int = EXACT_LIMIT,
+        busy_timeout_s: float = BUSY_TIMEOUT_S,
         clock: Callable[[], float] = time.time,
     ) -> Memory:
         """Open the memory in a folder, making it where there is none; ":memory:" keeps it in this process alone.
 
         embedder is a name ("hash" needs no download), or an Embedder; without one, what the memory was made with, else
-        the one from the settings. chroma is the URL of a Chroma server to use instead of an embedded index.
+        the one from the settings. chroma is the URL of a Chroma server to use instead of an embedded index. A write
+        that finds another process writing waits busy_timeout_s, then raises LedgerBusy.
         """
         if not namespace:
             raise Misuse("a namespace is any text but the empty one")
-        store = Store.acquire(path, chroma=chroma, exact_limit=exact_limit)
+        store = Store.acquire(path, chroma=chroma, exact_limit=exact_limit, busy_timeout_s=busy_timeout_s)
         try:
-            _adopt(store, embedder)
+            store.adopt(embedder)
             return cls(store, namespace, actor, clock)
         except BaseException:
             store.release()
@@ -100,8 +104,13 @@ class Memory(Verbs):
     # --- what the verbs stand on
 
     @property
+    def _stored(self) -> Stored:
+        if self._closed:
+            raise LedgerError(f"this handle of {self._store.ledger.name} is closed; open the memory again")
+        return self._store.namespace(self._name)
+
+    @property
     def _source(self) -> Source:
-        self._stored = self._store.namespace(self._name)
         return self._stored
 
     def _dimensions(self) -> int | None:
@@ -120,7 +129,12 @@ class Memory(Verbs):
         embedder = self._store.embedder
         assert embedder is not None
         vectors = np.asarray(wait(_embed(embedder, texts)), np.float32)
-        self._store.confirm(vectors.shape[1], embedder.fingerprint)
+        if vectors.ndim != 2 or len(vectors) != len(texts):
+            raise EmbedderError(
+                f"{embedder.name} made {vectors.shape} numbers of {len(texts)} texts; expected one row each"
+            )
+        self._store.compare([vectors.shape[1]], embedder.fingerprint)
+        self._embedded_by = embedder.fingerprint
         return [as_vector(vector, None, "an embedding") for vector in vectors]
 
     def _write(self, ops: Sequence[Op], vectors: Mapping[str, Vector], reason: str) -> Transaction:
@@ -135,18 +149,24 @@ class Memory(Verbs):
         reason: str,
     ) -> Transaction:
         """Write ops in one short transaction; no model is ever called inside it."""
-        if vectors:
-            self._store.confirm(len(next(iter(vectors.values()))))
+        stored = self._stored
         with self._store.ledger.writing() as db:
-            writer = Writer(db, self._name, self._stored.ns, vectors)
+            self._fitting(vectors)
+            writer = Writer(db, self._name, stored.ns, vectors)
             if writer.begin(actor=self._actor, reason=reason, key=key, at=self._clock()) is None:
-                before = find_transaction(db, self._name, self._stored.ns, "key", key)
+                before = find_transaction(db, self._name, stored.ns, "key", key)
                 assert before is not None
                 return before
             done = writer.put(ops, expected)
-        if len(ops) > 1 or self._store.index is not None:
-            self._stored.settle()
+        stored.settle()
         return done
+
+    def _fitting(self, vectors: Mapping[str, Vector]) -> None:
+        """Refuse vectors that do not belong here, and note what the first ones are like."""
+        lengths = {len(vector) for vector in vectors.values()}
+        if lengths:
+            self._store.compare(lengths, self._embedded_by)
+            self._store.note(lengths.pop(), self._embedded_by)
 
     # --- drafts
 
@@ -163,8 +183,9 @@ class Memory(Verbs):
     def record(self, experience: Experience, *, run: str = "", id: str | None = None) -> str:
         """Keep an experience as it is, forever; return its id."""
         name = id or new_id()
-        with self._store.ledger.writing() as db:
-            kept.put(db, self._stored, name, experience, run, self._clock())
+        stored = self._stored
+        with stored.ledger.writing() as db:
+            kept.put(db, stored, name, experience, run, self._clock())
         return name
 
     def experiences(
@@ -200,11 +221,10 @@ class Memory(Verbs):
     def undo(self) -> Transaction:
         """Take back what this actor last changed here; refuse where a later change touched the same item."""
         plan = past.plan_undo(self._stored, self._actor)
-        texts = {op.id: op.changes for op in plan.ops if "text" in op.changes or "key_text" in op.changes}
-        said = {name: str(c.get("key_text") or c.get("text") or self._must(name).text) for name, c in texts.items()}
-        vectors = dict(zip(said, self._embedded(list(said.values())), strict=True)) if said else {}
-        with self._store.ledger.writing() as db:
-            writer = Writer(db, self._name, self._stored.ns, vectors)
+        vectors = self._said_anew(plan.ops)
+        stored = self._stored
+        with stored.ledger.writing() as db:
+            writer = Writer(db, self._name, stored.ns, vectors)
             key = f"{past.UNDO}{plan.id}"
             if writer.begin(actor=self._actor, reason=f"undo: {plan.reason}", key=key, at=self._clock()) is None:
                 raise Misuse(f"{plan.id} was undone by another process meanwhile")
@@ -217,17 +237,24 @@ class Memory(Verbs):
     # --- keeping it
 
     def purge(self, ids: str | Sequence[str], *, reason: str = "") -> Purged:
-        """Destroy items or experiences: the one verb that cannot be taken back."""
-        names = [ids] if isinstance(ids, str) else list(ids)
-        derived = past.descendants(self._stored, names)
+        """Destroy items or experiences: the one verb that cannot be taken back.
+
+        Where the outcome says `pending`, purge([]) clears the files once the other process has let go of them.
+        """
+        names, stored = ([ids] if isinstance(ids, str) else list(ids)), self._stored
+        for name in names:
+            if not kept.holds(stored, name):
+                self._must(name)
+        derived = past.descendants(stored, names)
         children = [item.id for item in derived if item.status == "live" and item.kind != "adapter"]
-        with self._store.ledger.writing() as db:
-            writer = Writer(db, self._name, self._stored.ns, {})
-            writer.begin(actor=self._actor, reason=reason or "purge", key=None, at=self._clock())
-            said = f"derived from purged {', '.join(names)}"
-            writer.put([Op(verb="quarantine", id=name, reason=said) for name in children])
-            gone = erase(db, self._stored, names)
-        pending = scrub(self._stored, gone)
+        if names:
+            with stored.ledger.writing() as db:
+                writer = Writer(db, self._name, stored.ns, {})
+                writer.begin(actor=self._actor, reason=reason or "purge", key=None, at=self._clock())
+                said = f"derived from purged {', '.join(names)}"
+                writer.put([Op(verb="quarantine", id=name, reason=said) for name in children])
+                erase(db, stored, names)
+        pending = scrub(stored)
         adapters = tuple(item.id for item in derived if item.kind == "adapter")
         return Purged(tuple(names), tuple(children), adapters, pending)
 
@@ -241,13 +268,15 @@ class Memory(Verbs):
         if isinstance(lines, (str, Path)):
             with Path(lines).open(encoding="utf-8") as file:
                 return self.import_(file)
-        return transfer.imported(self._stored, lines, self._store.ledger.writing, self._store.confirm, self._clock())
+        stored = self._stored
+        read = list(lines)  # whoever writes them may be slow, and others wait while a transaction is open
+        return transfer.imported(stored, read, self._store, self._clock())
 
     def backup(self, folder: str | Path) -> Path:
         """Copy the whole memory into a new folder while it is in use."""
         target = Path(folder)
-        if target.exists() and any(target.iterdir()):
-            raise Misuse(f"{target} is not empty; a backup goes into a new folder")
+        if target.exists() and (not target.is_dir() or any(target.iterdir())):
+            raise Misuse(f"{target} is not an empty folder; a backup goes into a new one")
         self._store.ledger.backup(target)
         return target
 
@@ -283,18 +312,6 @@ class Memory(Verbs):
 
 async def _embed(embedder: Embedder, texts: Sequence[str]) -> object:
     return await embedder.embed(texts)
-
-
-def _adopt(store: Store, wanted: str | Embedder | None) -> None:
-    """Give the store its embedder, which is loaded only when it is first needed."""
-    from agentevo.models import as_embedder
-    from agentevo.settings import settings
-
-    stored = store.ledger.meta("embedder")
-    if wanted is None:
-        wanted = stored or settings().embedder
-    if store.embedder is None or (stored is not None and getattr(wanted, "name", wanted) != stored):
-        store.adopt(as_embedder(wanted))
 
 
 def _written(path: Path, lines: Iterator[str]) -> int:

@@ -9,6 +9,7 @@ from agentevo.errors import LedgerTooNew
 
 _GROUND = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
+INSERT INTO meta (name, value) VALUES ('id', lower(hex(randomblob(8))));
 CREATE TABLE namespaces (ns INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 
 -- `version` is the seq of the latest op that changed more than links and counts: caches and the index follow it.
@@ -30,7 +31,7 @@ CREATE TABLE vectors (row INTEGER PRIMARY KEY, vector BLOB NOT NULL);
 CREATE VIRTUAL TABLE words USING fts5 (body, content='', tokenize="porter unicode61 remove_diacritics 2");
 CREATE VIRTUAL TABLE vocabulary USING fts5vocab (words, 'row');
 CREATE TABLE fields (ns INTEGER, key TEXT, value, row INTEGER, PRIMARY KEY (ns, key, value, row)) WITHOUT ROWID;
-CREATE TABLE derived (parent TEXT, child TEXT, PRIMARY KEY (parent, child)) WITHOUT ROWID;
+CREATE TABLE derived (ns INTEGER, parent TEXT, child TEXT, PRIMARY KEY (ns, parent, child)) WITHOUT ROWID;
 CREATE TABLE purged (seq INTEGER PRIMARY KEY AUTOINCREMENT, ns INTEGER NOT NULL, row INTEGER NOT NULL);
 
 CREATE TABLE transactions (

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agentevo.errors import Misuse
-from agentevo.memory.change import COMMUTING, applied
+from agentevo.memory.change import COMMUTING, applied, credited, says_anew
 from agentevo.memory.exact import Vector
 from agentevo.memory.source import SORTS, Filter, Frequencies, Scored, Source
 from agentevo.memory.where import Node, fits
@@ -31,6 +31,10 @@ class Overlay:
         self._vectors: dict[int, Vector] = {}
         self._stems: dict[int, Counter[str]] = {}
         self._changes: Counter[str] = Counter()
+        self._credits: dict[tuple[str, str], Mapping[str, Any]] = {}
+        self._saying: dict[tuple[str, str], set[int]] = {}
+        self._twins: dict[str, str] = {}
+        self._next = -1
         self.expected: dict[str, int] = {}
         """The version each changed item had when the draft first touched it."""
 
@@ -39,41 +43,62 @@ class Overlay:
     def put(self, op: Op, vectors: Mapping[str, Vector]) -> Item:
         """Apply one op and return the item as it leaves it; an insert may lead to a twin that was here already."""
         if op.verb == "insert" and op.item:
-            return self.twin(op.item.kind, op.item.text) or self._keep(op.item, self._new_row(), vectors)
+            return self._insert(op.item, vectors)
         found = self.find(op.id)
         if found is None:
             raise Misuse(f"no item {op.id!r} to {op.verb} in this draft")
         before, version = found
         if op.verb not in COMMUTING:
-            if self._rows.get(op.id, 0) >= 0:
-                self.expected.setdefault(op.id, version)
-            self._changes[op.id] += 1
-        row = self._rows[op.id] if op.id in self._rows else self._base.rows([op.id])[op.id]
-        changed = self._keep(applied(before, op), row, vectors)
+            if self._rows.get(before.id, 0) >= 0:
+                self.expected.setdefault(before.id, version)
+            self._changes[before.id] += 1
+        row = self._rows[before.id] if before.id in self._rows else self._base.rows([before.id])[before.id]
+        after = self._credited(before, op) if op.verb == "reinforce" and op.key else applied(before, op)
+        if says_anew(before, after) and self._said_elsewhere(after):
+            after = before
+        self._keep(after, row, vectors.get(op.id) if op.verb == "edit" else None)
         if op.verb == "supersede" and op.item:
-            return self._keep(op.item.model_copy(update={"supersedes": op.id}), self._new_row(), vectors)
-        return changed
+            return self._insert(op.item.model_copy(update={"supersedes": before.id}), vectors)
+        return after
 
-    def _new_row(self) -> int:
-        return min(-1, min(self._items, default=0) - 1)
+    def _insert(self, item: Item, vectors: Mapping[str, Vector]) -> Item:
+        twin = self.twin(item.kind, item.text)
+        if twin is not None:
+            self._twins[item.id] = twin.id
+            return twin
+        self._keep(item, self._next, vectors.get(item.id))
+        self._next -= 1
+        return item
 
-    def _keep(self, item: Item, row: int, vectors: Mapping[str, Vector]) -> Item:
+    def _said_elsewhere(self, item: Item) -> bool:
+        twin = self.twin(item.kind, item.text)
+        return twin is not None and twin.id != item.id
+
+    def _credited(self, before: Item, op: Op) -> Item:
+        assert op.key is not None
+        after = credited(before, op, self.credit(op.key, before.id))
+        self._credits[op.key, before.id] = op.changes
+        return after
+
+    def _keep(self, item: Item, row: int, vector: Vector | None) -> None:
         old = self._items.get(row)
         said = item.key_text or item.text
         if old is None or (old.key_text or old.text) != said:
             self._stems[row] = self._stemmer.counts([body(self._ns, said)])[0]
-        if item.id in vectors:
-            self._vectors[row] = vectors[item.id]
+        if vector is not None:
+            self._vectors[row] = vector
         elif row not in self._vectors and row >= 0:
-            self._vectors[row] = self._base.vectors([row])[row]
+            self._vectors.update(self._base.vectors([row]))
+        if old is not None:
+            self._saying[old.kind, old.text].discard(row)
+        self._saying.setdefault((item.kind, item.text), set()).add(row)
         self._items[row], self._rows[item.id] = item, row
-        return item
 
     # --- reading
 
     def near(self, vector: Vector, k: int, only: Filter) -> Scored:
         below = [pair for pair in self._base.near(vector, k + len(self._items), only) if pair[0] not in self._items]
-        own = [(row, float(self._vector(row) @ vector)) for row in self._passing(only)]
+        own = [(row, float(self._vectors[row] @ vector)) for row in self._passing(only) if row in self._vectors]
         return _best([*below, *own], k)
 
     def said(self, asked: Sequence[str], k: int, only: Filter) -> Scored:
@@ -107,15 +132,12 @@ class Overlay:
         known = {stem: below.texts_with.get(stem, 0) + sum(1 for c in new if c[stem]) for stem in stems}
         return Frequencies(known, below.texts + len(new), below.words + sum(c.total() for c in new))
 
-    def _vector(self, row: int) -> Vector:
-        return self._vectors[row]
-
     def cosines(self, vector: Vector, wanted: Sequence[int]) -> dict[int, float]:
         return {row: float(found @ vector) for row, found in self.vectors(wanted).items()}
 
     def vectors(self, wanted: Sequence[int]) -> dict[int, Vector]:
         found = self._base.vectors([row for row in wanted if row not in self._items])
-        return found | {row: self._vector(row) for row in wanted if row in self._items}
+        return found | {row: self._vectors[row] for row in wanted if row in self._vectors}
 
     def items(self, wanted: Sequence[int]) -> dict[int, Item]:
         found = self._base.items([row for row in wanted if row not in self._items])
@@ -126,9 +148,10 @@ class Overlay:
         return found | {name: self._rows[name] for name in ids if name in self._rows}
 
     def find(self, id: str) -> tuple[Item, int] | None:
-        if id in self._rows:
-            return self._items[self._rows[id]], self._version(id)
-        return self._base.find(id)
+        name = self._twins.get(id, id)
+        if name in self._rows:
+            return self._items[self._rows[name]], self._version(name)
+        return self._base.find(name)
 
     def _version(self, id: str) -> int:
         """Return a number that moves whenever the item changes, here or, before its first change here, below."""
@@ -138,11 +161,14 @@ class Overlay:
         return (found[1] if found else 0) + (self._changes[id] << 48)
 
     def twin(self, kind: str, text: str) -> Item | None:
-        for item in self._items.values():
-            if item.kind == kind and item.text == text and item.status != "forgotten":
-                return item
+        for row in self._saying.get((kind, text), ()):
+            if self._items[row].status != "forgotten":
+                return self._items[row]
         found = self._base.twin(kind, text)
         return found if found is not None and found.id not in self._rows else None
+
+    def credit(self, key: str, id: str) -> Mapping[str, float] | None:
+        return self._credits.get((key, id)) or self._base.credit(key, id)
 
     def nearest_each(self, vectors: Sequence[Vector], only: Filter) -> list[tuple[int, float] | None]:
         return [next(iter(self.near(vector, 1, only)), None) for vector in vectors]

@@ -29,10 +29,11 @@ class Purged:
     pending: bool = False
 
 
-def erase(db: sqlite3.Connection, stored: Stored, ids: Sequence[str]) -> list[int]:
-    """Delete the items and all their traces inside an open transaction; return their rows."""
-    gone = [row for name in ids if (row := _erase_item(db, stored, name)) is not None]
+def erase(db: sqlite3.Connection, stored: Stored, ids: Sequence[str]) -> None:
+    """Delete the items and all their traces inside an open transaction."""
     for name in ids:
+        _erase_drafts(db, stored, name)
+        _erase_item(db, stored, name)
         db.execute("DELETE FROM experiences WHERE ns = ? AND id = ?", (stored.ns, name))
         db.execute(
             """UPDATE ops SET before = NULL, detail = '{}', reason = ''
@@ -40,31 +41,35 @@ def erase(db: sqlite3.Connection, stored: Stored, ids: Sequence[str]) -> list[in
             (name, stored.ns),
         )
         db.execute("DELETE FROM credits WHERE ns = ? AND item = ?", (stored.ns, name))
-        db.execute("DELETE FROM derived WHERE parent = ? OR child = ?", (name, name))
-        db.execute("DELETE FROM drafts WHERE ns = ? AND instr(body, ?) > 0", (stored.ns, json.dumps(name).strip('"')))
-    return gone
+        db.execute("DELETE FROM derived WHERE ns = ? AND (parent = ? OR child = ?)", (stored.ns, name, name))
 
 
-def _erase_item(db: sqlite3.Connection, stored: Stored, id: str) -> int | None:
+def _erase_drafts(db: sqlite3.Connection, stored: Stored, id: str) -> None:
+    """Delete the kept drafts that name the item or say what it says, whole: a part alone makes no sense."""
+    text = db.execute("SELECT text FROM items WHERE ns = ? AND id = ?", (stored.ns, id)).fetchone()
+    for said in (id, *(text or ())):
+        written = json.dumps(said, ensure_ascii=False)[1:-1]
+        query = "SELECT name FROM drafts WHERE ns = ? AND instr(body, ?) > 0"
+        db.execute(f"DELETE FROM drafts WHERE ns = ? AND name IN ({query})", (stored.ns, stored.ns, written))
+
+
+def _erase_item(db: sqlite3.Connection, stored: Stored, id: str) -> None:
     query = f"SELECT row, {rows.SELECT} FROM items WHERE ns = ? AND id = ?"
     found = db.execute(query, (stored.ns, id)).fetchone()
     if found is None:
-        return None
+        return
     row, item = int(found[0]), rows.to_item(found[1:], stored.namespace)
     drop_words(db, stored.ns, row, item.key_text or item.text)
     db.execute("DELETE FROM fields WHERE ns = ? AND row = ?", (stored.ns, row))
     db.execute("DELETE FROM vectors WHERE row = ?", (row,))
     db.execute("DELETE FROM items WHERE row = ?", (row,))
     db.execute("INSERT INTO purged (ns, row) VALUES (?, ?)", (stored.ns, row))
-    return row
 
 
-def scrub(stored: Stored, gone: list[int]) -> bool:
-    """Clear what the deleted rows leave behind in the files; True where something has to wait for another process."""
-    if stored.index is not None and len(gone) > 0:
-        removed = stored.index.remove(stored.ns, stored.collection, gone)
-    else:
-        removed = True
+def scrub(stored: Stored) -> bool:
+    """Clear what deleted rows leave behind in the files; True where something has to wait for another process."""
+    index = stored.index
+    removed = index is None or index.forget_purged(stored.ledger, stored.ns, stored.collection)
     with stored.ledger.writing() as db:
         db.execute("INSERT INTO words (words) VALUES ('optimize')")
     return stored.ledger.checkpoint() or not removed

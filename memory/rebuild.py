@@ -20,11 +20,11 @@ def reindex(store: Store, embedder: str | Embedder | None) -> int:
     """Throw the index away and build it again; return how many vectors there are."""
     if embedder is not None:
         _embed_anew(store, embedder)
-    if store.index is not None and not store.index.drop():
-        raise LedgerBusy(f"another process has the index of {store.ledger.name} open; close it there first")
     with store.ledger.reading() as db:
         names = [name for (name,) in db.execute("SELECT name FROM namespaces ORDER BY ns")]
         count = int(db.execute("SELECT count(*) FROM vectors").fetchone()[0])
+    if store.index is not None and not store.index.drop([store.namespace(name).collection for name in names]):
+        raise LedgerBusy(f"another process has the index of {store.ledger.name} open; close it there first")
     for name in names:
         stored = store.namespace(name)
         with store.ledger.reading() as db:

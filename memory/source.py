@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,12 +12,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from agentevo.memory import lexical
 from agentevo.memory.exact import Columns, Rows, Shelf, Vector, likeness, nearest
 from agentevo.memory.index import Index, collection_name
 from agentevo.memory.ledger import Ledger
 from agentevo.memory.rows import SELECT, digest, to_item
 from agentevo.memory.where import Node, to_sql
-from agentevo.memory.words import match
 from agentevo.types import RECALLED_KINDS, Item, Status
 
 Scored = list[tuple[int, float]]
@@ -68,6 +69,8 @@ class Source(Protocol):
 
     def twin(self, kind: str, text: str) -> Item | None: ...
 
+    def credit(self, key: str, id: str) -> Mapping[str, float] | None: ...
+
     def nearest_each(self, vectors: Sequence[Vector], only: Filter) -> list[tuple[int, float] | None]: ...
 
     def listed(
@@ -81,7 +84,7 @@ class Stored:
     def __init__(self, ledger: Ledger, index: Index | None, namespace: str, *, exact_limit: int) -> None:
         self.ledger, self.index, self.namespace, self.exact_limit = ledger, index, namespace, exact_limit
         self.ns = ledger.ns(namespace)
-        self.collection = collection_name(namespace)
+        self.collection = collection_name(ledger.meta("id"), namespace)
         self.shelf = Shelf(self.ns)
 
     # --- by vector
@@ -184,8 +187,10 @@ class Stored:
 
     def settle(self) -> None:
         """Start the index on its way when a large namespace has changed a lot."""
+        if self.index is None:
+            return
         with self.ledger.reading() as db:
-            if self.index is not None and len(self.shelf.columns(db).rows) > self.exact_limit:
+            if len(self.shelf.columns(db).rows) > self.exact_limit:
                 self.follow()
 
     def cosines(self, vector: Vector, wanted: Sequence[int]) -> dict[int, float]:
@@ -210,17 +215,20 @@ class Stored:
         if not asked:
             return []
         condition, parameters = to_sql(only.node, self.ns) if only.node else ("1", [])
-        query = f"""SELECT items.row, -bm25(words) AS score FROM words JOIN items ON items.row = words.rowid
-            WHERE words MATCH ? AND ns = ? AND status = 'live' AND kind IN ({_marks(only.kinds)})
-            AND (expires_at IS NULL OR expires_at > ?) AND {condition} ORDER BY score DESC, items.row LIMIT ?"""
         with self.ledger.reading() as db:
-            bound = (match(self.ns, asked), self.ns, *only.kinds, only.now, *parameters, k)
-            return [(row, score) for row, score in db.execute(query, bound)]
+
+            def passing(found: Sequence[int]) -> set[int]:
+                query = f"""SELECT row FROM items WHERE row IN ({_marks(found)}) AND ns = ? AND status = 'live'
+                    AND kind IN ({_marks(only.kinds)}) AND (expires_at IS NULL OR expires_at > ?) AND {condition}"""
+                bound = (*found, self.ns, *only.kinds, only.now, *parameters)
+                return {row for (row,) in db.execute(query, bound)}
+
+            return lexical.best(db, self.ns, asked, k, passing)
 
     def frequencies(self, stems: Sequence[str]) -> Frequencies:
         """Return in how many texts each stem occurs, how many texts there are, and how many words they have."""
         with self.ledger.reading() as db:
-            known = dict(db.execute(f"SELECT term, doc FROM vocabulary WHERE term IN ({_marks(stems)})", tuple(stems)))
+            known = lexical.frequencies(db, stems)
             row = db.execute("SELECT block FROM words_data WHERE id = 1").fetchone()
         totals = _varints(row[0]) if row and row[0] else []
         texts, total = totals if len(totals) == 2 else (0, 0)
@@ -257,6 +265,13 @@ class Stored:
         with self.ledger.reading() as db:
             row = db.execute(query, (self.ns, digest(kind, text))).fetchone()
         return to_item(row, self.namespace) if row else None
+
+    def credit(self, key: str, id: str) -> Mapping[str, float] | None:
+        """Return what a reinforcement under this key has added to an item, or None."""
+        query = "SELECT changes FROM credits WHERE ns = ? AND key = ? AND item = ?"
+        with self.ledger.reading() as db:
+            row = db.execute(query, (self.ns, key, id)).fetchone()
+        return json.loads(row[0]) if row else None
 
     def listed(
         self, kinds: Sequence[str], statuses: Sequence[Status], node: Node | None, order: str, limit: int | None

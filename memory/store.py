@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,12 +20,15 @@ if TYPE_CHECKING:
 
 _LOCK = threading.RLock()
 _OPEN: dict[str, Store] = {}
+_unnamed = itertools.count()
 
 
 class Store:
     """An open memory folder; `acquire` shares it, `release` closes it with its last user."""
 
-    def __init__(self, key: str, folder: Path | None, chroma: str | None, exact_limit: int) -> None:
+    def __init__(
+        self, key: str, folder: Path | None, *, chroma: str | None, exact_limit: int, busy_timeout_s: float
+    ) -> None:
         self._key, self._pid = key, os.getpid()
         self.folder, self.exact_limit = folder, exact_limit
         if folder is not None:
@@ -31,25 +36,26 @@ class Store:
                 folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise LedgerError(f"cannot make the memory folder {folder}: {error.strerror}") from error
-        self.ledger = Ledger(folder / "ledger.db" if folder else None)
+        self.ledger = Ledger(folder / "ledger.db" if folder else None, busy_timeout_s=busy_timeout_s)
         self.index = Index(folder / "index", chroma) if folder else None
         self.stemmer = Stemmer()
         self.embedder: Embedder | None = None
+        self._lock = threading.Lock()
         self._namespaces: dict[str, Stored] = {}
         self._users = 0
-        self._confirmed: tuple[int, str | None] | None = None
 
     @staticmethod
-    def acquire(path: str | Path, *, chroma: str | None, exact_limit: int) -> Store:
+    def acquire(path: str | Path, *, chroma: str | None, exact_limit: int, busy_timeout_s: float) -> Store:
         """Return the store of a path, opening it where this process has it not yet."""
-        folder = None if str(path) == ":memory:" else Path(path).expanduser().resolve()
-        if folder is not None and folder.exists() and not folder.is_dir():
-            raise Misuse(f"{folder} is a file; a memory is a folder (the one that holds ledger.db)")
+        folder = None if str(path) == ":memory:" else _folder(path)
         with _LOCK:
-            key = f"{folder}" if folder else f":memory:{len(_OPEN)}-{id(object())}"
+            key = f"{folder}" if folder else f":memory:{next(_unnamed)}"
             store = _OPEN.get(key)
             if store is None or store._pid != os.getpid():  # a handle from before a fork is not ours to use
-                store = _OPEN[key] = Store(key, folder, chroma, exact_limit)
+                store = Store(key, folder, chroma=chroma, exact_limit=exact_limit, busy_timeout_s=busy_timeout_s)
+                _OPEN[key] = store
+            elif chroma is not None and store.index is not None and store.index.url != chroma:
+                raise Misuse(f"{folder} is open here with chroma={store.index.url!r}; close it before using {chroma!r}")
             store._users += 1
             return store
 
@@ -68,16 +74,15 @@ class Store:
 
     def namespace(self, name: str) -> Stored:
         """Return the committed items of a namespace."""
-        if os.getpid() != self._pid:
-            raise LedgerError(f"{self.ledger.name} was opened before this process was forked; open it again here")
-        with _LOCK:
+        self.ledger.must_be_usable()
+        with self._lock:
             if name not in self._namespaces:
                 self._namespaces[name] = Stored(self.ledger, self.index, name, exact_limit=self.exact_limit)
             return self._namespaces[name]
 
     def forget_arrays(self) -> None:
         """Let every namespace be read anew."""
-        with _LOCK:
+        with self._lock:
             self._namespaces.clear()
 
     # --- the embedder this memory's vectors came from
@@ -87,28 +92,61 @@ class Store:
         found = self.ledger.meta("dimensions")
         return None if found is None else int(found)
 
-    def adopt(self, embedder: Embedder) -> None:
+    def adopt(self, wanted: str | Embedder | None) -> None:
         """Use an embedder, the one whose vectors are here already; raise EmbedderError at any other."""
+        from agentevo.models import as_embedder
+        from agentevo.settings import settings
+
         stored = self.ledger.meta("embedder")
-        if stored is None:
-            self.ledger.set_meta(embedder=embedder.name)
-        elif stored != embedder.name:
+        if wanted is None and self.embedder is not None:
+            return
+        wanted = wanted or stored or settings().embedder
+        embedder = as_embedder(wanted) if isinstance(wanted, str) else wanted
+        if stored is not None and stored != embedder.name:
             raise EmbedderError(
                 f"{self.ledger.name} holds vectors of {stored!r}, not of {embedder.name!r}: open it with "
                 f"embedder={stored!r}, or rebuild its vectors with `agentevo memory reindex --embedder {embedder.name}`"
             )
-        self.embedder = embedder
+        if self.embedder is not None and self.embedder.name != embedder.name:
+            raise EmbedderError(f"{self.ledger.name} is open here with the embedder {self.embedder.name!r} already")
+        self.embedder = self.embedder or embedder
 
-    def confirm(self, dimensions: int, fingerprint: str | None = None) -> None:
-        """Compare what is about to be stored with what is here; note it down at the first time."""
+    def compare(self, lengths: Iterable[int], fingerprint: str | None = None) -> None:
+        """Raise EmbedderError where vectors of these lengths, made by this embedder, do not belong here."""
         stored, known = self.dimensions, self.ledger.meta("fingerprint")
-        if stored is not None and stored != dimensions:
-            raise EmbedderError(f"{self.ledger.name} holds vectors of {stored} dimensions; these have {dimensions}")
+        strange = sorted(set(lengths) - ({stored} if stored is not None else set()))
+        if strange and (stored is not None or len(strange) > 1):
+            raise EmbedderError(
+                f"{self.ledger.name} holds vectors of {stored or strange[0]} dimensions; these have {strange[-1]}"
+            )
         if fingerprint is not None and known is not None and known != fingerprint:
             raise EmbedderError(
                 f"the embedder is not what it was when {self.ledger.name} was written (fingerprint {fingerprint}, "
                 f"then {known}): run `agentevo memory reindex`"
             )
-        if stored is None or (known is None and fingerprint is not None):
-            self.ledger.set_meta(dimensions=dimensions, fingerprint=fingerprint)
-        self._confirmed = (dimensions, fingerprint)
+
+    def note(self, dimensions: int, fingerprint: str | None = None) -> None:
+        """Keep, inside an open transaction, what the first vectors of this memory are like."""
+        embedder = self.embedder
+        assert embedder is not None
+        said = {"embedder": embedder.name, "fingerprint": fingerprint, "dimensions": dimensions}
+        known = {name: self.ledger.meta(name) for name in said}
+        if known["embedder"] not in (None, embedder.name):
+            raise EmbedderError(
+                f"{self.ledger.name} got its first vectors from {known['embedder']!r} meanwhile, "
+                f"not from {embedder.name!r}: open it with embedder={known['embedder']!r}"
+            )
+        new = {name: value for name, value in said.items() if known[name] is None and value is not None}
+        if new:
+            self.ledger.set_meta(**new)
+
+
+def _folder(path: str | Path) -> Path:
+    try:
+        folder = Path(path).expanduser().resolve()
+        is_file = folder.exists() and not folder.is_dir()
+    except (OSError, ValueError, RuntimeError) as error:
+        raise LedgerError(f"{str(path)!r} cannot be a memory folder: {error}") from error
+    if is_file:
+        raise Misuse(f"{folder} is a file; a memory is a folder (the one that holds ledger.db)")
+    return folder

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from pydantic import ValidationError
 
-from agentevo.errors import LedgerCorrupt, Misuse
+from agentevo.errors import EmbedderError, LedgerCorrupt, Misuse
 from agentevo.memory import rows
 from agentevo.memory.exact import Vector
 from agentevo.memory.source import Stored
 from agentevo.memory.writer import Writer
 from agentevo.types import Experience, Item, Op, why_invalid
 
+if TYPE_CHECKING:
+    from agentevo.protocols import Embedder
+
 FORMAT = 1
+_REFUSED = (sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError)
+_MADE_BY = ("dimensions", "embedder", "fingerprint")
+"""What the ledger notes of the embedder: vectors of another one must not be mixed in."""
 _TABLES = {
     "transaction": ("transactions", "txn", ("id", "actor", "reason", "key", "at", "content", "undone_by", "skipped")),
     "credit": ("credits", "key, item", ("key", "item", "changes")),
@@ -28,8 +35,9 @@ _TABLES = {
 
 def exported(stored: Stored) -> Iterator[str]:
     """Yield the namespace line by line: a header, then items with vectors, experiences, credits and the journal."""
-    yield _line("header", {"format": FORMAT, "namespace": stored.namespace})
-    with stored.ledger.reading() as db:
+    with stored.ledger.snapshot() as db:
+        made_by = dict(db.execute(f"SELECT name, value FROM meta WHERE name IN {_MADE_BY}"))
+        yield _line("header", {"format": FORMAT, "namespace": stored.namespace, **made_by})
         yield from _items(db, stored)
         for kind, (table, order, columns) in _TABLES.items():
             query = f"SELECT {', '.join(columns)} FROM {table} WHERE ns = ? ORDER BY {order}"
@@ -65,45 +73,95 @@ def _line(kind: str, values: dict[str, Any]) -> str:
     return json.dumps({"type": kind, **values}, ensure_ascii=False, separators=(",", ":"))
 
 
-def imported(
-    stored: Stored, lines: Iterable[str], writing: Callable[[], Any], dimensions: Callable[[int], None], at: float
-) -> int:
+class Vectors(Protocol):
+    """What judges whether vectors belong into a memory."""
+
+    @property
+    def embedder(self) -> Embedder | None: ...
+
+    def compare(self, lengths: Iterable[int], fingerprint: str | None = None) -> None: ...
+
+    def note(self, dimensions: int, fingerprint: str | None = None) -> None: ...
+
+
+def imported(stored: Stored, lines: Iterable[str], vectors: Vectors, at: float) -> int:
     """Read an export into a namespace in one transaction; return how many items came in.
 
     Into an empty namespace everything comes back as it was. Elsewhere the items are added, without those that are here
     already, and the journal notes an import.
     """
-    with writing() as db:
-        empty = db.execute("SELECT 1 FROM transactions WHERE ns = ? LIMIT 1", (stored.ns,)).fetchone() is None
-        target = _Whole(db, stored) if empty else _Added(db, stored, at)
+    with stored.ledger.writing() as db:
+        used = "SELECT 1 FROM transactions WHERE ns = ? UNION ALL SELECT 1 FROM experiences WHERE ns = ? LIMIT 1"
+        empty = db.execute(used, (stored.ns, stored.ns)).fetchone() is None
+        target = _Whole(db, stored, at) if empty else _Added(db, stored, at)
+        fingerprint: str | None = None
         for number, line in enumerate(lines, 1):
-            if line.strip():
-                _take(target, line, number, dimensions)
-        target.finish()
+            with _named(f"line {number}"):
+                if line.strip():
+                    fingerprint = _take(target, line, vectors) or fingerprint
+        lengths = {len(vector) for vector in target.vectors.values()}
+        vectors.compare(lengths, fingerprint)
+        if lengths:
+            vectors.note(lengths.pop(), fingerprint)
+        with _named("what these lines say together"):
+            target.finish()
         return target.count
 
 
-def _take(target: _Whole | _Added, line: str, number: int, dimensions: Callable[[int], None]) -> None:
+@contextlib.contextmanager
+def _named(what: str) -> Iterator[None]:
+    """Say which line cannot be read, and why."""
     try:
-        values = json.loads(line)
-        kind = values.pop("type")
-        if kind == "header":
-            if values.get("format", 0) > FORMAT:
-                raise Misuse(f"line {number}: this export has format {values['format']}; upgrade agentevo to read it")
-            return
-        if kind == "item":
-            blob = values.pop("vector", None)
-            vector = None if blob is None else np.frombuffer(base64.b64decode(blob, validate=True), np.float32)
-            if vector is not None:
-                dimensions(len(vector))
-            target.item(Item.model_validate({**values, "namespace": target.stored.namespace}), vector)
-        else:
-            target.other(kind, values)
-    except (ValueError, KeyError, TypeError, AttributeError, sqlite3.IntegrityError) as error:
-        if isinstance(error, Misuse):
-            raise
+        yield
+    except Misuse:
+        raise
+    except (
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        sqlite3.IntegrityError,
+        sqlite3.InterfaceError,
+    ) as error:
         said = why_invalid(error) if isinstance(error, ValidationError) else error
-        raise Misuse(f"line {number} is no line of an export ({said}); nothing was imported") from error
+        raise Misuse(f"{what} is no part of an export ({said}); nothing was imported") from error
+
+
+def _take(target: _Whole | _Added, line: str, vectors: Vectors) -> str | None:
+    """Take in one line; of the header return the fingerprint of the embedder."""
+    values = json.loads(line)
+    kind = values.pop("type")
+    if kind == "header":
+        return _header(values, vectors)
+    if kind == "item":
+        blob = values.pop("vector", None)
+        item = Item.model_validate({**values, "namespace": target.stored.namespace})
+        if blob is not None:
+            target.vectors[item.id] = _vector(blob)
+        target.item(item)
+    else:
+        target.other(kind, values)
+    return None
+
+
+def _header(values: dict[str, Any], vectors: Vectors) -> str | None:
+    if values.get("format", 0) > FORMAT:
+        raise Misuse(f"this export has format {values['format']}; upgrade agentevo to read it")
+    made_by = values.get("embedder")
+    if made_by is not None and vectors.embedder is not None and made_by != vectors.embedder.name:
+        raise EmbedderError(
+            f"this export holds vectors of {made_by!r}, this memory uses {vectors.embedder.name!r}: "
+            f"import into a memory opened with embedder={made_by!r}, then reindex that one"
+        )
+    fingerprint: str | None = values.get("fingerprint")
+    return fingerprint
+
+
+def _vector(blob: str) -> Vector:
+    vector = np.frombuffer(base64.b64decode(blob, validate=True), np.float32)
+    if not abs(float(vector @ vector) - 1) < 0.01:
+        raise Misuse("the vector of an item is not of length 1; nothing was imported")
+    return vector
 
 
 class _Added:
@@ -111,16 +169,14 @@ class _Added:
 
     def __init__(self, db: sqlite3.Connection, stored: Stored, at: float) -> None:
         self.db, self.stored, self.count = db, stored, 0
-        self._vectors: dict[str, Vector] = {}
-        self._writer = Writer(db, stored.namespace, stored.ns, self._vectors)
+        self.vectors: dict[str, Vector] = {}
+        self._writer = Writer(db, stored.namespace, stored.ns, self.vectors)
         self._writer.begin(actor="import", reason="import", key=None, at=at)
         self._ops: list[Op] = []
 
-    def item(self, item: Item, vector: Vector | None) -> None:
+    def item(self, item: Item) -> None:
         if self.db.execute("SELECT 1 FROM items WHERE ns = ? AND id = ?", (self.stored.ns, item.id)).fetchone():
             return
-        if vector is not None:
-            self._vectors[item.id] = vector
         self._ops.append(Op(verb="insert", id=item.id, item=item))
 
     def other(self, kind: str, values: dict[str, Any]) -> None:
@@ -136,13 +192,14 @@ class _Added:
 class _Whole:
     """A namespace comes back as it was, journal and all."""
 
-    def __init__(self, db: sqlite3.Connection, stored: Stored) -> None:
-        self.db, self.stored, self.count = db, stored, 0
-        self._items: list[tuple[Item, Vector | None]] = []
+    def __init__(self, db: sqlite3.Connection, stored: Stored, at: float) -> None:
+        self.db, self.stored, self.count, self._at = db, stored, 0, at
+        self.vectors: dict[str, Vector] = {}
+        self._items: list[Item] = []
         self._ops: list[dict[str, Any]] = []
 
-    def item(self, item: Item, vector: Vector | None) -> None:
-        self._items.append((item, vector))
+    def item(self, item: Item) -> None:
+        self._items.append(item)
 
     def other(self, kind: str, values: dict[str, Any]) -> None:
         if kind == "op":
@@ -155,13 +212,28 @@ class _Whole:
         seqs: dict[str, int] = {}
         query = "INSERT INTO ops (txn, verb, item, reason, detail, before) VALUES (?,?,?,?,?,?)"
         for op in self._ops:
+            _must_be_readable(op)
             bound = (txns[op["transaction"]], op["verb"], op["item"], op["reason"], op["detail"], op["before"])
             seqs[op["item"]] = int(self.db.execute(query, bound).lastrowid or 0)
-        vectors = {item.id: vector for item, vector in self._items if vector is not None}
-        writer = Writer(self.db, self.stored.namespace, self.stored.ns, vectors)
-        for item, _ in self._items:
-            writer.add_row(item, seqs.get(item.id, 0))
+        writer = Writer(self.db, self.stored.namespace, self.stored.ns, self.vectors)
+        for item in self._items:
+            if item.id in seqs:
+                writer.add_row(item, seqs[item.id])
+        self._rescue(writer, [item for item in self._items if item.id not in seqs])
         self.count = len(self._items)
+
+    def _rescue(self, writer: Writer, items: list[Item]) -> None:
+        """Journal items whose journal did not come with them: the export of a damaged memory ends early."""
+        if items:
+            writer.begin(actor="import", reason="import", key=None, at=self._at)
+            writer.put([Op(verb="insert", id=item.id, item=item) for item in items])
+
+
+def _must_be_readable(op: dict[str, Any]) -> None:
+    """Refuse an entry of the journal that could not be read back."""
+    json.loads(op["detail"])
+    if op["before"] is not None:
+        Item.model_validate_json(op["before"])
 
 
 def _put(db: sqlite3.Connection, stored: Stored, kind: str, values: dict[str, Any]) -> None:

@@ -6,16 +6,19 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias, TypedDict, Unpack, get_args, overload
 
+from pydantic import ValidationError
+
 from agentevo.blocking import threaded
 from agentevo.errors import Misuse, UnknownName
-from agentevo.memory.admit import Metadata, admitted, link_near
+from agentevo.memory.admit import Metadata, admitted, link_near, screened
+from agentevo.memory.change import applied
 from agentevo.memory.exact import Vector
 from agentevo.memory.overlay import as_vector
 from agentevo.memory.rank import Weights, about_tokens
 from agentevo.memory.recall import MODES, Mode, Question, recall
 from agentevo.memory.source import ORDERS, Filter, Source
 from agentevo.memory.where import Where, parse
-from agentevo.types import RECALLED_KINDS, Hit, Item, Json, Kind, Op, Status, Transaction, Verb
+from agentevo.types import RECALLED_KINDS, Hit, Item, Json, Kind, Op, Status, Transaction, Verb, why_invalid
 
 Kinds: TypeAlias = Kind | Sequence[Kind] | None
 Ids: TypeAlias = str | Sequence[str]
@@ -125,12 +128,18 @@ class Verbs(ABC):
 
     def apply(self, ops: Sequence[Op], *, reason: str = "") -> Transaction:
         """Carry out ops that a policy made."""
-        said = {op.item.id: op.item.key_text or op.item.text for op in ops if op.item}
+        ops = screened(ops, self.get)
+        return self._write(ops, self._said_anew(ops), reason)
+
+    def _said_anew(self, ops: Sequence[Op]) -> dict[str, Vector]:
+        """Embed what these ops say anew; an item that is edited is taken as the ops before left it."""
+        known = {op.item.id: op.item for op in ops if op.item}
+        said = {name: item.key_text or item.text for name, item in known.items()}
         for op in ops:
             if op.verb == "edit" and ("text" in op.changes or "key_text" in op.changes):
-                said[op.id] = str(op.changes.get("key_text") or op.changes.get("text") or self._must(op.id).text)
-        vectors = dict(zip(said, self._embedded(list(said.values())), strict=True)) if said else {}
-        return self._write(ops, vectors, reason)
+                item = known[op.id] = applied(known.get(op.id) or self._must(op.id), op)
+                said[op.id] = item.key_text or item.text
+        return dict(zip(said, self._embedded(list(said.values())), strict=True)) if said else {}
 
     def forget(self, ids: Ids, *, reason: str = "") -> Item:
         """Take items out of recall; `restore` and `undo` bring them back. Pinned items stay: unpin them first."""
@@ -140,7 +149,11 @@ class Verbs(ABC):
         return self._do("forget", ids, reason)
 
     def restore(self, ids: Ids, *, reason: str = "") -> Item:
-        """Bring forgotten items back."""
+        """Bring forgotten items back; refuse where another item says the same by now."""
+        for name in _listed(ids):
+            item = self._must(name)
+            if item.status == "forgotten":
+                self._refuse_twin(item)
         return self._do("restore", ids, reason)
 
     def pin(self, ids: Ids, *, reason: str = "") -> Item:
@@ -172,9 +185,20 @@ class Verbs(ABC):
             changes["text"] = text
         if not changes:
             raise Misuse("edit needs a new text or a field to change")
-        self._must(id).but(**changes)
+        old = self._must(id)
+        try:
+            new = old.but(**changes)
+        except ValidationError as error:
+            raise Misuse(f"item {id} cannot be edited so: {why_invalid(error)}") from error
+        if (new.kind, new.text) != (old.kind, old.text) and old.status != "forgotten":
+            self._refuse_twin(new)
         self.apply([Op(verb="edit", id=id, changes=changes, reason=reason)], reason=reason)
         return self._must(id)
+
+    def _refuse_twin(self, item: Item) -> None:
+        twin = self._source.twin(item.kind, item.text)
+        if twin is not None and twin.id != item.id:
+            raise Misuse(f"item {twin.id} says just that already; forget it first, or leave {item.id} as it is")
 
     def supersede(self, id: str, text: str, **fields: Unpack[Fields]) -> Item:
         """Put a new item in an item's place; the old one is forgotten, and `supersedes` leads to it."""
@@ -202,7 +226,7 @@ class Verbs(ABC):
             raise Misuse(f"{verb} needs at least one id")
         for name in names:
             self._must(name)
-        self._write([Op(verb=verb, id=name, to=to, reason=reason) for name in names], {}, reason)
+        self._write(screened([Op(verb=verb, id=name, to=to, reason=reason) for name in names], self.get), {}, reason)
         return self._must(names[-1])
 
     # --- reading
@@ -258,6 +282,9 @@ class Verbs(ABC):
             raise UnknownName("recall mode", mode, MODES)
         if not isinstance(query, str):
             raise Misuse(f"recall takes a text, not {query!r}")
+        query = query.encode(
+            "utf-8", "replace"
+        ).decode()  # half of a surrogate pair can be neither searched nor embedded
         kinds = _some("kind", kind, ALL_KINDS, RECALLED_KINDS)
         only = Filter(kinds, parse(where), self._now() if now is None else now)
         asked = None

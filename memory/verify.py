@@ -113,10 +113,11 @@ def _index_state(stored: Stored) -> tuple[int, list[str]]:
             return 0, []
         query = "SELECT count(*) FROM items WHERE ns = ? AND version > ?"
         waiting = db.execute(query, (stored.ns, seen)).fetchone()[0]
+    held = stored.index.rows(stored.ns, stored.collection)
+    with stored.ledger.reading() as db:  # after asking the index: what it rightly dropped meanwhile is not expected
         query = """SELECT items.row FROM items JOIN vectors USING (row)
             WHERE ns = ? AND version <= ? AND status = 'live'"""
         expected = {row for (row,) in db.execute(query, (stored.ns, seen))}
-    held = stored.index.rows(stored.ns, stored.collection)
     missing = expected - held if held is not None else set()
     return waiting, [f"the index lost {len(missing)} vectors; run `agentevo memory reindex`"] if missing else []
 

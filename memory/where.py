@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ _COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
     "$gt": operator.gt, "$gte": operator.ge, "$lt": operator.lt, "$lte": operator.le,
 }  # fmt: skip
 _OPERATORS = (*_SIGNS, "$ne", "$exists")
+_MAX_VALUES, _MAX_DEPTH = 30_000, 100  # what SQLite takes in one question, with room to spare
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,25 +50,47 @@ Node: TypeAlias = "Test | tuple[str, list[Node]]"
 
 def parse(where: Where | None) -> Node | None:
     """Return the filter as a tree; raise Misuse, saying what is allowed, where it makes no sense."""
-    if not where:
+    node = _parsed(where, 0)
+    if node is not None and _size(node) > _MAX_VALUES:
+        raise Misuse(f"where: it compares with more than {_MAX_VALUES:,} values; ask in several parts")
+    return node
+
+
+def _parsed(where: Where | None, depth: int) -> Node | None:
+    if where is None:
         return None
     if not isinstance(where, Mapping):
-        raise Misuse(f"where takes a mapping such as {{'team': 'billing'}}, not {where!r}")
-    nodes = [node for key, wanted in where.items() for node in _nodes(key, wanted)]
-    return nodes[0] if len(nodes) == 1 else ("and", nodes)
+        raise Misuse(f"where takes a mapping such as {{'team': 'billing'}}, not {where!r:.80}")
+    if depth > _MAX_DEPTH:
+        raise Misuse(f"where: $and and $or are nested deeper than {_MAX_DEPTH} levels")
+    nodes = [node for key, wanted in where.items() for node in _nodes(key, wanted, depth)]
+    if len(nodes) < 2:
+        return nodes[0] if nodes else None
+    return ("and", nodes)
 
 
-def _nodes(key: object, wanted: object) -> list[Node]:
+def _size(node: Node) -> int:
+    if isinstance(node, tuple):
+        return sum(map(_size, node[1]))
+    return 2 + len(node.value) if node.operator == "in" else 3
+
+
+def _nodes(key: object, wanted: object, depth: int) -> list[Node]:
     if not isinstance(key, str):
         raise Misuse(f"where: {key!r} is no key; keys are texts")
     if key in ("$and", "$or"):
         if not isinstance(wanted, Sequence) or isinstance(wanted, str) or not wanted:
             raise Misuse(f"where: {key} takes a list of filters, not {wanted!r}")
-        parts = [part for part in map(parse, wanted) if part is not None]
-        return [(key[1:], parts)]
+        parts = [_parsed(part, depth + 1) for part in wanted]
+        if key == "$or" and None in parts:  # an empty filter lets everything pass
+            return []
+        some = [part for part in parts if part is not None]
+        return [(key[1:], some)] if some else []
     if key.startswith("$") and key[1:] not in OWN:
         raise Misuse("where: " + str(UnknownName("field", key, [f"${name}" for name in OWN] + ["$and", "$or"])))
     if isinstance(wanted, Mapping):
+        if not wanted:
+            raise Misuse(f"where: {key!r} is compared with nothing; expected a value or one of {', '.join(_OPERATORS)}")
         return [_test(key, sign, value) for sign, value in wanted.items()]
     if isinstance(wanted, (list, tuple, set, frozenset)):
         return [Test(key, "in", tuple(_scalar(key, value) for value in wanted))]
@@ -89,8 +113,10 @@ def _test(key: str, sign: object, value: object) -> Test:
 def _scalar(key: str, value: object) -> Any:
     if value is not None and not isinstance(value, (str, int, float, bool)):
         raise Misuse(f"where: {key!r} is compared with {value!r}; expected a text, a number, true, false or null")
-    if key.startswith("$"):
-        return int(value) if isinstance(value, bool) else value
+    if isinstance(value, float) and math.isnan(value):
+        raise Misuse(f"where: {key!r} is compared with NaN, which nothing equals")
+    if key.startswith("$") and (value is None or isinstance(value, bool)):
+        return None if value is None else int(value)
     return rows.scalar(value)
 
 
@@ -114,9 +140,10 @@ def _own_sql(test: Test, column: str) -> tuple[str, list[Any]]:
     if test.operator == "$exists":
         return f"{name} IS {'NOT ' if test.value else ''}NULL", []
     if test.operator == "$ne":
-        return f"{name} IS NOT ?", [test.value]
-    if test.operator == "in":
-        return "(" + (" OR ".join([f"{name} IS ?"] * len(test.value)) or "0") + ")", list(test.value)
+        return f"+{name} IS NOT ?", [test.value]
+    if test.operator == "in":  # the plus keeps a column from turning texts into numbers, or numbers into texts
+        some = f"+{name} IN ({', '.join('?' * len(test.value))})"
+        return (f"({some} OR {name} IS NULL)" if None in test.value else f"ifnull({some}, 0)"), list(test.value)
     return f"({name} {_SIGNS[test.operator]} ? AND typeof({name}) {_like(test.value)})", [test.value]
 
 

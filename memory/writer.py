@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agentevo.memory import rows
-from agentevo.memory.change import COMMUTING, QUIET, applied
+from agentevo.memory.change import COMMUTING, QUIET, applied, credited, says_anew
 from agentevo.memory.words import body
-from agentevo.types import Item, Json, Op, Transaction
+from agentevo.types import Item, Op, Transaction
 
 Vector = NDArray[np.float32]
 
@@ -48,7 +48,7 @@ class Writer:
 
     def put(self, ops: Sequence[Op], expected: Mapping[str, int] | None = None) -> Transaction:
         """Apply the ops; those whose item changed since `expected` was read are skipped and reported."""
-        skipped = [op.id for op in ops if not self._put(op, (expected or {}).get(op.id))]
+        skipped = [op.id for op in ops if not self._put(op, (expected or {}).get(self.twins.get(op.id, op.id)))]
         content = any(op.verb not in QUIET for op in ops)
         self.db.execute(
             "UPDATE transactions SET content = ?, skipped = ? WHERE txn = ?", (content, json.dumps(skipped), self.txn)
@@ -68,8 +68,11 @@ class Writer:
         changed = expected is not None and version != expected and before.id not in self._own
         if changed and op.verb not in COMMUTING:
             return False
-        self._own.add(before.id)
+        if not changed:
+            self._own.add(before.id)
         after = self._credited(before, op) if op.verb == "reinforce" and op.key else applied(before, op)
+        if says_anew(before, after) and self._twin(after):
+            return False
         if after is not before:
             self._change(row, before, after, op)
         if op.verb == "supersede" and op.item:
@@ -78,13 +81,18 @@ class Writer:
 
     def _insert(self, item: Item, op: Op) -> None:
         """Add an item, unless one that is not forgotten says the very same: then that one stands for it."""
-        query = "SELECT id FROM items WHERE ns = ? AND digest = ? AND status != 'forgotten' ORDER BY row LIMIT 1"
-        twin = self.db.execute(query, (self.ns, rows.digest(item.kind, item.text))).fetchone()
+        twin = self._twin(item)
         if twin is not None:
-            self.twins[item.id] = twin[0]
+            self.twins[item.id] = twin
             return
         self._own.add(item.id)
-        self._add(item, op)
+        self.add_row(item, self._journal(op, item.id, None))
+
+    def _twin(self, item: Item) -> str | None:
+        """Return the item, not forgotten and not this one, that says the very same."""
+        query = "SELECT id FROM items WHERE ns = ? AND digest = ? AND status != 'forgotten' AND id != ? ORDER BY row"
+        found = self.db.execute(query, (self.ns, rows.digest(item.kind, item.text), item.id)).fetchone()
+        return found[0] if found else None
 
     def _row(self, id: str) -> tuple[int, int, Item] | None:
         found = self.db.execute(
@@ -101,9 +109,6 @@ class Writer:
         )
         return int(cursor.lastrowid or 0)
 
-    def _add(self, item: Item, op: Op) -> None:
-        self.add_row(item, self._journal(op, item.id, None))
-
     def add_row(self, item: Item, version: int) -> None:
         """Write an item with all that is derived from it."""
         digest = rows.digest(item.kind, item.text)
@@ -116,21 +121,21 @@ class Writer:
         for key, value in rows.fields(item.metadata):
             self.db.execute("INSERT OR IGNORE INTO fields VALUES (?,?,?,?)", (self.ns, key, value, row))
         for parent in item.derived_from:
-            self.db.execute("INSERT OR IGNORE INTO derived VALUES (?,?)", (parent, item.id))
+            self.db.execute("INSERT OR IGNORE INTO derived VALUES (?,?,?)", (self.ns, parent, item.id))
 
     def _change(self, row: int, before: Item, after: Item, op: Op) -> None:
         seq = self._journal(op, before.id, before)
-        self.replace(row, before, after, seq if op.verb not in QUIET else None)
+        vector = self.vectors.get(op.id) if op.verb == "edit" else None  # by the name it was embedded under
+        self._replace(row, before, after, seq if op.verb not in QUIET else None, vector)
 
-    def replace(self, row: int, before: Item, after: Item, seq: int | None) -> None:
+    def _replace(self, row: int, before: Item, after: Item, seq: int | None, vector: Vector | None) -> None:
         """Write an item's new state, and whatever is derived from its text and metadata."""
         said_before, said = before.key_text or before.text, after.key_text or after.text
         if said != said_before:
             drop_words(self.db, self.ns, row, said_before)
             self.db.execute("INSERT INTO words (rowid, body) VALUES (?, ?)", (row, body(self.ns, said)))
-        if after.id in self.vectors:
-            vector = self.vectors[after.id].tobytes()
-            self.db.execute("INSERT OR REPLACE INTO vectors (row, vector) VALUES (?, ?)", (row, vector))
+        if vector is not None:
+            self.db.execute("INSERT OR REPLACE INTO vectors (row, vector) VALUES (?, ?)", (row, vector.tobytes()))
         if after.metadata != before.metadata:
             drop_fields(self.db, self.ns, row, before)
             new = [(self.ns, key, value, row) for key, value in rows.fields(after.metadata)]
@@ -142,15 +147,10 @@ class Writer:
         self.db.execute(_UPDATE, (version, digest, *rows.to_row(after), row))
 
     def _credited(self, before: Item, op: Op) -> Item:
-        """Reinforce under a key: what the same key added earlier is taken back first."""
-        where = (self.ns, op.key, op.id)
+        where = (self.ns, op.key, before.id)
         old = self.db.execute("SELECT changes FROM credits WHERE ns = ? AND key = ? AND item = ?", where).fetchone()
         self.db.execute("INSERT OR REPLACE INTO credits VALUES (?,?,?,?)", (*where, json.dumps(op.changes)))
-        if old is None:
-            return applied(before, op)
-        earlier: dict[str, float] = json.loads(old[0])
-        taken_back: dict[str, Json] = {k: -v for k, v in earlier.items() if k != "at"}
-        return applied(applied(before, op.but(changes=taken_back)), op)
+        return credited(before, op, json.loads(old[0]) if old else None)
 
 
 def drop_words(db: sqlite3.Connection, ns: int, row: int, said: str) -> None:
