@@ -119,6 +119,8 @@ class Verbs(ABC):
         else:
             dimensions = self._dimensions()
             vectors = [as_vector(v, dimensions, f"vector {n}") for n, v in enumerate(given)]
+            if len({len(vector) for vector in vectors}) > 1:
+                raise Misuse(f"the vectors have different lengths: {sorted({len(vector) for vector in vectors})}")
         items = link_near(self._source, items, vectors, self._now())
         ops = [Op(verb="insert", id=item.id, item=item, reason=reason) for item in items]
         by_id = {item.id: vector for item, vector in zip(items, vectors, strict=True)}
