@@ -72,12 +72,12 @@ def _fused(source: Source, question: Question, vector: Vector, wide: int) -> lis
     near.update(source.cosines(vector, [row for row in candidates if row not in near]))
     like, worded = scaled(near, candidates), scaled(said, candidates)
     items, weights = source.items(candidates), question.weights
-    hits = []
+    scored = []
     for row, item in items.items():
         parts = {"vector": weights.vector * like[row], "bm25": weights.bm25 * worded[row]}
         parts |= priors(item, question.only.now, weights)
-        hits.append(Hit.model_construct(item=item, score=sum(parts.values()), parts=parts))
-    return hits
+        scored.append((sum(parts.values()), item, parts))
+    return [Hit.model_construct(item=item, score=score, parts=parts) for score, item, parts in scored]
 
 
 def _diverse(source: Source, hits: Sequence[Hit], k: int, balance: float) -> list[Hit]:

@@ -6,6 +6,7 @@ words: no user's text moves another's ranking. The stemmer takes digits for cons
 
 from __future__ import annotations
 
+import functools
 import re
 import sqlite3
 import threading
@@ -64,6 +65,21 @@ def asked(text: str, limit: int = 32) -> list[str]:
 def match(ns: int, asked_words: Sequence[str]) -> str:
     """Return the full-text query that finds any of the words; each is quoted, so none is an operator."""
     return " OR ".join(f'"{ns}q{word}"' for word in asked_words)
+
+
+def stems(ns: int, asked_words: Sequence[str]) -> list[str]:
+    """Return each word's stem as the full-text table keeps it."""
+    return [_stem(f"{ns}q{word}") for word in asked_words]
+
+
+@functools.lru_cache(maxsize=50_000)
+def _stem(token: str) -> str:
+    return next(iter(_shared().counts([token])[0]), token)
+
+
+@functools.lru_cache(maxsize=1)
+def _shared() -> Stemmer:
+    return Stemmer()
 
 
 class Stemmer:
