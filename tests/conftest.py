@@ -1,0 +1,47 @@
+"""What all tests share: the weights that `make setup` has pulled, and homes that use them without touching them."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from agentevo.models.catalogue import CATALOGUE
+from agentevo.models.installed import CARD, find
+from agentevo.models.pull import pull
+from agentevo.settings import home
+
+
+@pytest.fixture(scope="session")
+def weights_home() -> Path:
+    """The user's own home, with the offline model and the embedder in it, pulled now if they are missing."""
+    for name in CATALOGUE:
+        pull(name)
+    return home()
+
+
+@pytest.fixture
+def empty_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home with nothing in it, which is the one in use."""
+    folder = tmp_path / "home"
+    monkeypatch.setenv("AGENTEVO_HOME", str(folder))
+    return folder
+
+
+@pytest.fixture
+def own_model(weights_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
+    """Give the folder of a model of its own in a home of its own: real weights, adapters to be added by the test."""
+    real = find("smollm2-135m", "model").path
+    folder = tmp_path / "home"
+    monkeypatch.setenv("AGENTEVO_HOME", str(folder))
+
+    def make(name: str) -> Path:
+        model = folder / "models" / name
+        model.mkdir(parents=True)
+        (model / "model.gguf").symlink_to(real)
+        shutil.copy(real.parent / CARD, model / CARD)
+        return model
+
+    return make
