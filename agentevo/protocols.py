@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_che
 from agentevo.types import (
     Attempt,
     Card,
+    ChatMessage,
     Decision,
     Experience,
     Feedback,
     Hit,
     Item,
-    Json,
     Kind,
     Message,
     Objective,
@@ -63,7 +63,7 @@ class Model(Protocol):
 
     async def complete(
         self,
-        messages: Sequence[Message],
+        messages: Sequence[ChatMessage],
         *,
         tools: Sequence[Tool] = (),
         tool_choice: ToolChoice = "auto",
@@ -82,7 +82,7 @@ class Model(Protocol):
 class Scorer(Protocol):
     """A model that can also say how likely it finds a given text after a prompt."""
 
-    async def logprob(self, prompt: Sequence[Message], text: str) -> float: ...
+    async def logprob(self, prompt: Sequence[ChatMessage], text: str) -> float: ...
 
 
 @runtime_checkable

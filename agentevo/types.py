@@ -38,6 +38,8 @@ Json: TypeAlias = Annotated[JsonValue, AfterValidator(_finite)]
 Score: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 Message: TypeAlias = dict[str, Json]
 """One chat message as providers take it: role, content, perhaps tool_calls. What was sent is what is kept."""
+ChatMessage: TypeAlias = Mapping[str, object]
+"""The same where a caller hands it in: any mapping will do."""
 
 
 class Record(BaseModel):

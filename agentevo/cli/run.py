@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from agentevo.models import Budget
     from agentevo.models.requests import Options
     from agentevo.protocols import Model
-    from agentevo.types import Message, Reply
+    from agentevo.types import ChatMessage, Message, Reply
 
 
 def run(
@@ -77,7 +77,7 @@ def _messages(prompt: str, system: str | None) -> list[Message]:
     return [*told, {"role": "user", "content": prompt}]
 
 
-def ask(model: Model, messages: Sequence[Message], budget: Budget, **options: Unpack[Options]) -> Reply:
+def ask(model: Model, messages: Sequence[ChatMessage], budget: Budget, **options: Unpack[Options]) -> Reply:
     """Return the model's reply; `on_text` gets its pieces. Weights that are missing are pulled first, visibly."""
     from agentevo.cli.models import pull_progress
     from agentevo.models import spending

@@ -18,10 +18,10 @@ from typing import Unpack
 from pydantic import ValidationError
 
 from agentevo.errors import BudgetExceeded
-from agentevo.models.requests import Options, Request, described, key_of
+from agentevo.models.requests import Options, described, key_of, request_of
 from agentevo.protocols import Model
 from agentevo.settings import home
-from agentevo.types import Json, Message, Reply, Usage
+from agentevo.types import ChatMessage, Json, Reply, Usage
 
 _log = logging.getLogger(__name__)
 
@@ -48,9 +48,9 @@ class Cached:
     def identity(self) -> Json:
         return getattr(self._model, "identity", None)
 
-    async def complete(self, messages: Sequence[Message], **options: Unpack[Options]) -> Reply:
+    async def complete(self, messages: Sequence[ChatMessage], **options: Unpack[Options]) -> Reply:
         """Answer from disk, or ask the model and keep its reply; see `agentevo.protocols.Model`."""
-        request = Request(tuple(messages), **options)
+        request = request_of(messages, options)
         asked = described(self._model, request)
         key = key_of(asked)
         while True:
@@ -90,7 +90,7 @@ class Cached:
             if abandoned:
                 call.abandon()
 
-    async def _make(self, key: str, asked: dict[str, Json], messages: Sequence[Message], options: Options) -> Reply:
+    async def _make(self, key: str, asked: dict[str, Json], messages: Sequence[ChatMessage], options: Options) -> Reply:
         reply = await self._model.complete(messages, **options)
         self._write(key, asked, reply)
         return reply

@@ -17,9 +17,9 @@ from pydantic import ValidationError
 from agentevo import errors
 from agentevo.errors import CassetteError, Misuse, ModelError
 from agentevo.models import usage
-from agentevo.models.requests import Options, Request, described, key_of
+from agentevo.models.requests import Options, Request, described, key_of, request_of
 from agentevo.protocols import Model
-from agentevo.types import Json, Message, Record, Reply
+from agentevo.types import ChatMessage, Json, Record, Reply
 
 Mode: TypeAlias = Literal["auto", "record", "replay"]
 
@@ -83,9 +83,9 @@ class Cassette:
     def identity(self) -> Json:
         return getattr(self._model, "identity", None)
 
-    async def complete(self, messages: Sequence[Message], **options: Unpack[Options]) -> Reply:
+    async def complete(self, messages: Sequence[ChatMessage], **options: Unpack[Options]) -> Reply:
         """Replay the recorded reply, or ask the model and record it; see `agentevo.protocols.Model`."""
-        request = Request(tuple(messages), **options)
+        request = request_of(messages, options)
         asked = described(self._model, request)
         key = self._key(asked)
         with self._lock:

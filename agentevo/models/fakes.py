@@ -13,8 +13,8 @@ from pydantic import BaseModel
 
 from agentevo.errors import Misuse, ModelError
 from agentevo.models import schema, usage
-from agentevo.models.requests import Options, Request
-from agentevo.types import Message, Reply, ToolCall, Usage
+from agentevo.models.requests import Options, Request, request_of
+from agentevo.types import ChatMessage, Reply, ToolCall, Usage
 
 Scripted: TypeAlias = str | Reply | ToolCall | BaseModel | Exception | Sequence[str] | Sequence[ToolCall]
 """A reply as a fake takes it: a text, several texts (samples), tool calls, a record (as JSON), an error to raise."""
@@ -39,9 +39,9 @@ class ScriptedModel:
     def name(self) -> str:
         return self._name
 
-    async def complete(self, messages: Sequence[Message], **options: Unpack[Options]) -> Reply:
+    async def complete(self, messages: Sequence[ChatMessage], **options: Unpack[Options]) -> Reply:
         """Give the next reply; see `agentevo.protocols.Model` for the options."""
-        request = Request(tuple(messages), **options)
+        request = request_of(messages, options)
 
         async def following() -> Scripted:
             with self._lock:
@@ -69,9 +69,9 @@ class FunctionModel:
     def name(self) -> str:
         return self._name
 
-    async def complete(self, messages: Sequence[Message], **options: Unpack[Options]) -> Reply:
+    async def complete(self, messages: Sequence[ChatMessage], **options: Unpack[Options]) -> Reply:
         """Give what the function returns; see `agentevo.protocols.Model` for the options."""
-        request = Request(tuple(messages), **options)
+        request = request_of(messages, options)
         wanted = {name: getattr(request, name) for name in self._wants}
 
         async def following() -> Scripted:

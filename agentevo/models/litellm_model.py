@@ -12,10 +12,10 @@ from agentevo.errors import BadReply, Misuse, ModelError, ModelTimeout
 from agentevo.models import schema, usage
 from agentevo.models.failures import chained, translate, unknown_provider
 from agentevo.models.replies import Pieces, as_reply
-from agentevo.models.requests import Options, Request, check_allowed
+from agentevo.models.requests import Options, Request, check_allowed, request_of
 from agentevo.models.retry import Retry, Transient, timed_out
 from agentevo.models.runtime import acompletion, litellm_when_needed, places
-from agentevo.types import Json, Message, Reply, Usage
+from agentevo.types import ChatMessage, Json, Reply, Usage
 
 LOCAL = "local/"
 _log = logging.getLogger(__name__)
@@ -61,9 +61,9 @@ class LiteLLMModel:
     def __repr__(self) -> str:
         return f"LiteLLMModel({self._name!r})"
 
-    async def complete(self, messages: Sequence[Message], **options: Unpack[Options]) -> Reply:
+    async def complete(self, messages: Sequence[ChatMessage], **options: Unpack[Options]) -> Reply:
         """Answer the messages; see `agentevo.protocols.Model` for the options and what is raised."""
-        request = Request(tuple(messages), **options)
+        request = request_of(messages, options)
         if not self._name.startswith(LOCAL):
             check_allowed(self._name)
         if self._traits is None:

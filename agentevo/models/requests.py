@@ -9,11 +9,11 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, TypedDict, cast
 
 from agentevo.errors import Misuse, RequestsForbidden
 from agentevo.protocols import Model, ToolChoice
-from agentevo.types import Json, Message, Reply, Tool
+from agentevo.types import ChatMessage, Json, Message, Reply, Tool
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -35,6 +35,11 @@ class Options(TypedDict, total=False):
     seed: int | None
     logprobs: int | None
     on_text: Callable[[str], None] | None
+
+
+def request_of(messages: Sequence[ChatMessage], options: Options) -> Request:
+    """Return what `Model.complete` was called with as one value."""
+    return Request(cast("tuple[Message, ...]", tuple(messages)), **options)
 
 
 @dataclass(frozen=True, slots=True)
