@@ -54,12 +54,12 @@ def test_many_short_threads_leave_no_files_open(tmp_path: Path) -> None:
     with open_memory(tmp_path / "m") as memory:
         memory.insert("read by many")
         memory.recall("many")
-        before = len(os.listdir("/proc/self/fd"))
+        before = len(list(Path("/proc/self/fd").iterdir()))
         for _ in range(60):
             thread = threading.Thread(target=memory.recall, args=("many",))
             thread.start()
             thread.join()
-        assert len(os.listdir("/proc/self/fd")) <= before + 6
+        assert len(list(Path("/proc/self/fd").iterdir())) <= before + 6
 
 
 def test_many_threads_on_one_handle_lose_nothing(tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ def test_another_embedder_is_refused_once_there_are_vectors(tmp_path: Path) -> N
         memory.recall("nothing is stored by asking")
     with open_memory(tmp_path / "m", embedder=WordVectors("second")) as memory:
         memory.insert("now it is the second's")
-    with pytest.raises(EmbedderError, match="'second'.*reindex"):
+    with pytest.raises(EmbedderError, match=r"'second'.*reindex"):
         open_memory(tmp_path / "m", embedder=WordVectors("first"))
 
 
