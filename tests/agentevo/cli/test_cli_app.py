@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import io
+import os
 import re
+import sys
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -77,3 +82,44 @@ def test_debugging_shows_where_an_error_was_raised(
     said = capsys.readouterr().err.splitlines()
     assert said[0] == "Traceback (most recent call last):"
     assert said[-1].startswith("error: the prompt is empty")
+
+
+class Broken(io.TextIOWrapper):
+    """A stream on which reading and writing fail with one error."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(io.BytesIO())
+        self._error = error
+
+    @property
+    def buffer(self) -> BinaryIO:
+        raise self._error
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (OSError(errno.EIO, "Input/output error", "disk"), 1, "error: Input/output error: disk"),
+        (OSError("odd"), 1, "error: odd"),
+        (RuntimeError("boom\nbang"), 1, "error: RuntimeError: boom bang (a defect; AGENTEVO_DEBUG=1 shows where)"),
+    ],
+    ids=["interrupt", "disk", "odd", "defect"],
+)
+def test_whatever_happens_is_one_line(
+    error: BaseException, code: int, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", Broken(error))
+    assert status(["run", "-"]) == code
+    assert capsys.readouterr() == ("", said + "\n")
+
+
+def test_a_reader_that_has_gone_is_no_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "w", closefd=True) as pipe:
+        monkeypatch.setattr(sys, "stdout", pipe)
+        assert status(["--version"]) == 141
+    assert capsys.readouterr().err == ""

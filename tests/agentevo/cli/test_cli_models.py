@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib.metadata
+import io
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -19,12 +21,6 @@ SMOL = "smollm2-135m"
 def gguf(weights_home: Path) -> Path:
     """Return the file of the offline model that setup has installed."""
     return next((weights_home / "models" / SMOL).glob("*.gguf"))
-
-
-@pytest.fixture
-def empty_home(weights_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("AGENTEVO_HOME", str(tmp_path / "home"))
-    return tmp_path / "home"
 
 
 def rows(capsys: pytest.CaptureFixture[str]) -> dict[str, dict[str, object]]:
@@ -69,6 +65,24 @@ def test_removing_asks_and_without_a_terminal_refuses(gguf: Path, capsys: pytest
     assert status(["models", "rm", "mine"]) == 2
     assert "add --yes" in capsys.readouterr().err
     assert [one.name for one in installed()] == ["mine"]
+
+
+class Terminal(io.StringIO):
+    """Stands for stdin of somebody who types."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.usefixtures("empty_home")
+@pytest.mark.parametrize(("answer", "code", "left"), [("n\n", 1, ["mine"]), ("y\n", 0, []), ("", 130, ["mine"])])
+def test_on_a_terminal_the_answer_decides(
+    answer: str, code: int, left: list[str], gguf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert status(["models", "pull", str(gguf), "--name", "mine"]) == 0
+    monkeypatch.setattr(sys, "stdin", Terminal(answer))
+    assert status(["models", "rm", "mine"]) == code
+    assert [one.name for one in installed()] == left
 
 
 @pytest.mark.usefixtures("empty_home")
@@ -140,7 +154,7 @@ def test_six_wrong_bytes_in_the_weights_are_found(copied: Path, capsys: pytest.C
 
 def test_weights_that_cannot_be_loaded_are_one_line(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with copied.open("r+b") as file:
-        file.truncate(1_000_000)
+        file.truncate(50_000_000)
     assert status(["run", "hi"]) == 1
     said = capsys.readouterr()
     assert (said.out, said.err.count("\n")) == ("", 1)
@@ -172,6 +186,51 @@ def test_offline_leaves_out_what_is_behind_a_network(
     monkeypatch.setenv("AGENTEVO_EMBEDDER", "openai/text-embedding-3-small")
     code, found = doctor(capsys, "--offline")
     assert (code, found["model"]["state"], found["embedder"]["state"]) == (0, "skip", "skip")
+
+
+@pytest.fixture
+def packages(empty_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder whose packages are found first, in a home whose settings need no weights."""
+    monkeypatch.setenv("AGENTEVO_MODEL", "openai/gpt-4o")
+    monkeypatch.setenv("AGENTEVO_EMBEDDER", "hash")
+    monkeypatch.syspath_prepend(tmp_path)
+    return tmp_path
+
+
+def metadata(folder: Path, name: str, *lines: str) -> None:
+    info = folder / f"{name}-0.1.dist-info"
+    info.mkdir()
+    text = "\n".join(("Metadata-Version: 2.1", f"Name: {name}", "Version: 0.1", *lines, ""))
+    (info / "METADATA").write_text(text, encoding="utf-8")
+
+
+def test_a_package_that_cannot_be_imported_fails(
+    packages: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (packages / "chromadb.py").write_text("raise RuntimeError('no\\nluck')", encoding="utf-8")
+    monkeypatch.delitem(sys.modules, "chromadb", raising=False)
+    code, found = doctor(capsys, "--offline")
+    assert (code, found["chromadb"]["state"]) == (1, "fail")
+    assert found["chromadb"]["detail"] == "cannot be imported: RuntimeError: no luck"
+    assert found["chromadb"]["todo"].startswith("pip install --force-reinstall 'chromadb")
+
+
+def test_a_package_that_is_too_old_fails(packages: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    metadata(packages, "tenacity")
+    code, found = doctor(capsys, "--offline")
+    assert (code, found["tenacity"]["state"], found["tenacity"]["detail"]) == (1, "fail", "version 0.1")
+    assert found["tenacity"]["todo"] == "pip install 'tenacity>=9'"
+
+
+def test_an_extra_that_is_not_installed_has_the_line_that_installs_it(
+    packages: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train = ("Provides-Extra: train", "Requires-Dist: not-there-at-all; extra == 'train'")
+    metadata(packages, "agentevo", "Requires-Dist: tenacity", *train)
+    code, found = doctor(capsys, "--offline")
+    assert (code, found["extra train"]["state"]) == (0, "skip")
+    assert found["extra train"]["detail"] == "without not-there-at-all"
+    assert found["extra train"]["todo"] == "pip install 'agentevo[train]'"
 
 
 @pytest.mark.usefixtures("weights_home")
