@@ -72,7 +72,7 @@ def scalar(value: object) -> Any:
     if isinstance(value, bool):
         return b"\1" if value else b"\0"
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
-        return float(value) if abs(value) < 2**1023 else math.copysign(math.inf, value)
+        return float(value) if abs(value) < 2**1023 else (math.inf if value > 0 else -math.inf)
     return b"" if value is None else value
 
 

@@ -29,7 +29,7 @@ _COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
     "$gt": operator.gt, "$gte": operator.ge, "$lt": operator.lt, "$lte": operator.le,
 }  # fmt: skip
 _OPERATORS = (*_SIGNS, "$ne", "$exists")
-_MAX_VALUES, _MAX_DEPTH = 30_000, 100  # what SQLite takes in one question, with room to spare
+_MAX_VALUES, _MAX_DEPTH = 30_000, 20  # what SQLite takes in one question, with room to spare
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,8 +94,7 @@ class Load:
         self.on(self.memory.purge)
 
     def record(self) -> None:
-        id = self.memory.record(Experience(task=Task(id=self.text(), prompt="p")))
-        self.tell({"experience": id})
+        self.tell({"experience": self.memory.record(Experience(task=Task(id=self.text(), prompt="p")))})
 
     def draft(self) -> None:
         with self.memory.draft() as draft:
