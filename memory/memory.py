@@ -25,7 +25,7 @@ from agentevo.memory.overlay import as_vector
 from agentevo.memory.purge import Purged, erase, scrub
 from agentevo.memory.source import Source, Stored
 from agentevo.memory.store import Store
-from agentevo.memory.verbs import Verbs
+from agentevo.memory.sweep import Swept
 from agentevo.memory.verify import Stats, Verification
 from agentevo.memory.words import Stemmer
 from agentevo.memory.writer import Writer, find_transaction
@@ -38,7 +38,7 @@ EXACT_LIMIT = 20_000
 """Namespaces up to this size are searched exactly; larger ones ask the index."""
 
 
-class Memory(Verbs):
+class Memory(Swept):
     """A namespace of a memory folder. Safe to use from several threads, tasks and processes at once.
 
     Durable: what a verb has returned from survives a crash of the process or the machine. Not covered: a disk that

@@ -1,0 +1,178 @@
+"""Forgetting: by a curve, to a size, by a rule, by date. It is soft and reversible, and pinned items always stay."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
+from typing import Literal, TypeAlias, get_args
+
+from agentevo.errors import Misuse, UnknownName
+from agentevo.memory.rank import DAY_S
+from agentevo.memory.vitals import ALL_KINDS, Vitals, vitals
+from agentevo.memory.where import Where, parse
+from agentevo.protocols import State, describe
+from agentevo.types import RECALLED_KINDS, Experience, Item, Kind, Op
+
+Curve: TypeAlias = Literal["exp", "power"]
+Since: TypeAlias = Literal["use", "insert"]
+Mode: TypeAlias = Literal["threshold", "sample"]
+Order: TypeAlias = Literal["lru", "lfu", "fifo", "utility", "importance", "retention"]
+Kinds: TypeAlias = Kind | Sequence[Kind] | None
+"""None stands for the kinds that recall covers: notes, prompts and adapters are forgotten only where they are named."""
+
+
+def retention(
+    item: Item | Vitals, now: float, *, curve: Curve = "exp", scale_days: float = 30.0, since: Since = "use"
+) -> float:
+    """Return how much of an item is left, from 1 to 0: it falls with time and rises with the item's strength.
+
+    exp: e^(-t / (S * scale)); power: 1 / (1 + t / (S * scale)), t in days since the last use (or the insertion), S the
+    strength, which grows with each use. A published implementation has t * S in the exponent, which is upside down.
+    """
+    start = item.created_at if since == "insert" or item.last_used_at is None else item.last_used_at
+    age_days = max(0.0, now - start) / DAY_S
+    if age_days == 0:
+        return 1.0
+    span = item.strength * scale_days
+    if span <= 0:
+        return 0.0
+    return math.exp(-age_days / span) if curve == "exp" else 1 / (1 + age_days / span)
+
+
+@dataclass(frozen=True)
+class Decay:
+    """Forget what has faded: items whose retention is below the floor, or, sampled, below a number drawn for each."""
+
+    curve: Curve = "exp"
+    _: KW_ONLY
+    scale_days: float = 30.0
+    floor: float = 0.05
+    since: Since = "use"
+    mode: Mode = "threshold"
+    kind: Kinds = None
+    where: Where | None = None
+
+    def __post_init__(self) -> None:
+        _one_of("curve", self.curve, get_args(Curve))
+        _one_of("since", self.since, get_args(Since))
+        _one_of("mode", self.mode, get_args(Mode))
+        if not 0 < self.scale_days < math.inf:
+            raise Misuse(f"scale_days is {self.scale_days!r}; expected a number of days above 0")
+        if not 0 <= self.floor <= 1:
+            raise Misuse(f"floor is {self.floor!r}; expected a retention from 0 to 1")
+        _checked(self.kind, self.where)
+
+    async def __call__(self, state: State, experiences: Sequence[Experience]) -> list[Op]:
+        salt = f"{state.dice('decay', '').getrandbits(64)}"
+        ops = []
+        for one in await vitals(state.memory, where=self.where, kinds=kinds_of(self.kind)):
+            left = retention(one, state.now, curve=self.curve, scale_days=self.scale_days, since=self.since)
+            limit = _drawn(salt, one.id) if self.mode == "sample" else self.floor
+            if left < limit and not one.pinned:
+                said = f"drawn {limit:.3g}" if self.mode == "sample" else f"{limit:g}"
+                ops.append(_forget(one.id, f"retention {left:.3g} below {said}"))
+        return ops
+
+
+def _drawn(salt: str, id: str) -> float:
+    """Return a number from 0 to 1 for an item that does not depend on what else is there."""
+    return int.from_bytes(hashlib.blake2b(f"{salt}/{id}".encode(), digest_size=8).digest(), "big") / 2**64
+
+
+_WORTH: Mapping[str, Callable[[Vitals, float], float]] = {
+    "lru": lambda one, now: one.created_at if one.last_used_at is None else one.last_used_at,
+    "lfu": lambda one, now: one.uses,
+    "fifo": lambda one, now: one.created_at,
+    "utility": lambda one, now: one.utility,
+    "importance": lambda one, now: one.importance,
+    "retention": lambda one, now: retention(one, now),
+}
+
+
+@dataclass(frozen=True)
+class Evict:
+    """Keep at most `cap` items: those worth least by the order go, of equals the one inserted first."""
+
+    cap: int
+    order: Order = "lru"
+    kind: Kinds = None
+    _: KW_ONLY
+    where: Where | None = None
+
+    def __post_init__(self) -> None:
+        if not self.cap >= 0:
+            raise Misuse(f"cap is {self.cap!r}; expected how many items may stay, 0 or more")
+        _one_of("order", self.order, _WORTH)
+        _checked(self.kind, self.where)
+
+    async def __call__(self, state: State, experiences: Sequence[Experience]) -> list[Op]:
+        here = await vitals(state.memory, where=self.where, kinds=kinds_of(self.kind))
+        over = len(here) - self.cap
+        if over <= 0:
+            return []
+        worth = _WORTH[self.order]
+        first = sorted((one for one in here if not one.pinned), key=lambda one: worth(one, state.now))
+        reason = f"evicted: {len(here)} items, {self.cap} may stay, first to go by {self.order}"
+        return [_forget(one.id, reason) for one in first[:over]]
+
+
+@dataclass(frozen=True)
+class Discard:
+    """Forget the items that a rule names: a function of an item, or a `where` filter (which is much faster)."""
+
+    which: Callable[[Item], bool] | Where
+    kind: Kinds = None
+    reason: str = ""
+
+    def __post_init__(self) -> None:
+        if not callable(self.which) and not isinstance(self.which, Mapping):
+            raise Misuse(f"Discard takes a function of an item or a filter, not {self.which!r}")
+        _checked(self.kind, None if callable(self.which) else self.which)
+
+    async def __call__(self, state: State, experiences: Sequence[Experience]) -> list[Op]:
+        kinds, reason = kinds_of(self.kind), self.reason or f"discarded: {_said(self.which)}"
+        if isinstance(self.which, Mapping):
+            here = await vitals(state.memory, where=self.which, kinds=kinds)
+            return [_forget(one.id, reason) for one in here if not one.pinned]
+        items = await state.memory.alist(kind=kinds, order="oldest")
+        return [_forget(item.id, reason) for item in items if not item.pinned and self.which(item)]
+
+
+def _said(which: Callable[[Item], bool] | Where) -> str:
+    return json.dumps(which, default=str) if isinstance(which, Mapping) else describe(which)
+
+
+@dataclass(frozen=True)
+class Expire:
+    """Forget what is past its own date, of whatever kind; recall passes over it anyway."""
+
+    async def __call__(self, state: State, experiences: Sequence[Experience]) -> list[Op]:
+        past = await vitals(state.memory, where={"$expires_at": {"$lte": state.now}}, kinds=ALL_KINDS)
+        return [_forget(one.id, "expired") for one in past if not one.pinned]
+
+
+def kinds_of(kind: Kinds) -> Sequence[Kind]:
+    """Return kinds as a list, checked."""
+    if kind is None:
+        return RECALLED_KINDS
+    kinds: Sequence[Kind] = (kind,) if isinstance(kind, str) else tuple(kind)
+    for name in kinds:
+        _one_of("kind", name, ALL_KINDS)
+    return kinds
+
+
+def _checked(kind: Kinds, where: Where | None) -> None:
+    kinds_of(kind)
+    parse(where)
+
+
+def _one_of(what: str, value: str, known: Sequence[str] | Mapping[str, object]) -> None:
+    if value not in known:
+        raise UnknownName(what, str(value), known)
+
+
+def _forget(id: str, reason: str) -> Op:
+    return Op(verb="forget", id=id, reason=reason)

@@ -1,0 +1,218 @@
+"""Reconcile: what is new is held against what is near, and each pair is settled: add, update, merge, supersede, none.
+
+Nothing is destroyed: what loses is forgotten (`restore` brings it back), and every op says what was decided and why.
+A pinned item, one that is trusted more, or one that rests on more is never changed in favour of the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import KW_ONLY, dataclass
+from typing import Literal, TypeAlias
+
+from pydantic import BaseModel
+
+from agentevo.errors import BadReply, Misuse
+from agentevo.memory.admit import admitted
+from agentevo.memory.asking import asked, failure, numbered, shown, sources
+from agentevo.memory.forget import kinds_of
+from agentevo.memory.trust import lowest
+from agentevo.memory.where import Where, fits, parse
+from agentevo.protocols import Memory, State
+from agentevo.types import RECALLED_KINDS, Experience, Item, Kind, Op
+
+Choice: TypeAlias = Literal["add", "update", "merge", "supersede", "none"]
+
+
+class Verdict(BaseModel):
+    """How a new item and those near it are settled; `about` are the numbers of the neighbours meant, from 1."""
+
+    decision: Choice
+    about: list[int] = []
+    text: str = ""
+    reason: str = ""
+
+
+Rule: TypeAlias = Callable[[Item, Sequence[Item]], Verdict]
+
+RECONCILE = """
+A new memory is held against numbered older ones that are near it. Decide one:
+add: it says something that none of them says, and contradicts none.
+update: it makes one of them (about) more complete; write the complete text.
+merge: it and some of them (about) are parts of one statement; write that statement.
+supersede: it makes some of them (about) untrue or out of date.
+none: one of them (about) says the same already.
+Where in doubt, add. Give a short reason.
+"""
+
+
+@dataclass(frozen=True)
+class Reconcile:
+    """Settle each newly inserted item of the draft with its neighbours; where nothing is new, in a sweep, each item.
+
+    The model decides, or a rule: a plain function of the new item and its neighbours. A reply that cannot be read
+    counts as add and is recorded. Neighbours are live items of the same kind, at least `similar` by cosine.
+    """
+
+    k: int = 4
+    similar: float = 0.7
+    _: KW_ONLY
+    rule: Rule | None = None
+    where: Where | None = None
+    kinds: Sequence[Kind] = RECALLED_KINDS
+    prompt: str = RECONCILE
+
+    def __post_init__(self) -> None:
+        if self.k < 1:
+            raise Misuse(f"k is {self.k!r}; expected how many neighbours are looked at, 1 or more")
+        if not -1 <= self.similar <= 1:
+            raise Misuse(f"similar is {self.similar!r}; expected a cosine from -1 to 1")
+        if self.rule is not None and not callable(self.rule):
+            raise Misuse(f"rule is {self.rule!r}; expected a function of the new item and its neighbours")
+        kinds_of(self.kinds)
+        parse(self.where)
+
+    async def __call__(self, state: State, experiences: Sequence[Experience]) -> list[Op]:
+        new = await self._new(state, experiences)
+        order = {item.id: n for n, item in enumerate(new)}
+        gone: set[str] = set()
+        ops: list[Op] = []
+        for n, item in enumerate(new):
+            if item.id in gone:
+                continue
+            near = [i for i in await self._near(state, item, len(new)) if order.get(i.id, -1) < n and i.id not in gone]
+            if near:
+                settled = await self._settled(state, item, near[: self.k])
+                gone |= {op.id for op in settled if op.verb in ("forget", "supersede")}
+                ops += settled
+        return ops
+
+    async def _new(self, state: State, experiences: Sequence[Experience]) -> list[Item]:
+        """Return what is to be settled, oldest first: each pair is looked at once, from its newer side."""
+        node = parse(self.where)
+        inserted = await sources(state, list(_inserted(state.memory)))
+        if not inserted and not experiences:
+            return await state.memory.alist(where=self.where, kind=self.kinds, order="oldest")
+        # An insert that was not needed leads to the item that said the same before: that one is not new.
+        new = [item for name, item in inserted.items() if item.id == name and item.status == "live"]
+        return sorted((i for i in new if i.kind in self.kinds and fits(node, i)), key=lambda item: item.created_at)
+
+    async def _near(self, state: State, item: Item, others: int) -> list[Item]:
+        asked_for = self.k + 1 + min(others, 4 * self.k)
+        said = item.key_text or item.text
+        hits = await state.memory.arecall(said, asked_for, kind=item.kind, mode="vector", now=state.now)
+        return [hit.item for hit in hits if hit.item.id != item.id and hit.score >= self.similar]
+
+    async def _settled(self, state: State, item: Item, near: Sequence[Item]) -> list[Op]:
+        if self.rule is not None:
+            return await _carried_out(state, item, near, self.rule(item, near))
+        material = f"The new memory:\n{shown(item)}\n\nOlder ones:\n{numbered(near)}"
+        try:
+            verdict = await asked(state.model, self.prompt, material, Verdict)
+        except BadReply as error:
+            parents = {i.id: i for i in (item, *near)}
+            return [failure(state, "reconciliation", error, list(parents), parents)]
+        return await _carried_out(state, item, near, verdict)
+
+
+def _inserted(memory: Memory) -> Iterator[str]:
+    """Yield the ids of what a draft adds; a committed memory adds nothing."""
+    ops: Sequence[Op] = getattr(memory, "ops", ())
+    yield from (op.item.id for op in ops if op.item is not None)
+
+
+# --- carrying it out
+
+
+async def _carried_out(state: State, item: Item, near: Sequence[Item], verdict: Verdict) -> list[Op]:
+    meant = [near[n - 1] for n in dict.fromkeys(verdict.about) if 1 <= n <= len(near)]
+    reason = f"{verdict.decision}: {verdict.reason or 'no reason given'}"
+    against = await _against(state, item, meant, verdict)
+    if verdict.decision == "add" or against:
+        linked = tuple(other.id for other in meant or near)
+        kept = f" ({against}: both are kept)" if against else ""
+        return [Op(verb="link", id=item.id, to=linked, reason=reason + kept)]
+    return _ACTS[verdict.decision](state, item, meant, verdict, reason)
+
+
+async def _against(state: State, item: Item, meant: Sequence[Item], verdict: Verdict) -> str:
+    """Return what speaks against a verdict, or nothing."""
+    if verdict.decision == "add":
+        return ""
+    if not meant:
+        return "it names none of them"
+    if verdict.decision in ("update", "merge") and not verdict.text.strip():
+        return "it gives no text"
+    least = max if verdict.decision == "none" else min
+    if verdict.decision != "supersede" and (why := _keeps(item, least(i.trust for i in meant))):
+        return f"the new one {why}"
+    if verdict.decision == "none":
+        return ""
+    for other in meant:
+        if why := _keeps(other, item.trust):
+            return f"{other.id} {why}"
+        if await _support(state, other) > max(1, await _support(state, item)):
+            return f"{other.id} rests on more"
+    return ""
+
+
+def _keeps(item: Item, trust: float) -> str:
+    """Return why an item may not go in favour of one that is trusted so much; nothing where it may."""
+    if item.pinned:
+        return "is pinned"
+    return "is trusted more" if item.trust > trust else ""
+
+
+async def _support(state: State, item: Item) -> float:
+    """Return how much stands behind an item: the attempts, or else the items, it came from, and the uses that helped.
+
+    An item that was merely in the prompt of the attempt is no evidence for what came of it.
+    """
+    items = await sources(state, item.derived_from)
+    attempts = [name for name in item.derived_from if name not in items]
+    return len(attempts or items) + item.wins
+
+
+def _superseded(state: State, item: Item, meant: Sequence[Item], verdict: Verdict, reason: str) -> list[Op]:
+    forgotten = [_forget(other, f"{reason} (superseded by {item.id})") for other in meant]
+    return [*forgotten, Op(verb="link", id=item.id, to=tuple(other.id for other in meant), reason=reason)]
+
+
+def _repeated(state: State, item: Item, meant: Sequence[Item], verdict: Verdict, reason: str) -> list[Op]:
+    return [_forget(item, f"{reason} (said already by {meant[0].id})")]
+
+
+def _updated(state: State, item: Item, meant: Sequence[Item], verdict: Verdict, reason: str) -> list[Op]:
+    whole = _whole(state, [meant[0], item], verdict.text)
+    return [
+        Op(verb="supersede", id=meant[0].id, item=whole, reason=reason),
+        _forget(item, f"{reason} (now in {whole.id})"),
+    ]
+
+
+def _merged(state: State, item: Item, meant: Sequence[Item], verdict: Verdict, reason: str) -> list[Op]:
+    whole = _whole(state, [*meant, item], verdict.text)
+    forgotten = [_forget(part, f"{reason} (now in {whole.id})") for part in (*meant, item)]
+    return [Op(verb="insert", id=whole.id, item=whole, reason=reason), *forgotten]
+
+
+_ACTS = {"supersede": _superseded, "none": _repeated, "update": _updated, "merge": _merged}
+
+
+def _whole(state: State, parts: Sequence[Item], text: str) -> Item:
+    """Return the item that says what its parts said, with their history of use, trusted as the least of them."""
+    used = [part.last_used_at for part in parts if part.last_used_at is not None]
+    said = {name: value for part in parts for name, value in part.metadata.items() if name not in ("prompt", "answer")}
+    fields = {
+        "kind": parts[-1].kind, "source": parts[0].source if len({part.source for part in parts}) == 1 else "agent",
+        "trust": lowest(1.0, (part.trust for part in parts)), "metadata": said,
+        "derived_from": tuple(part.id for part in parts), "strength": max(part.strength for part in parts),
+        "importance": max(part.importance for part in parts), "last_used_at": max(used, default=None),
+        "uses": sum(part.uses for part in parts), "wins": sum(part.wins for part in parts),
+        "losses": sum(part.losses for part in parts),
+    }  # fmt: skip
+    return admitted([text], fields, state.memory.namespace, state.now, lambda name: None)[0]
+
+
+def _forget(item: Item, reason: str) -> Op:
+    return Op(verb="forget", id=item.id, reason=reason)

@@ -1,0 +1,101 @@
+"""Many items at a glance: what forgetting and hashing look at, as plain numbers rather than whole items."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, get_args
+
+from agentevo import protocols
+from agentevo.errors import Misuse
+from agentevo.memory.exact import Vector
+from agentevo.memory.overlay import Overlay
+from agentevo.memory.source import Source, Stored
+from agentevo.memory.verbs import Verbs
+from agentevo.memory.where import Node, Where, fits, parse, to_sql
+from agentevo.types import Item, Kind
+
+ALL_KINDS: tuple[Kind, ...] = get_args(Kind)
+_AT_ONCE = 500
+
+
+class Vitals(NamedTuple):
+    """The numbers of one live item; `version` moves when its text does, and is negative in a draft."""
+
+    id: str
+    version: int
+    kind: str
+    pinned: int
+    created_at: float
+    expires_at: float | None
+    strength: float
+    last_used_at: float | None
+    uses: int
+    importance: float
+    wins: float
+    losses: float
+
+    @property
+    def utility(self) -> float:
+        return (self.wins + 1) / (self.wins + self.losses + 2)
+
+
+_COLUMNS = ", ".join(f"items.{name}" for name in Vitals._fields)
+
+
+def own(memory: protocols.Memory) -> Verbs:
+    """Return the memory as one of agentevo's own; raise Misuse for any other."""
+    if not isinstance(memory, Verbs):
+        raise Misuse(f"this needs an agentevo memory or a draft of one, not {type(memory).__name__}")
+    return memory
+
+
+async def vitals(
+    memory: protocols.Memory, *, where: Where | None = None, kinds: Sequence[Kind] = ALL_KINDS
+) -> list[Vitals]:
+    """Return the vitals of all live items that pass, in the order they were inserted."""
+    node = parse(where)
+    return await asyncio.to_thread(_vitals, own(memory)._source, kinds, node)
+
+
+def _vitals(source: Source, kinds: Sequence[Kind], node: Node | None) -> list[Vitals]:
+    if isinstance(source, Overlay):
+        below = [one for one in _vitals(source._base, kinds, node) if one.id not in source._rows]
+        mine = sorted(source._items.items(), key=lambda pair: (pair[0] < 0, abs(pair[0])))
+        passing = [x for _, x in mine if x.status == "live" and x.kind in kinds and fits(node, x)]
+        return [*below, *map(_of, passing)]
+    assert isinstance(source, Stored)
+    condition, parameters = to_sql(node, source.ns) if node else ("1", [])
+    # `+ns`: a plain scan in the order of rows is faster than going through an index that most rows pass.
+    query = f"""SELECT {_COLUMNS} FROM items WHERE +ns = ? AND status = 'live'
+        AND kind IN ({", ".join("?" * len(kinds))}) AND {condition} ORDER BY row"""
+    with source.ledger.reading() as db:
+        return list(map(Vitals._make, db.execute(query, (source.ns, *kinds, *parameters))))
+
+
+def _of(item: Item) -> Vitals:
+    return Vitals(
+        item.id, -1, item.kind, item.pinned, item.created_at, item.expires_at, item.strength, item.last_used_at,
+        item.uses, item.importance, item.wins, item.losses,
+    )  # fmt: skip
+
+
+async def vectors(memory: protocols.Memory, ids: Sequence[str]) -> dict[str, Vector]:
+    """Return the vector of each item that is here, by id."""
+    return await asyncio.to_thread(_vectors, own(memory)._source, ids)
+
+
+def _vectors(source: Source, ids: Sequence[str]) -> dict[str, Vector]:
+    found: dict[str, Vector] = {}
+    for start in range(0, len(ids), _AT_ONCE):
+        rows: Mapping[str, int] = source.rows(ids[start : start + _AT_ONCE])
+        known = source.vectors(list(rows.values()))
+        found |= {name: known[row] for name, row in rows.items() if row in known}
+    return found
+
+
+async def vector_of(memory: protocols.Memory, text: str) -> Vector:
+    """Return a text's vector, from the memory's own embedder."""
+    found: Sequence[Any] = await asyncio.to_thread(own(memory)._embedded, [text])
+    vector: Vector = found[0]
+    return vector
