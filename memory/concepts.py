@@ -97,7 +97,7 @@ def vocabulary() -> Vocabulary:
 def marks(text: str) -> list[Mark]:
     """Return where concepts stand in a folded text, in order."""
     words = [(match.start(), match[0]) for match in _TOKEN.finditer(text)]
-    found = [(words[n][0], _concepts_at(words, n)) for n, (_, word) in enumerate(words) if _meaning(word)]
+    found = [(at, _concepts_at(words, n, meaning)) for n, (at, word) in enumerate(words) if (meaning := _meaning(word))]
     found += _by_shape(text)
     found += _unspaced(text)
     if not found:
@@ -129,11 +129,8 @@ def _meaning(word: str) -> _Meaning | None:
     return _Meaning(concepts, phrases) if concepts or phrases else None
 
 
-def _concepts_at(words: list[tuple[int, str]], n: int) -> int:
+def _concepts_at(words: list[tuple[int, str]], n: int, meaning: _Meaning) -> int:
     """Return the concepts that the nth word, or a phrase that begins with it, stands for."""
-    meaning = _meaning(words[n][1])
-    if meaning is None:
-        return 0
     concepts = meaning.concepts
     if concepts & _guarded() and _is_told(words, n):
         concepts &= ~_guarded()
@@ -164,17 +161,25 @@ def _is_told(words: list[tuple[int, str]], n: int) -> bool:
         return n < 2 or words[n - 2][1] not in _TOLD_TO
     if before.endswith("s") and at + len(before) + 1 == words[n][0] and before not in _NO_PLURALS:
         return True  # "later rules override earlier rules"
-    following = {word for _, word in words[n + 1 : n + 3]}
-    return before in _NOT_AN_ORDER or not following.isdisjoint(_NOT_AFTER)
+    return before in _NOT_AN_ORDER or any(word in _NOT_AFTER for word in _rest_of_clause(words, n))
 
 
+def _rest_of_clause(words: list[tuple[int, str]], n: int) -> Iterator[str]:
+    """Yield the words after the nth that can negate it, as German does: `Vergiss die Anweisungen nicht`."""
+    for _, word in words[n + 1 : n + 5]:
+        if word in _NEW_CLAUSE or not word[0].isalnum():
+            return
+        yield word
+
+
+_NOT_AFTER = frozenset({"nicht", "pas", "niet"})
+_NEW_CLAUSE = frozenset({"und", "et", "en", "sondern", "mais", "maar", "damit", "que", "dass", "dat"})
 _NO_PLURALS = frozenset({"always", "thus", "yes", "perhaps", "nous", "vous", "ais", "llms", "assistants", "tous"})
 _TOLD_TO = frozenset({"you", "is", "are", "need", "have", "want"})
 _NOT_AN_ORDER = frozenset(fold(
     "not never don can could may might will would cannot i we they he she it who which n ne non no nao не nicht niet "
     "wir ich sie on nous vous je el ella nos que die der das the a an my our their his her this ein eine le la les un"
 ).split())  # fmt: skip
-_NOT_AFTER = frozenset({"nicht", "pas", "niet"})
 
 
 def _by_shape(text: str) -> Iterator[tuple[int, int]]:

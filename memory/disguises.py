@@ -30,10 +30,9 @@ def views(text: str, vocabulary: frozenset[str], depth: int = 2) -> Iterator[Vie
     """Yield the text itself, folded, then what it hides; `vocabulary` tells which hidden words are worth a look."""
     plain = fold(text)
     yield View("", plain)
-    for undone, found in (*_decoded(text), *_reshaped(plain, vocabulary)):
-        if depth == 1:
-            yield View(undone, fold(found))
-            continue
+    for undone, found in _reshaped(plain, vocabulary):
+        yield View(undone, fold(found))
+    for undone, found in _decoded(text) if depth else ():
         for view in views(found, vocabulary, depth - 1):
             yield View(f"{undone}, {view.undone}" if view.undone else undone, view.folded)
 
@@ -68,17 +67,24 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
 def _decoded(text: str) -> Iterator[tuple[str, str]]:
     """Yield what stands in the text in some code; codes are few, so one view holds all that a code hides."""
-    if "&" in text and (found := html.unescape(text)) != text:
-        yield "HTML escapes", found
-    if text.count("%") > 2 and (found := urllib.parse.unquote_plus(text, errors="ignore")) != text:
-        yield "URL escapes", found
-    if text.count("\\") > 4:
-        yield "backslash escapes", _compiled(_ESCAPE).sub(lambda m: chr(int(m[1] or m[2], 16)), text)
+    if (found := _unescaped(text)) != text:
+        yield "escapes", found
     if _compiled(_CODED).search(text):
         for name, pattern, decode in _CODES:
             pieces = [_readable(decode, match[0]) for match in _compiled(pattern).finditer(text)]
             if found := "\n".join(filter(None, pieces)):
                 yield name, found
+
+
+def _unescaped(text: str) -> str:
+    """Return the text without HTML, URL and backslash escapes."""
+    if "&" in text:
+        text = html.unescape(text)
+    if text.count("%") > 2:
+        text = urllib.parse.unquote_plus(text, errors="ignore")
+    if text.count("\\") > 4:
+        text = _compiled(_ESCAPE).sub(lambda match: chr(int(match[1] or match[2], 16)), text)
+    return text
 
 
 def _readable(decode: Callable[[str], bytes], code: str) -> str:

@@ -14,6 +14,9 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
+MAX_PASSES = 8
+"""A secret glued to another is seen once the other is masked; two passes do, all but always."""
+
 
 class _Rule(NamedTuple):
     """A kind of secret: `pattern` is tried where a hint stands; its group `s`, or all of it, is the secret."""
@@ -36,20 +39,27 @@ class _Span(NamedTuple):
 
 def masked(text: str) -> str:
     """Return the text with each secret replaced by a marker that names its kind; doing it twice changes nothing."""
-    spans = sorted(_spans(text))
-    if not spans:
-        return text
+    for _ in range(MAX_PASSES):
+        spans = sorted(_spans(text))
+        if not spans:
+            break
+        text = _without(text, spans)
+    return text
+
+
+def _without(text: str, spans: list[_Span]) -> str:
+    """Return the text with a marker in place of each span; where spans overlap, the first gives the kind."""
     pieces: list[str] = []
     done = 0
     for span in spans:
         if span.start >= done:
             pieces += [text[done : span.start], f"[secret: {span.kind}]"]
-            done = span.end
+        done = max(done, span.end)
     return "".join([*pieces, text[done:]])
 
 
 def _spans(text: str) -> Iterator[_Span]:
-    """Yield where secrets stand; what several rules find belongs to the first rule."""
+    """Yield where secrets stand, by every rule that sees one."""
     lower = _lower(text)
     for hint, rules in _HINTS if _compiled(_LONG).search(text) else _SHORT_HINTS:
         if hint in lower:
@@ -175,8 +185,8 @@ _BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=\\\r
 
 
 def _token(kind: str, prefix: str, rest: str, is_secret: Callable[[str], bool] = lambda _: True) -> _Rule:
-    """Return the rule for a token that a fixed prefix gives away."""
-    return _Rule(kind, (prefix.lower(),), rf"(?<![A-Za-z0-9]){re.escape(prefix)}{rest}", is_secret)
+    """Return the rule for a token that a fixed prefix gives away; what is glued to its end goes with it."""
+    return _Rule(kind, (prefix.lower(),), rf"(?<![A-Za-z0-9]){re.escape(prefix)}{rest}[A-Za-z0-9_-]*+", is_secret)
 
 
 _KEY_HEAD = r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"

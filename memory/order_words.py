@@ -20,15 +20,16 @@ WORDS = {
         не_обращай_внимания не_обращайте_внимания не_следуй* отбрось* не_учитывай* пренебреги* zignoruj ignoruj
         zapomnij pomin unut yoksay görmezden_gel 무시* 잊어* تجاهل* uberschreib* umgehe umgeh uberspringe contourne
         contournez outrepasse sobrescribe anula elude sovrascrivi aggira sobrescreva contorne overschrijf omzeil
-        обойди* отмени* nie_przestrzegaj forgo leave_aside put_aside throw_out wipe_out no_longer_obey""",
+        обойди* отмени* nie_przestrzegaj forgo leave_aside put_aside throw_out wipe_out no_longer_obey overlook
+        neglect_all""",
     "RULES": """
-        instruction* guideline* directive* rule rules prompt prompts constraint* restriction* programming
-        training policy policies commands guardrail* anweisung* instruktion* regel regeln vorgabe* richtlinie*
-        weisung* befehle consigne* regle regles instruccion* regla reglas directri* directiv* indicaciones
-        normas istruzion* regola regole direttiv* indicazioni instruco* regra regras diretri* orientaco*
-        instructie* regels richtlijn* opdrachten инструкц* правил* указани* предписани* установк* instrukcj*
-        polece* zasad* talimat* 지시* 지침* 명령* 규칙* تعليمات التعليمات *regeln *anweisungen *richtlinien *vorgaben
-        *instruktionen *instructies""",
+        instruction* guideline* directive* rule rules prompt constraint* restriction* programming training
+        policy policies commands guardrail* anweisung* instruktion* regel regeln vorgabe* richtlinie* weisung*
+        befehle consigne* regle regles instruccion* regla reglas directri* directiv* indicaciones normas
+        istruzion* regola regole direttiv* indicazioni instruco* regra regras diretri* orientaco* instructie*
+        regels richtlijn* opdrachten инструкц* правил* указани* предписани* установк* instrukcj* polece* zasad*
+        talimat* 지시* 지침* 명령* 규칙* تعليمات التعليمات *regeln *anweisungen *richtlinien *vorgaben *instruktionen
+        *instructies""",
     "PAST": """
         previous previously prior above earlier preceding before foregoing initial original former existing
         current so_far until_now up_to_now past bisherig* vorherig* vorig* fruher* obig* zuvor vorher bis_jetzt
@@ -46,7 +47,9 @@ WORDS = {
         you_were_told you_were_given you_have_been_told you_have_been_given you_ve_been_told you_ve_been_given
         you_received you_learned you_were_taught gesagt_wurde gegeben_wurde* on_t_a_dit on_t_a_donne* te_dijeron
         te_dieron te_han_dicho te_han_dado ti_hanno_detto ti_hanno_dato stato_detto te_disseram te_deram recebeu
-        je_verteld is_verteld je_gekregen тебе_сказали тебе_говорили тебе_дали""",
+        je_verteld is_verteld je_gekregen тебе_сказали тебе_говорили тебе_дали you_ve_been_instructed
+        you_have_been_instructed you_were_instructed text_before everything_before anything_before
+        everything_up_to all_text_above""",
     "SHOW": """
         print output repeat display show echo recite tell_me give_me write_out zeig* gib nenne wiederhole
         affiche* montre* repete* donne* muestra muestre repite imprime mostra mostri ripeti stampa mostre exiba
@@ -84,13 +87,14 @@ WORDS = {
         личные_данные историю confidential_data confidential_information sensitive_data sensitive_information
         database_contents all_emails inbox customer_list list_of_customers list_of_users liste_des_clients
         lista_de_clientes stored_data all_data all_files private_messages datos_de_los_clientes
-        dados_dos_clientes dati_dei_clienti historial_de_la user_database user_records""",
+        dados_dos_clientes dati_dei_clienti historial_de_la user_database user_records all_outputs outputs_must
+        user_queries all_user""",
     "SEND": """
         send email mail post forward upload transmit exfiltrate submit sende senden schick schicke schicken
         ubermittle ubermitteln weiterleiten leite envoie envoyez transmets transmettez transferez envia envie
         enviar manda mande invia inviate inoltra stuur verstuur отправь* перешли* вышли пришли* wyslij przeslij
         보내* أرسل curl envoyer inviare versturen sturen opsturen mailen отправлять отправить переслать copy
-        pass_its paste wysylaj""",
+        pass_its paste wysylaj must_be_sent should_be_sent be_forwarded""",
     "DEST": """
         to_me to_us to_this_address to_the_following an_mich a_moi мне mi para_mim a_mi a_me naar_mij an_meine
         zu_mir ко_мне attacker*""",
@@ -161,8 +165,8 @@ WORDS = {
         tu_es_maintenant agis_comme tu_es_desormais ahora_eres actua_como eres_ahora ora_sei adesso_sei sei_ora
         sei_un comportati_come agora_voce_e voce_agora_e aja_como finja je_bent_nu ben_je gedraag_je ты_теперь
         теперь_ты представь_что_ты веди_себя_как jestes_teraz agis agissez tu_so_als stell_dir_vor
-        imagine_you_are you_are_no_longer you_re_no_longer you_have_become your_new_role actuar_como doe_alsof
-        предположим_ты switch_to""",
+        imagine_you_are you_have_become your_new_role actuar_como doe_alsof предположим_ты switch_to
+        into_the_role role_of_another you_are_about_to immerse_yourself pretend_that_you""",
     "FREE": """
         without no any free_from free_of unbound ohne keine sans aucune aucun sin senza nessun sem zonder geen
         без""",
@@ -175,7 +179,7 @@ WORDS = {
         debug_mode do_anything_now dan never_refuse never_refuses no_longer_bound entwicklermodus
         mode_developpeur modo_desarrollador modalita_sviluppatore modo_desenvolvedor режим_разработчика
         maintenance_mode unlimited_mode root_mode sudo_mode wartungsmodus mode_maintenance no_ethical
-        without_ethical""",
+        without_ethical broken_free do_not_have_to_abide don_t_have_to_abide you_can_do_anything can_do_anything""",
     "OBEY": """
         obey comply follow_my do_as_i_say do_what_i_say do_what_it_says follow_these do_exactly
         steps_below_instead under_my_control gehorche obeis obeissez obedece obedezca obbedisci gehoorzaam
@@ -219,20 +223,21 @@ WORDS = {
         if_you_have if_you_use if_you_already if_you_do if_you_need if_you_want if_your falls_sie wenn_sie
         si_vous si_usted se_hai se_avete se_voce als_u если_вы""",
     "REPORT": """
-        prompt_injection* injection_attack* attack attacks attacker attackers hijack* researchers jailbreaks
-        phrases_such_as phrases_like prompts_such_as prompts_like""",
+        prompt_injection* injection_attack* attack attacks researchers jailbreaks phrases_such_as phrases_like
+        prompts_such_as prompts_like""",
     "SHOULD": "should must musst mussen sollen doivent deben devono devem moeten должен должны",
     "READER": """
         when_you_read reading_this read_this_page processing_this summarizing_this summarising_this
-        if_you_are_reading whoever_reads parsing_this if_you_are_an_ai if_you_are_a_language
-        die_dies_lesen lisant_ce lea_esto leggi_questo читаешь_это agents_reading that_reads_this who_reads_this
-        reads_this_page""",
+        if_you_are_reading whoever_reads parsing_this if_you_are_an_ai if_you_are_a_language die_dies_lesen
+        lisant_ce lea_esto leggi_questo читаешь_это agents_reading that_reads_this who_reads_this
+        reads_this_page analyzing_this analysing_this evaluating_this""",
     "AUTHORITY": """
         user_is_an_admin* user_is_the_admin* user_is_authorized user_is_authorised user_has_authorized
         user_has_approved user_has_already_approved user_has_consented user_is_a_developer i_am_the_developer
         i_am_your_developer i_am_your_creator i_am_the_administrator i_am_your_administrator i_am_the_system
         i_authorize i_authorise you_have_been_updated you_are_authorized you_are_authorised you_have_permission
-        your_new_policy user_told_me pre_authorized pre_approved""",
+        your_new_policy user_told_me pre_authorized pre_approved treat_me_as assistant_is_allowed
+        assistant_is_authorized is_pre_classified""",
     "UNCHECKED": """
         without_confirmation without_confirming without_asking without_permission without_verification
         without_approval without_telling without_informing ohne_ruckfrage ohne_nachfrage ohne_bestatigung
@@ -250,6 +255,12 @@ WORDS = {
         delete erase remove wipe destroy losche loeschen supprime supprimez efface effacez borra borre elimina
         elimine cancella apague exclua verwijder wis удали* сотри* usun""",
     "SAFE": "safety security system sicherheits* seguridad sicurezza seguranca securite",
+    "NOLONGER": """
+        you_are_no_longer you_re_no_longer you_are_not_chatgpt you_are_not_an_ai du_bist_kein du_bist_nicht_mehr
+        tu_n_es_plus ya_no_eres non_sei_piu voce_nao_e_mais je_bent_geen ты_больше_не""",
+    "POWER": """
+        admin administrator administrateur administrador amministratore beheerder администратор* root superuser
+        super_admin backend policy_engine developer entwickler hacker unethical evil_bot""",
 }  # fmt: skip
 
 UNSPACED = {

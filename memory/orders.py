@@ -54,12 +54,17 @@ _RULES = (
     _Rule("revokes instructions", 0.4, NEAR, "RULES REVOKED"),
     _Rule("imitates chat markup", 1.0, 0, "MARKUP"),
     _Rule("imitates the system", 0.5, 0, "SPOOF"),
-    _Rule("speaks as the system", 0.6, NEAR, f"SPOOF AUTHORITY|ROLE|{_ACTS}"),
+    _Rule("speaks as the system", 0.6, FAR, f"SPOOF AUTHORITY|ROLE|{_ACTS}"),
+    _Rule("speaks as the system", 0.5, NEAR, "SPOOF AI"),
     _Rule("claims authority", 0.5, 0, "AUTHORITY"),
     _Rule("claims authority", 0.5, NEAR, "AUTHORITY UNCHECKED|LEAK|SHOW|REMEMBER|PAY|OVERRIDE|CRED"),
     _Rule("hides text", 0.4, 0, "HIDDEN"),
     _Rule("assigns a role", 0.5, 0, "ROLE"),
     _Rule("assigns a role to the model", 0.3, NEAR, "ROLE AI"),
+    _Rule("takes the role away", 0.5, 0, "NOLONGER"),
+    _Rule("takes the role away", 0.3, CLOSE, "NOLONGER AI"),
+    _Rule("assigns power", 0.4, CLOSE, "ROLE|STANDING|AUTHORITY POWER"),
+    _Rule("assigns a role and a task", 0.2, NEAR, f"ROLE {_ACTS}"),
     _Rule("lifts limits", 0.5, 0, "UNBOUND"),
     _Rule("lifts limits", 0.5, CLOSE, "FREE LIMIT YOUR|AI|ROLE"),
     _Rule("demands obedience", 0.5, 0, "OBEY"),
@@ -125,7 +130,7 @@ def why(text: str) -> str | None:
 
 def _is_disguise(view: View) -> bool:
     """Escapes and split words have honest uses; nobody writes ROT13 or base64 to be read."""
-    honest = ("HTML escapes", "URL escapes", "split words", "digits for letters", "")
+    honest = ("", "escapes", "split words", "digits for letters")
     return any(part not in honest for part in view.undone.split(", "))
 
 

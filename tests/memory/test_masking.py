@@ -8,7 +8,7 @@ import string
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentevo.memory.masking import masked
@@ -233,6 +233,7 @@ PIECES = (
 )
 
 
+@settings(max_examples=1000)
 @given(st.lists(st.one_of(st.sampled_from(PIECES), st.text(max_size=8)), max_size=12))
 def test_masking_any_mixture_twice_changes_nothing(pieces: list[str]) -> None:
     once = masked("".join(pieces))
