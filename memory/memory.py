@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from agentevo.blocking import threaded, wait
-from agentevo.errors import EmbedderError, LedgerError, Misuse
+from agentevo.errors import EmbedderError, LedgerCorrupt, LedgerError, Misuse
 from agentevo.memory import experiences as kept
 from agentevo.memory import history as past
 from agentevo.memory import rebuild, transfer
@@ -324,6 +324,9 @@ def _written(path: Path, lines: Iterator[str]) -> int:
                 file.write(line + "\n")
                 count += 1
         part.replace(path)
+    except LedgerCorrupt:
+        part.replace(path)  # all that could be read
+        raise
     finally:
         part.unlink(missing_ok=True)
     return count

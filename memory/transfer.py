@@ -6,7 +6,7 @@ import base64
 import contextlib
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -26,6 +26,9 @@ FORMAT = 1
 _REFUSED = (sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError)
 _MADE_BY = ("dimensions", "embedder", "fingerprint")
 """What the ledger notes of the embedder: vectors of another one must not be mixed in."""
+_PAGE = 200
+_OPS = """SELECT transactions.id, verb, item, ops.reason, detail, before FROM ops JOIN transactions USING (txn)
+    WHERE ns = ? ORDER BY seq"""
 _TABLES = {
     "transaction": ("transactions", "txn", ("id", "actor", "reason", "key", "at", "content", "undone_by", "skipped")),
     "credit": ("credits", "key, item", ("key", "item", "changes")),
@@ -34,39 +37,63 @@ _TABLES = {
 
 
 def exported(stored: Stored) -> Iterator[str]:
-    """Yield the namespace line by line: a header, then items with vectors, experiences, credits and the journal."""
+    """Yield the namespace line by line: a header, then items with vectors, experiences, credits and the journal.
+
+    Of a damaged ledger everything that can be read is yielded; then LedgerCorrupt says what could not.
+    """
+    lost: list[str] = []
     with stored.ledger.snapshot() as db:
         made_by = dict(db.execute(f"SELECT name, value FROM meta WHERE name IN {_MADE_BY}"))
         yield _line("header", {"format": FORMAT, "namespace": stored.namespace, **made_by})
-        yield from _items(db, stored)
-        for kind, (table, order, columns) in _TABLES.items():
-            query = f"SELECT {', '.join(columns)} FROM {table} WHERE ns = ? ORDER BY {order}"
-            for row in db.execute(query, (stored.ns,)):
-                yield _line(kind, dict(zip(columns, row, strict=True)))
-        query = """SELECT transactions.id, verb, item, ops.reason, detail, before FROM ops JOIN transactions USING (txn)
-            WHERE ns = ? ORDER BY seq"""
-        for row in db.execute(query, (stored.ns,)):
-            yield _line(
-                "op", dict(zip(("transaction", "verb", "item", "reason", "detail", "before"), row, strict=True))
-            )
+        last = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'items'").fetchone()
+        for low in range(1, (last[0] if last else 0) + 1, _PAGE):
+            yield from _items(db, stored, low, low + _PAGE - 1, lost)
+        yield from _journal(db, stored, lost)
+    if lost:
+        raise LedgerCorrupt(
+            f"{stored.ledger.name} is damaged: {len(lost)} parts could not be read ({', '.join(lost[:5])}), "
+            "all else was exported; import it into a new memory"
+        )
 
 
-def _items(db: sqlite3.Connection, stored: Stored) -> Iterator[str]:
-    query = f"""SELECT vectors.vector, {rows.SELECT} FROM items LEFT JOIN vectors ON vectors.row = items.row
-        WHERE ns = ? ORDER BY items.row"""
-    cursor = db.execute(query, (stored.ns,))
-    while True:
-        try:
-            row = cursor.fetchone()
-        except sqlite3.DatabaseError as error:
-            raise LedgerCorrupt(
-                f"{stored.ledger.name} is damaged ({error}); the items before the damage were exported"
-            ) from error
-        if row is None:
+def _items(db: sqlite3.Connection, stored: Stored, low: int, high: int, lost: list[str]) -> Iterator[str]:
+    """Yield the items of these rows; around damage they are halved until only what is damaged is left out."""
+    query = f"""SELECT vectors.vector, {rows.SELECT} FROM items NOT INDEXED LEFT JOIN vectors ON vectors.row = items.row
+        WHERE items.row BETWEEN ? AND ? AND ns = ? ORDER BY items.row"""
+    try:
+        lines = [_item(row, stored) for row in db.execute(query, (low, high, stored.ns))]
+    except (sqlite3.DatabaseError, ValueError):
+        if low == high:
+            lost.append(f"item in row {low}")
             return
-        vector = base64.b64encode(row[0]).decode() if row[0] is not None else None
-        item = rows.to_item(row[1:], stored.namespace).model_dump(mode="json", exclude_defaults=True)
-        yield _line("item", {**item, "vector": vector})
+        middle = (low + high) // 2
+        yield from _items(db, stored, low, middle, lost)
+        yield from _items(db, stored, middle + 1, high, lost)
+    else:
+        yield from lines
+
+
+def _item(row: Sequence[Any], stored: Stored) -> str:
+    vector = base64.b64encode(row[0]).decode() if row[0] is not None else None
+    item = rows.to_item(row[1:], stored.namespace).model_dump(mode="json", exclude_defaults=True)
+    return _line("item", {**item, "vector": vector})
+
+
+def _journal(db: sqlite3.Connection, stored: Stored, lost: list[str]) -> Iterator[str]:
+    """Yield the tables beside the items, each whole or not at all; ops make no sense without their transactions."""
+    queries = {
+        kind: (f"SELECT {', '.join(columns)} FROM {table} WHERE ns = ? ORDER BY {order}", columns)
+        for kind, (table, order, columns) in _TABLES.items()
+    }
+    queries["op"] = (_OPS, ("transaction", "verb", "item", "reason", "detail", "before"))
+    for kind, (query, columns) in queries.items():
+        try:
+            lines = [_line(kind, dict(zip(columns, row, strict=True))) for row in db.execute(query, (stored.ns,))]
+        except sqlite3.DatabaseError:
+            lost.append(f"every {kind}")
+            continue
+        if kind != "op" or "every transaction" not in lost:
+            yield from lines
 
 
 def _line(kind: str, values: dict[str, Any]) -> str:

@@ -189,12 +189,12 @@ class Verbs(ABC):
             raise Misuse("edit needs a new text or a field to change")
         old = self._must(id)
         try:
-            new = old.but(**changes)
+            new, op = old.but(**changes), Op(verb="edit", id=id, changes=changes, reason=reason)
         except ValidationError as error:
             raise Misuse(f"item {id} cannot be edited so: {why_invalid(error)}") from error
         if (new.kind, new.text) != (old.kind, old.text) and old.status != "forgotten":
             self._refuse_twin(new)
-        self.apply([Op(verb="edit", id=id, changes=changes, reason=reason)], reason=reason)
+        self.apply([op], reason=reason)
         return self._must(id)
 
     def _refuse_twin(self, item: Item) -> None:

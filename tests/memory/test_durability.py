@@ -1,0 +1,313 @@
+"""What goes wrong with disks, folders, files and processes is told plainly, and costs nothing acknowledged."""
+
+from __future__ import annotations
+
+import os
+import random
+import resource
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from word_vectors import WordVectors, open_memory
+
+from agentevo.errors import AgentEvoError, LedgerBusy, LedgerCorrupt, LedgerError, LedgerTooNew, Misuse
+from agentevo.memory import Memory
+
+TESTS = Path(__file__).parent
+
+
+def in_process(code: str, *arguments: str) -> str:
+    """Run code in a process of its own; return what it printed."""
+    program = f"import sys; sys.path.insert(0, {str(TESTS)!r})\nfrom word_vectors import open_memory\n{code}"
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def filled(folder: Path, count: int = 5) -> None:
+    with open_memory(folder) as memory:
+        memory.insert([f"number {n} is kept" for n in range(count)])
+
+
+# --- the disk
+
+
+def test_a_full_disk_keeps_what_was_acknowledged(tmp_path: Path) -> None:
+    filled(tmp_path / "m")
+    said = in_process(
+        """
+import resource, signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+memory = open_memory(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000))
+kept = []
+try:
+    for n in range(2000):
+        kept.append(memory.insert(f"before it is full {n} " + "x" * 4000).id)
+except Exception as error:
+    print(type(error).__name__, len(memory.list()) == 5 + len(kept), len(kept) > 10)
+print(*kept)
+""",
+        str(tmp_path / "m"),
+    )
+    verdict, kept = said.splitlines()
+    assert verdict == "LedgerError True True"
+    with open_memory(tmp_path / "m") as memory:
+        assert set(kept.split()) <= {item.id for item in memory.list()}
+        assert memory.verify().ok
+        memory.insert("there is room again")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_a_folder_that_cannot_be_written_is_a_clear_error(tmp_path: Path) -> None:
+    folder = tmp_path / "m"
+    filled(folder)
+    for path in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
+        path.chmod(0o755)
+    said = in_process(
+        """
+import os
+from agentevo.errors import LedgerError
+os.setuid(65534)
+for path in sys.argv[1:]:
+    try:
+        open_memory(path).insert("no")
+    except LedgerError as error:
+        print("permissions" in str(error) or "Permission" in str(error))
+""",
+        str(folder),
+        str(tmp_path / "new"),
+    )
+    assert said.split() == ["True", "True"]
+
+
+def test_a_locked_ledger_is_read_and_says_that_it_is_busy(tmp_path: Path) -> None:
+    filled(tmp_path / "m")
+    other = sqlite3.connect(tmp_path / "m" / "ledger.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    try:
+        with open_memory(tmp_path / "m", busy_timeout_s=0.05) as memory:
+            with pytest.raises(LedgerBusy, match="try again"):
+                memory.insert("not now")
+            assert memory.recall("number 3", k=1, mode="vector")[0].item.text == "number 3 is kept"
+            other.execute("ROLLBACK")
+            memory.insert("now")
+            assert memory.stats().live == 6
+    finally:
+        other.close()
+
+
+# --- the folder
+
+
+@pytest.mark.parametrize("name", ["file", "file/below", "nul\0", "x" * 300])
+def test_a_path_that_cannot_be_a_folder_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").write_text("something else")
+    with pytest.raises((Misuse, LedgerError)):
+        open_memory(f"{tmp_path}/{name}")
+    assert (tmp_path / "file").read_text() == "something else"
+
+
+def test_a_file_that_is_no_database_is_told_apart(tmp_path: Path) -> None:
+    (tmp_path / "ledger.db").write_bytes(b"not a database at all " * 100)
+    with pytest.raises(LedgerCorrupt, match="export"):
+        open_memory(tmp_path)
+
+
+def test_a_ledger_of_a_newer_version_is_refused_and_left_alone(tmp_path: Path) -> None:
+    filled(tmp_path / "m")
+    with sqlite3.connect(tmp_path / "m" / "ledger.db") as db:
+        db.execute("PRAGMA user_version = 99")
+    db.close()
+    before = (tmp_path / "m" / "ledger.db").read_bytes()
+    with pytest.raises(LedgerTooNew, match="upgrade"):
+        open_memory(tmp_path / "m")
+    assert (tmp_path / "m" / "ledger.db").read_bytes() == before
+
+
+def test_a_namespace_is_any_text_but_the_empty_one(tmp_path: Path) -> None:
+    for name in ("käse/../x", "a" * 2000, "日本", "x'; --"):
+        with open_memory(tmp_path / "m", namespace=name) as memory:
+            memory.insert("mine alone")
+            assert memory.stats().live == 1
+    for name in ("", "\ud800"):
+        with pytest.raises(Misuse):
+            open_memory(tmp_path / "m", namespace=name)
+
+
+# --- damage
+
+
+def test_a_damaged_ledger_never_shows_anything_but_our_errors(tmp_path: Path) -> None:
+    filled(tmp_path / "whole", 300)
+    pages = bytearray((tmp_path / "whole" / "ledger.db").read_bytes())
+    dice, told = random.Random(7), 0
+    for n in range(25):
+        damaged = bytearray(pages)
+        for _ in range(1 + n // 5):
+            at = 4096 * dice.randrange(1, len(pages) // 4096) + dice.choice([0, 8, 100, 2000])
+            damaged[at : at + 64] = dice.randbytes(64)
+        folder = tmp_path / f"damaged{n}"
+        folder.mkdir()
+        (folder / "ledger.db").write_bytes(damaged)
+        told += _survives(folder)
+    assert told > 5
+
+
+def _survives(folder: Path) -> bool:
+    """Use a damaged memory; say whether the damage was told."""
+    told = False
+    try:
+        memory = open_memory(folder)
+    except LedgerError:
+        return True
+    uses: list[Callable[[], object]] = [
+        memory.list, lambda: memory.recall("number 3"), lambda: memory.insert("one more"), memory.history, memory.stats,
+        lambda: list(memory.export() or ()),  # type: ignore[call-overload] # lines, not a count
+        lambda: memory.forget(memory.list(limit=1)[0].id), memory.undo, lambda: memory.at(0.0),
+    ]  # fmt: skip
+    for use in uses:
+        try:
+            use()
+        except AgentEvoError as error:
+            told = told or isinstance(error, LedgerError)
+    try:
+        told = told or not memory.verify().ok
+    except LedgerError:
+        told = True
+    memory.close()
+    return told
+
+
+def test_what_is_readable_of_a_damaged_ledger_can_be_exported_and_imported(tmp_path: Path) -> None:
+    filled(tmp_path / "m", 300)
+    path = tmp_path / "m" / "ledger.db"
+    data = bytearray(path.read_bytes())
+    at = data.index(b"number 150 is kept") // 4096 * 4096
+    data[at : at + 4096] = random.Random(1).randbytes(4096)
+    path.write_bytes(data)
+    with open_memory(tmp_path / "m") as memory, pytest.raises(LedgerCorrupt, match="all else was exported"):
+        memory.export(tmp_path / "saved.jsonl")
+    with open_memory(tmp_path / "saved") as rescued:
+        count = rescued.import_(tmp_path / "saved.jsonl")
+        assert 250 < count < 300
+        assert rescued.verify().ok
+        item = rescued.list(order="oldest")[0]
+        assert rescued.recall(item.text, k=1, mode="vector")[0].item.text == item.text
+
+
+# --- texts
+
+
+@pytest.mark.parametrize("text", ["", " \n\t", "half \ud83d", "x" * 1_000_001, None, 7, b"bytes"])
+def test_what_is_no_text_is_refused(text: object) -> None:
+    with open_memory(":memory:") as memory:
+        kept = memory.insert("kept")
+        for write in (
+            memory.insert,
+            lambda said: memory.edit(kept.id, said),
+            lambda said: memory.supersede(kept.id, said),
+        ):
+            if text is not None or write == memory.insert:
+                with pytest.raises((Misuse, TypeError)):
+                    write(text)  # type: ignore[no-untyped-call, arg-type]
+        assert [item.text for item in memory.list()] == ["kept"]
+        assert memory.verify().ok
+
+
+@pytest.mark.parametrize(
+    "text", ["nul\0in the middle", "x" * 1_000_000, "日本語のテキスト", "\u202eright to left", "🦊" * 50, "'\"; --"]
+)
+def test_what_is_any_text_comes_back_as_it_was(text: str) -> None:
+    with open_memory(":memory:") as memory:
+        item = memory.insert(text, metadata={"said": text[:100]}, reason="for\nno\nreason")
+        assert memory.recall(text[:200], k=1)[0].item.text == text
+        assert memory.list(where={"said": text[:100]}) == [item]
+        assert memory.insert(text).id == item.id
+        assert memory.verify().ok
+
+
+def test_questions_are_never_operators() -> None:
+    with open_memory(":memory:") as memory:
+        memory.insert("plain words")
+        for query in ('"', "plain AND", "NEAR(", "*", "a OR b NOT c", "\0", "(", "'", "half \ud83d", "", "- - -"):
+            memory.recall(query)
+
+
+def test_ids_that_are_not_here_are_named() -> None:
+    with open_memory(":memory:") as memory:
+        verbs: list[Callable[[str], object]] = [
+            memory.forget, memory.restore, memory.pin, memory.release, memory.purge, memory.lineage, memory.history,
+            memory.reinforce, lambda name: memory.edit(name, "x"), lambda name: memory.link(name, name),
+            lambda name: memory.supersede(name, "x"),
+        ]  # fmt: skip
+        for name in ("nobody", "", "half \ud83d"):
+            for verb in verbs:
+                with pytest.raises(Misuse):
+                    verb(name)
+        assert memory.get("nobody") is None
+        with pytest.raises(Misuse, match="nothing to undo"):
+            memory.undo()
+
+
+# --- processes
+
+
+def test_four_processes_make_one_memory_at_once(tmp_path: Path) -> None:
+    code = f"import sys; sys.path.insert(0, {str(TESTS)!r})\nfrom word_vectors import open_memory\n" + (
+        "input()\nopen_memory(sys.argv[1]).insert('from ' + sys.argv[2])"
+    )
+    processes = [
+        subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "m"), str(n)], stdin=subprocess.PIPE, text=True)
+        for n in range(4)
+    ]
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    for process in processes:
+        process.communicate()
+        assert process.returncode == 0
+    with open_memory(tmp_path / "m") as memory:
+        assert {item.text for item in memory.list()} == {f"from {n}" for n in range(4)}
+
+
+def test_an_interrupted_transaction_leaves_nothing(tmp_path: Path) -> None:
+    class Interrupted(WordVectors):
+        name = "word-vectors"
+
+    with open_memory(tmp_path / "m") as memory, memory.draft() as draft:
+        draft.insert("first of two")
+        draft.edit(draft.insert("second of two").id, metadata={"x": 1})
+        draft._ops[-1] = draft._ops[-1].model_copy(update={"changes": {"colour": "red"}})  # fails within the commit
+        with pytest.raises(Misuse, match="colour"):
+            draft.commit()
+        assert memory.list() == []
+        assert memory.verify().ok
+
+
+def test_no_limit_is_left_behind() -> None:
+    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY
+
+
+def test_a_backup_is_whole_and_a_memory_of_its_own(tmp_path: Path) -> None:
+    filled(tmp_path / "m", 20)
+    with open_memory(tmp_path / "m") as memory:
+        target = memory.backup(tmp_path / "copy")
+        memory.insert("after the backup")
+        with pytest.raises(Misuse, match="new one"):
+            memory.backup(tmp_path / "copy")
+        with open_memory(target) as copy:
+            assert copy.stats().live == 20
+            assert copy.verify().ok
+            assert _identity(copy) != _identity(memory)
+
+
+def _identity(memory: Memory) -> object:
+    return memory._store.ledger.meta("id")
