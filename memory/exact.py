@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -135,6 +135,14 @@ def likeness(matrix: NDArray[np.float32], vector: Vector) -> NDArray[np.float32]
     """Return the cosine of each row; not by BLAS, whose threads cost more than they bring on a busy machine."""
     scores: NDArray[np.float32] = np.einsum("ij,j->i", matrix, vector)
     return scores
+
+
+def likenesses(vectors: Mapping[int, Vector], vector: Vector) -> dict[int, float]:
+    """Return the cosine of each of these rows, to the last bit what `likeness` says of it in a matrix."""
+    if not vectors:
+        return {}
+    scores = likeness(np.stack(list(vectors.values())), vector)
+    return dict(zip(vectors, map(float, scores), strict=True))
 
 
 def nearest(rows: Rows, scores: NDArray[np.float32], k: int) -> list[tuple[int, float]]:

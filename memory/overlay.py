@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from agentevo.errors import Misuse
 from agentevo.memory.change import COMMUTING, applied, credited, says_anew
-from agentevo.memory.exact import Vector
+from agentevo.memory.exact import Vector, likenesses
 from agentevo.memory.source import SORTS, Filter, Frequencies, Scored, Source
 from agentevo.memory.where import Node, fits
 from agentevo.memory.words import Stemmer, body
@@ -98,8 +98,8 @@ class Overlay:
 
     def near(self, vector: Vector, k: int, only: Filter) -> Scored:
         below = [pair for pair in self._base.near(vector, k + len(self._items), only) if pair[0] not in self._items]
-        own = [(row, float(self._vectors[row] @ vector)) for row in self._passing(only) if row in self._vectors]
-        return _best([*below, *own], k)
+        own = {row: self._vectors[row] for row in self._passing(only) if row in self._vectors}
+        return _best([*below, *likenesses(own, vector).items()], k)
 
     def said(self, asked: Sequence[str], k: int, only: Filter) -> Scored:
         below = [pair for pair in self._base.said(asked, k + len(self._items), only) if pair[0] not in self._items]
@@ -133,7 +133,7 @@ class Overlay:
         return Frequencies(known, below.texts + len(new), below.words + sum(c.total() for c in new))
 
     def cosines(self, vector: Vector, wanted: Sequence[int]) -> dict[int, float]:
-        return {row: float(found @ vector) for row, found in self.vectors(wanted).items()}
+        return likenesses(self.vectors(wanted), vector)
 
     def vectors(self, wanted: Sequence[int]) -> dict[int, Vector]:
         found = self._base.vectors([row for row in wanted if row not in self._items])

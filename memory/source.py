@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agentevo.memory import lexical
-from agentevo.memory.exact import Columns, Rows, Shelf, Vector, likeness, nearest
+from agentevo.memory.exact import Columns, Rows, Shelf, Vector, likeness, likenesses, nearest
 from agentevo.memory.index import Index, collection_name
 from agentevo.memory.ledger import Ledger
 from agentevo.memory.rows import SELECT, digest, to_item
@@ -118,8 +118,8 @@ class Stored:
     ) -> Scored:
         if count <= _FETCHED and not self.shelf.holds_vectors and len(columns.rows) > self.exact_limit:
             wanted = columns.rows[passing]
-            found = self._fetched(db, wanted.tolist())
-            few = [float(found[row] @ vector) if row in found else 0.0 for row in wanted.tolist()]
+            found = likenesses(self._fetched(db, wanted.tolist()), vector)
+            few = [found.get(row, 0.0) for row in wanted.tolist()]
             return nearest(wanted, np.array(few, np.float32), k)
         now, matrix = self.shelf.vectors(db, len(vector))
         if len(now.rows) != len(passing):  # the purge of another process shortened the arrays meanwhile
@@ -162,7 +162,7 @@ class Stored:
         kept = self._kept(found, fresh, columns, passing)
         if len(kept) < min(k, count - len(wanted)):
             return None
-        kept += [(row, float(v @ vector)) for row, v in self._fetched(db, wanted).items()]
+        kept += likenesses(self._fetched(db, wanted), vector).items()
         return sorted(kept, key=lambda pair: (-pair[1], pair[0]))[:k]
 
     def _kept(self, found: Scored, fresh: set[int], columns: Columns, passing: NDArray[np.bool_]) -> Scored:
@@ -195,7 +195,7 @@ class Stored:
 
     def cosines(self, vector: Vector, wanted: Sequence[int]) -> dict[int, float]:
         """Return how near each of these rows is."""
-        return {row: float(found @ vector) for row, found in self.vectors(wanted).items()}
+        return likenesses(self.vectors(wanted), vector)
 
     def vectors(self, wanted: Sequence[int]) -> dict[int, Vector]:
         """Return the vectors of these rows."""
