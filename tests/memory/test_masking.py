@@ -224,6 +224,10 @@ def test_several_secrets_in_one_text_are_all_replaced() -> None:
     assert masked(text) == expected + "[secret: github token] and [secret: github token]"
 
 
+def test_secrets_that_overlap_are_masked_as_one() -> None:
+    assert masked(f"AccountKey={web_token()}; x") == "AccountKey=[secret: azure key]; x"
+
+
 def test_characters_that_grow_in_lower_case_do_not_move_the_mask() -> None:
     assert masked("İİİ password = hunter2") == "İİİ password = [secret: password]"
 
