@@ -1,0 +1,225 @@
+"""`agentevo memory edit|pin|unpin|forget|restore|release|purge`: changing items that are there."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from agentevo.cli.memory.given import date_given, kind_given, metadata_given, text_given
+from agentevo.cli.memory.opening import (
+    EmbedderOption,
+    IdArgument,
+    IdsArgument,
+    JsonOption,
+    NamespaceOption,
+    PathOption,
+    ReasonOption,
+    all_resolved,
+    from_stdin,
+    opened,
+    resolved,
+)
+from agentevo.cli.memory.shown import named, show_json, status_of, visible
+from agentevo.cli.memory.whole import differences
+from agentevo.cli.output import show, tell
+from agentevo.errors import Misuse
+
+if TYPE_CHECKING:
+    from agentevo.memory import Memory
+    from agentevo.memory.purge import Purged
+    from agentevo.types import Item, Json
+
+
+def edit(
+    context: typer.Context,
+    id: IdArgument,
+    text: Annotated[str | None, typer.Argument(help="The new text; - reads it from stdin.")] = None,
+    kind: Annotated[str | None, typer.Option(help="Its new kind.")] = None,
+    source: Annotated[str | None, typer.Option(help="Where it is from.")] = None,
+    trust: Annotated[float | None, typer.Option(min=0, max=1, help="How far it is trusted.")] = None,
+    importance: Annotated[float | None, typer.Option(min=0, max=1, help="How much it matters.")] = None,
+    expires: Annotated[str | None, typer.Option(metavar="DATE|never", help="From when on it is passed over.")] = None,
+    metadata: Annotated[
+        list[str] | None, typer.Option("--metadata", metavar="K=V", help="Metadata to set; V may be JSON.")
+    ] = None,
+    unset: Annotated[list[str] | None, typer.Option("--unset", metavar="K", help="Metadata to take out.")] = None,
+    reason: ReasonOption = "",
+    embedder: EmbedderOption = None,
+    path: PathOption = None,
+    namespace: NamespaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Change an item's text or fields; the history keeps what it was."""
+    fields: dict[str, Json] = {"source": source, "trust": trust, "importance": importance}
+    changes: dict[str, Json] = {name: value for name, value in fields.items() if value is not None}
+    if kind is not None:
+        changes["kind"] = kind_given(kind)
+    if expires is not None:
+        changes["expires_at"] = None if expires == "never" else date_given(expires)
+    new = None if text is None else text_given(text).strip()
+    if new == "":
+        raise Misuse("the new text is empty; `agentevo memory forget` takes an item out of recall")
+    with opened(context, path, namespace, embedder=embedder) as memory:
+        before = resolved(memory, id)
+        if metadata or unset:
+            kept = {key: value for key, value in before.metadata.items() if key not in (unset or ())}
+            changes["metadata"] = {**kept, **metadata_given(metadata)}
+        after = memory.edit(before.id, new, reason=reason, **changes)
+    if as_json:
+        show_json(after.model_dump(mode="json"))
+        return
+    show(named(after))
+    for line in differences(before, after):
+        show(f"  {line}")
+
+
+def pin(
+    context: typer.Context,
+    ids: IdsArgument,
+    reason: ReasonOption = "",
+    path: PathOption = None,
+    namespace: NamespaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Keep items from every kind of forgetting."""
+    _do(context, ids, path, namespace, as_json, lambda memory, names: memory.pin(names, reason=reason))
+
+
+def unpin(
+    context: typer.Context,
+    ids: IdsArgument,
+    reason: ReasonOption = "",
+    path: PathOption = None,
+    namespace: NamespaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Let pinned items be forgotten again."""
+    _do(context, ids, path, namespace, as_json, lambda memory, names: memory.unpin(names, reason=reason))
+
+
+def forget(
+    context: typer.Context,
+    ids: IdsArgument,
+    reason: ReasonOption = "",
+    path: PathOption = None,
+    namespace: NamespaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take items out of recall; restore and undo bring them back."""
+    _do(context, ids, path, namespace, as_json, lambda memory, names: memory.forget(names, reason=reason))
+
+
+def restore(
+    context: typer.Context,
+    ids: IdsArgument,
+    reason: ReasonOption = "",
+    path: PathOption = None,
+    namespace: NamespaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Bring forgotten items back."""
+    _do(context, ids, path, namespace, as_json, lambda memory, names: memory.restore(names, reason=reason))
+
+
+def release(
+    context: typer.Context,
+    ids: IdsArgument,
+    reason: ReasonOption = "",
+    path: PathOption = None,
+    namespace: NamespaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Let quarantined items be recalled; their trust stays what it was."""
+    _do(context, ids, path, namespace, as_json, lambda memory, names: memory.release(names, reason=reason))
+
+
+def _do(
+    context: typer.Context,
+    ids: Sequence[str],
+    path: Path | None,
+    namespace: str | None,
+    as_json: bool,
+    change: Callable[[Memory, list[str]], Item],
+) -> None:
+    """Change items in one transaction, and show what they are now."""
+    with opened(context, path, namespace) as memory:
+        names = [item.id for item in all_resolved(memory, ids)]
+        change(memory, names)
+        now = [item for item in map(memory.get, names) if item is not None]
+    if as_json:
+        show_json([item.model_dump(mode="json") for item in now])
+        return
+    for item in now:
+        show(f"{status_of(item)}  {named(item)}")
+
+
+# --- purge
+
+
+def purge(
+    context: typer.Context,
+    ids: IdsArgument,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    reason: ReasonOption = "",
+    path: PathOption = None,
+    namespace: NamespaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Destroy items or experiences for good, with every trace of them; what came from them is quarantined."""
+    with opened(context, path, namespace) as memory:
+        doomed = _doomed(memory, ids)
+        if not yes:
+            _confirm(memory, doomed, "-" in ids)
+        done = memory.purge(list(doomed), reason=reason)
+        if as_json:
+            show_json(dataclasses.asdict(done))
+        else:
+            _show_purged(memory, done)
+    if done.pending:
+        tell("another process has the memory open: the last traces go when it lets go and a purge runs again")
+
+
+def _doomed(memory: Memory, ids: Sequence[str]) -> dict[str, str]:
+    """Return what is to be purged, by id, on one line each; an experience is given by its whole id."""
+    given = [name for one in ids for name in (from_stdin() if one == "-" else [one])]
+    known = {name: experience for name, experience in memory.experiences() if name in given}
+    items = all_resolved(memory, [name for name in given if name not in known]) if set(given) - set(known) else []
+    said = {name: f"{visible(name)}  experience of task {visible(one.task.id)}" for name, one in known.items()}
+    return said | {item.id: named(item) for item in items}
+
+
+def _confirm(memory: Memory, doomed: dict[str, str], read_stdin: bool) -> None:
+    if read_stdin or not sys.stdin.isatty():
+        raise Misuse("purge asks before it destroys, and there is no terminal to ask; add --yes")
+    tell("\n".join(doomed.values()))
+    for item in _descendants(memory, list(doomed)):
+        trained = "trained on it, stays as it is" if item.kind == "adapter" else "came from it, will be quarantined"
+        tell(f"  {named(item)}  ({trained})")
+    if not typer.confirm("Destroy for good?", err=True):
+        raise typer.Exit(1)
+
+
+def _descendants(memory: Memory, ids: Sequence[str]) -> list[Item]:
+    """Return the items that came from these, however far down."""
+    found: dict[str, Item] = {}
+    waiting = [name for name in ids if memory.get(name) is not None]
+    while waiting:
+        for child in memory.lineage(waiting.pop()).children:
+            if child.id not in found and child.id not in ids:
+                found[child.id] = child
+                waiting.append(child.id)
+    return list(found.values())
+
+
+def _show_purged(memory: Memory, done: Purged) -> None:
+    for name in done.items:
+        show(f"purged  {visible(name)}")
+    for title, names in (("quarantined", done.derived), ("trained on it", done.adapters)):
+        for item in map(memory.get, names):
+            if item is not None:
+                show(f"{title}  {named(item)}")

@@ -1,0 +1,131 @@
+"""`agentevo memory export|import|backup|verify|reindex`: keeping a memory, moving it, and checking that it is whole."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from agentevo.cli.memory.opening import (
+    EmbedderOption,
+    JsonOption,
+    LateEmbedder,
+    NamespaceOption,
+    PathOption,
+    opened,
+)
+from agentevo.cli.memory.shown import json_visible, show_fields, show_json, visible
+from agentevo.cli.output import Report, progress, show, tell
+from agentevo.errors import Misuse
+
+
+def export(
+    context: typer.Context,
+    file: Annotated[str, typer.Argument(metavar="FILE|-", help="Where to; - writes to stdout.")],
+    path: PathOption = None,
+    namespace: NamespaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write everything in a namespace as JSON lines: items, vectors, experiences and the whole history."""
+    with opened(context, path, namespace) as memory:
+        if file == "-":
+            lines = memory.export()
+            assert not isinstance(lines, int)
+            for line in lines:
+                sys.stdout.write(json_visible(line) + "\n")
+            return
+        count = memory.export(Path(file))
+    _done({"file": file, "lines": int(str(count))}, f"{count} lines in {visible(file)}", as_json)
+
+
+def import_(
+    context: typer.Context,
+    file: Annotated[str, typer.Argument(metavar="FILE|-", help="What `export` wrote; - reads stdin.")],
+    embedder: EmbedderOption = None,
+    path: PathOption = None,
+    namespace: NamespaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Read an export, all of it or nothing; a memory that is not there yet is made."""
+    with contextlib.ExitStack() as stack:
+        content = sys.stdin.buffer if file == "-" else stack.enter_context(Path(file).open("rb"))
+        total = 0 if file == "-" else Path(file).stat().st_size
+        memory = stack.enter_context(opened(context, path, namespace, embedder=embedder, create=True))
+        count = memory.import_(_read(content, file, total, stack.enter_context(progress())))
+    _done({"items": count}, f"{count} items came in", as_json)
+
+
+def _read(content: Iterable[bytes], name: str, total: int, report: Report) -> Iterator[str]:
+    """Yield lines, and say how far it is."""
+    done = 0
+    for number, line in enumerate(content, 1):
+        done += len(line)
+        report("importing", done, total)
+        try:
+            yield line.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError as error:
+            raise Misuse(f"{name}, line {number} is not UTF-8, so it is no export; nothing was imported") from error
+
+
+def backup(
+    context: typer.Context,
+    folder: Annotated[Path, typer.Argument(help="A folder that is new or empty.")],
+    path: PathOption = None,
+    namespace: NamespaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Copy the whole memory, all namespaces, while it is in use."""
+    with opened(context, path, namespace) as memory:
+        made = memory.backup(folder)
+    _done({"folder": str(made)}, visible(str(made)), as_json)
+
+
+def verify(
+    context: typer.Context,
+    path: PathOption = None,
+    namespace: NamespaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check the ledger against itself and the index against it; exit 1 where anything is wrong."""
+    with opened(context, path, namespace) as memory:
+        found = memory.verify()
+    if as_json:
+        show_json(dataclasses.asdict(found))
+    else:
+        for problem in found.problems:
+            show(visible(problem))
+        counted = [(name, str(getattr(found, name))) for name in ("items", "vectors", "waiting")]
+        show_fields([("whole", "yes" if found.ok else "no"), *counted])
+    if not found.ok:
+        tell("`agentevo memory export` saves what is readable; `import` it into a new memory")
+        raise typer.Exit(1)
+
+
+def reindex(
+    context: typer.Context,
+    embedder: Annotated[
+        str | None, typer.Option("--embedder", help="Make all vectors anew with this one first.")
+    ] = None,
+    path: PathOption = None,
+    namespace: NamespaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Build the index anew from the ledger, for all namespaces."""
+    with opened(context, path, namespace) as memory, progress() as report:
+        new = None if embedder is None else LateEmbedder(embedder, report)
+        if new is not None:
+            new.load()
+        count = memory.reindex(new)
+    _done({"vectors": count}, f"{count} vectors", as_json)
+
+
+def _done(values: dict[str, str | int], said: str, as_json: bool) -> None:
+    if as_json:
+        show_json(dict(values))
+    else:
+        show(said)

@@ -1,0 +1,172 @@
+"""One item, whole: its fields, what it is worth, how it was used, what happened to it, and its relatives."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from agentevo.cli.memory.shown import json_text, named, show_fields, status_of, visible, when
+from agentevo.cli.output import show
+
+if TYPE_CHECKING:
+    from agentevo.memory import Memory
+    from agentevo.memory.history import Change, Lineage
+    from agentevo.types import Item, Json
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """One time an item was used, and whether that helped; wins and losses are what was added then."""
+
+    at: float
+    wins: float
+    losses: float
+
+    @property
+    def outcome(self) -> str:
+        if self.wins == self.losses:
+            return "used" if not self.wins else "helped and hurt alike"
+        return "helped" if self.wins > self.losses else "hurt"
+
+
+@dataclass(frozen=True, slots=True)
+class Portrait:
+    """All that is known of an item at a time."""
+
+    item: Item
+    parts: dict[str, float]
+    retention: float
+    uses: list[Use]
+    history: list[Change]
+    lineage: Lineage
+
+    def as_json(self) -> dict[str, Json]:
+        return {
+            "item": self.item.model_dump(mode="json"),
+            "parts": cast("Json", self.parts),
+            "utility": self.item.utility,
+            "retention": self.retention,
+            "uses": [
+                {"at": use.at, "outcome": use.outcome, "wins": use.wins, "losses": use.losses} for use in self.uses
+            ],
+            "history": [change_as_json(change) for change in self.history],
+            "lineage": lineage_as_json(self.lineage),
+        }
+
+
+def portrait(memory: Memory, item: Item) -> Portrait:
+    """Gather what is known of an item now."""
+    from agentevo.memory import Weights, retention
+    from agentevo.memory.rank import priors
+
+    now = time.time()
+    history = changes(memory, item.id)
+    return Portrait(
+        item, priors(item, now, Weights()), retention(item, now), uses(history, item), history, memory.lineage(item.id)
+    )
+
+
+def changes(memory: Memory, id: str) -> list[Change]:
+    """Return what happened to an item, oldest first."""
+    return cast("list[Change]", memory.history(id))
+
+
+def uses(history: Sequence[Change], item: Item) -> list[Use]:
+    """Return when an item was used and how that went: the difference that each reinforcement made."""
+    after = [*(change.before for change in history[1:]), item]
+    return [
+        Use(change.at, later.wins - change.before.wins, later.losses - change.before.losses)
+        for change, later in zip(history, after, strict=True)
+        if change.verb == "reinforce" and change.before is not None and later is not None
+    ]
+
+
+def change_as_json(change: Change) -> dict[str, Json]:
+    """Return a change as data."""
+    return {
+        "at": change.at, "actor": change.actor, "verb": change.verb, "reason": change.reason,
+        "transaction": change.transaction,
+        "before": None if change.before is None else change.before.model_dump(mode="json"),
+    }  # fmt: skip
+
+
+def lineage_as_json(lineage: Lineage) -> dict[str, Json]:
+    """Return a lineage as data."""
+    return {
+        "parents": [item.model_dump(mode="json") for item in lineage.parents],
+        "origins": [*lineage.origins],
+        "children": [item.model_dump(mode="json") for item in lineage.children],
+    }
+
+
+# --- as text
+
+
+def show_portrait(seen: Portrait) -> None:
+    """Write a portrait for people."""
+    item = seen.item
+    show(f"{item.kind} {visible(item.id)}, {status_of(item)}")
+    show("")
+    show(visible(item.text))
+    show("")
+    show_fields(_fields(seen))
+    if seen.uses:
+        show("\nuse")
+        for use in seen.uses:
+            show(f"  {when(use.at)}  {use.outcome}")
+    show("\nhistory")
+    show_changes(seen.history, item)
+    show_lineage(seen.lineage)
+
+
+def _fields(seen: Portrait) -> list[tuple[str, str]]:
+    item = seen.item
+    fields = [
+        ("key", visible(item.key_text or "")),
+        ("namespace", visible(item.namespace)),
+        ("source", f"{visible(item.source)}, trust {item.trust:.2f}"),
+        ("created", when(item.created_at)),
+        ("expires", "" if item.expires_at is None else when(item.expires_at)),
+        ("metadata", json_text(cast("Json", item.metadata), indent=None) if item.metadata else ""),
+        ("links", visible(" ".join(item.links))),
+        ("supersedes", visible(item.supersedes or "")),
+        ("used", f"{item.uses} times, last {when(item.last_used_at)}" if item.uses else "never"),
+        ("utility", f"{item.utility:.2f} ({item.wins:g} helped, {item.losses:g} hurt)"),
+        ("retention", f"{seen.retention:.2f} (strength {item.strength:g})"),
+        ("score parts", " + ".join(f"{name} {value:.3f}" for name, value in seen.parts.items()) + " + the question's"),
+    ]
+    return [(name, value) for name, value in fields if value]
+
+
+def show_changes(history: Sequence[Change], item: Item) -> None:
+    """Write what happened to an item, a line a change, with what an edit changed."""
+    after = [*(change.before for change in history[1:]), item]
+    for change, later in zip(history, after, strict=True):
+        reason = f": {visible(change.reason)}" if change.reason else ""
+        show(f"  {when(change.at)}  {change.verb} by {visible(change.actor)}{reason}")
+        if change.verb == "edit" and change.before is not None and later is not None:
+            for line in differences(change.before, later):
+                show(f"      {line}")
+
+
+def differences(before: Item, after: Item) -> list[str]:
+    """Return the fields in which an item changed, with what they were and what they became."""
+    return [
+        f"{name}: {json_text(old, indent=None)} -> {json_text(new, indent=None)}"
+        for (name, old), new in zip(
+            before.model_dump(mode="json").items(), after.model_dump(mode="json").values(), strict=True
+        )
+        if old != new
+    ]
+
+
+def show_lineage(lineage: Lineage) -> None:
+    """Write what an item came from, and what came from it."""
+    came_from = [*map(named, lineage.parents), *(f"{visible(name)}  (no item)" for name in lineage.origins)]
+    for title, lines in (("came from", came_from), ("led to", [named(child) for child in lineage.children])):
+        if lines:
+            show(f"\n{title}")
+            for line in lines:
+                show(f"  {line}")
