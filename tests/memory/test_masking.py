@@ -225,7 +225,8 @@ def test_several_secrets_in_one_text_are_all_replaced() -> None:
 
 
 def test_secrets_that_overlap_are_masked_as_one() -> None:
-    assert masked(f"AccountKey={web_token()}; x") == "AccountKey=[secret: azure key]; x"
+    key = f"-----BEGIN PRIVATE KEY-----\n{drawn(20)}/AKIA{upper(16)}/{drawn(40)}\n-----END PRIVATE KEY-----"
+    assert masked(f"AccountKey={web_token()}; {key} x") == "AccountKey=[secret: azure key]; [secret: private key] x"
 
 
 def test_characters_that_grow_in_lower_case_do_not_move_the_mask() -> None:
