@@ -161,9 +161,10 @@ def back(now: Item, then: Item | None) -> list[Op]:
     """Return the ops that make an item what it was; one that was not there is forgotten. Counts stay."""
     if then is None:
         return [Op(verb="unpin", id=now.id), Op(verb="forget", id=now.id)]
-    ops = [Op(verb=verb, id=now.id) for verb in _status_verbs(now.status, then.status)]
-    if now.pinned != then.pinned:
-        ops.append(Op(verb="pin" if then.pinned else "unpin", id=now.id))
+    verbs: list[Verb] = [*_status_verbs(now.status, then.status)]
+    if verbs or now.pinned != then.pinned:  # what is pinned would not be forgotten
+        verbs = ["unpin", *verbs, "pin" if then.pinned else "unpin"]
+    ops = [Op(verb=verb, id=now.id) for verb in verbs]
     fields = EDITABLE - {"strength", "last_used_at"}
     edited = {name: getattr(then, name) for name in sorted(fields) if getattr(then, name) != getattr(now, name)}
     if edited:

@@ -121,15 +121,16 @@ def imported(stored: Stored, lines: Iterable[str], vectors: Vectors, at: float) 
         used = "SELECT 1 FROM transactions WHERE ns = ? UNION ALL SELECT 1 FROM experiences WHERE ns = ? LIMIT 1"
         empty = db.execute(used, (stored.ns, stored.ns)).fetchone() is None
         target = _Whole(db, stored, at) if empty else _Added(db, stored, at)
-        fingerprint: str | None = None
+        header: dict[str, Any] = {}
         for number, line in enumerate(lines, 1):
             with _named(f"line {number}"):
                 if line.strip():
-                    fingerprint = _take(target, line, vectors) or fingerprint
+                    header |= _take(target, line, vectors)
         lengths = {len(vector) for vector in target.vectors.values()}
-        vectors.compare(lengths, fingerprint)
+        lengths |= {int(header["dimensions"])} if header.get("dimensions") else set()
+        vectors.compare(lengths, header.get("fingerprint"))
         if lengths:
-            vectors.note(lengths.pop(), fingerprint)
+            vectors.note(lengths.pop(), header.get("fingerprint"))
         with _named("what these lines say together"):
             target.finish()
         return target.count
@@ -154,12 +155,13 @@ def _named(what: str) -> Iterator[None]:
         raise Misuse(f"{what} is no part of an export ({said}); nothing was imported") from error
 
 
-def _take(target: _Whole | _Added, line: str, vectors: Vectors) -> str | None:
-    """Take in one line; of the header return the fingerprint of the embedder."""
+def _take(target: _Whole | _Added, line: str, vectors: Vectors) -> dict[str, Any]:
+    """Take in one line; of the header return what it says."""
     values = json.loads(line)
     kind = values.pop("type")
     if kind == "header":
-        return _header(values, vectors)
+        _must_fit(values, vectors)
+        return dict(values)
     if kind == "item":
         blob = values.pop("vector", None)
         item = Item.model_validate({**values, "namespace": target.stored.namespace})
@@ -168,10 +170,10 @@ def _take(target: _Whole | _Added, line: str, vectors: Vectors) -> str | None:
         target.item(item)
     else:
         target.other(kind, values)
-    return None
+    return {}
 
 
-def _header(values: dict[str, Any], vectors: Vectors) -> str | None:
+def _must_fit(values: dict[str, Any], vectors: Vectors) -> None:
     if values.get("format", 0) > FORMAT:
         raise Misuse(f"this export has format {values['format']}; upgrade agentevo to read it")
     made_by = values.get("embedder")
@@ -180,8 +182,6 @@ def _header(values: dict[str, Any], vectors: Vectors) -> str | None:
             f"this export holds vectors of {made_by!r}, this memory uses {vectors.embedder.name!r}: "
             f"import into a memory opened with embedder={made_by!r}, then reindex that one"
         )
-    fingerprint: str | None = values.get("fingerprint")
-    return fingerprint
 
 
 def _vector(blob: str) -> Vector:
