@@ -27,6 +27,7 @@ SLOTS = 4
 CONTEXT = 4096
 """Tokens of prompt and reply together that a slot holds, unless the model was trained for fewer."""
 _BATCH = 512  # of prompt tokens; a request can be cancelled between two batches
+_LOOK_EVERY_S = 0.05
 
 Body: TypeAlias = Mapping[str, Json]
 
@@ -58,6 +59,7 @@ class Engine:
         for adapter in self._adapters:
             _check_adapter(adapter, header)
         self._server = _start(name, model, self._adapters, header, threads, min(context, context_of(header) or context))
+        self._adapting = threading.Lock()
         self.workers = ThreadPoolExecutor(SLOTS, thread_name_prefix=f"agentevo-{name}")
         """Threads to call `stream` in: as many as requests can run at once."""
 
@@ -76,14 +78,32 @@ class Engine:
                 failures.append(error)
             return bool(failures) or stopped.is_set()
 
-        if stopped.is_set():
-            return
-        try:
-            self._server.handle_chat_completions({**body, **_STREAMED, "lora": self._scales(adapter)}, take)
-        except (ValueError, TypeError, RuntimeError) as error:
-            raise _rejected(self._name, str(error)) from error
+        # An adapter's own matrices are computed differently for one token and for many: alone, and from the start,
+        # its replies repeat.
+        with self._turn(stopped) if adapter else contextlib.nullcontext():
+            if not stopped.is_set():
+                self._answer(
+                    {**body, **_STREAMED, "cache_prompt": adapter is None, "lora": self._scales(adapter)}, take
+                )
         if failures:
             raise failures[0]
+
+    def _answer(self, body: Body, take: Callable[[object], bool]) -> None:
+        try:
+            self._server.handle_chat_completions(body, take)
+        except (ValueError, TypeError, RuntimeError) as error:
+            raise _rejected(self._name, str(error)) from error
+
+    @contextlib.contextmanager
+    def _turn(self, stopped: threading.Event) -> Iterator[None]:
+        """Wait for the request with an adapter that is under way, unless it is no longer wanted."""
+        while not (mine := self._adapting.acquire(timeout=_LOOK_EVERY_S)) and not stopped.is_set():
+            continue
+        try:
+            yield
+        finally:
+            if mine:
+                self._adapting.release()
 
     def _scales(self, adapter: Path | None) -> list[Json]:
         """Return every adapter's weight; those left out would keep that of an earlier request in some states."""
@@ -94,7 +114,6 @@ _STREAMED: dict[str, Json] = {
     "stream": True,
     "stream_options": {"include_usage": True},
     "return_progress": True,  # so that a long prompt can be stopped too
-    "cache_prompt": True,
 }
 
 
@@ -123,7 +142,10 @@ def _start(
     _exact_attention(params, xllamacpp, header)
     with _private_socket(params):
         try:
-            return xllamacpp.Server(params)
+            server = xllamacpp.Server(params)
+            # Freed before its loop runs, a server waits for it for ever, and holds every Python thread meanwhile.
+            server.handle_completions({"prompt": [0], "max_tokens": 1, "cache_prompt": False}, lambda _: False)
+            return server
         except (RuntimeError, ValueError) as error:
             what = f"or one of its adapters in {model.parent / 'adapters'} " if adapters else ""
             raise WeightsError(f"{model} {what}cannot be loaded: it is damaged; {again(name)}") from error

@@ -64,10 +64,13 @@ def fetch(
 
 def address(path: str) -> str:
     """Return where the hub has OWNER/REPO/FILE.gguf; HF_ENDPOINT names another hub."""
+    hub = os.environ.get("HF_ENDPOINT") or PUBLIC_HUB
+    if not hub.startswith(("https://", "http://")):
+        raise Misuse(f"HF_ENDPOINT is {hub!r}; expected an address such as {PUBLIC_HUB}")
     match path.split("/"):
         case [owner, repo, *file] if owner and repo and all(file) and file and ".." not in file:
             quoted = [urllib.parse.quote(piece, safe="") for piece in (owner, repo, "resolve", "main", *file)]
-            return "/".join([(os.environ.get("HF_ENDPOINT") or PUBLIC_HUB).rstrip("/"), *quoted])
+            return "/".join([hub.rstrip("/"), *quoted])
     raise Misuse(f"{path!r} names no file of the hub; write hf:OWNER/REPO/FILE.gguf")
 
 
@@ -127,8 +130,6 @@ def _opened(
         if error.code in (408, 416, 429) or error.code >= 500:
             raise _Broken(f"the server answered {error.code} {error.reason}") from error
         raise _refusal(error, url, path) from error
-    except ValueError as error:
-        raise Misuse(f"{url!r} is no address that can be fetched; check HF_ENDPOINT ({error})") from error
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):

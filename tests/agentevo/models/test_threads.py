@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+import pytest
+
+from agentevo.models.threads import Jiffies, idle_cores, usable_cores
+
+
+@pytest.mark.parametrize(
+    ("idle", "passed", "expected"), [(0, 100, 1), (100, 100, 8), (50, 100, 4), (1, 100, 1), (0, 0, 8)]
+)
+def test_threads_are_as_many_as_cores_are_idle_and_at_least_one(idle: int, passed: int, expected: int) -> None:
+    samples: list[Jiffies] = [(1000, 5000), (1000 + idle, 5000 + passed)]
+    slept: list[float] = []
+    assert idle_cores(8, lambda: samples.pop(0), slept.append) == expected
+    assert 0.05 <= sum(slept) <= 0.1
+
+
+def test_without_counters_the_load_average_decides() -> None:
+    assert 1 <= idle_cores(4, lambda: None) <= 4
+
+
+def test_the_real_measurement_stays_within_the_cores() -> None:
+    assert 1 <= idle_cores() <= usable_cores()
