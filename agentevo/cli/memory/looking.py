@@ -29,7 +29,7 @@ from agentevo.cli.memory.shown import (
     visible,
     when,
 )
-from agentevo.cli.memory.whole import portrait, show_portrait
+from agentevo.cli.memory.whole import added_up, portrait, show_portrait
 from agentevo.cli.output import show, size, tell
 from agentevo.errors import UnknownName
 
@@ -163,24 +163,22 @@ def search(
 def _show_hits(hits: Sequence[Hit], explain: bool) -> None:
     rows = [(visible(h.item.id), f"{h.score:.3f}", h.item.kind, one_line(h.item.text)) for h in hits]
     if explain:
-        rows = [(*row[:3], _parts(hit), row[3]) for row, hit in zip(rows, hits, strict=True)]  # type: ignore[misc]
+        rows = [(*row[:3], added_up(hit.parts), row[3]) for row, hit in zip(rows, hits, strict=True)]  # type: ignore[misc]
     show_rows(("ID", "SCORE", "KIND", *(["PARTS"] if explain else []), "TEXT"), rows)
-
-
-def _parts(hit: Hit) -> str:
-    return " + ".join(f"{name} {value:.3f}" for name, value in hit.parts.items())
 
 
 def show_item(
     context: typer.Context,
     id: IdArgument,
+    query: Annotated[str | None, typer.Option("--query", help="Show the parts of its score for this question.")] = None,
+    embedder: EmbedderOption = None,
     path: PathOption = None,
     namespace: NamespaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show an item whole: its worth, its use, its history, what it came from and what came from it."""
-    with opened(context, path, namespace) as memory:
-        seen = portrait(memory, resolved(memory, id))
+    with opened(context, path, namespace, embedder=embedder) as memory:
+        seen = portrait(memory, resolved(memory, id), query)
         if as_json:
             show_json(seen.as_json())
         else:

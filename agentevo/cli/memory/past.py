@@ -52,10 +52,18 @@ def _show_transactions(memory: Memory, most: int | None, as_json: bool) -> None:
     if not found:
         tell("nothing was changed yet")
         return
-    rows = [(visible(t.id), when(t.at), one_line(t.actor), str(len(t.items)), one_line(t.reason)) for t in shown]
-    show_rows(("CHANGE", "WHEN", "ACTOR", "ITEMS", "REASON"), rows)
+    rows = [(visible(t.id), when(t.at), one_line(t.actor), _what(memory, t), one_line(t.reason)) for t in shown]
+    show_rows(("CHANGE", "WHEN", "ACTOR", "WHAT", "REASON"), rows)
     if len(found) > len(shown):
         tell(f"the latest {len(shown)} are shown; --limit shows more")
+
+
+def _what(memory: Memory, transaction: Transaction) -> str:
+    """Return what a transaction did, by its first item, and to how many."""
+    if not transaction.items:
+        return ""
+    done = [change.verb for change in changes(memory, transaction.items[0]) if change.transaction == transaction.id]
+    return f"{' and '.join(dict.fromkeys(done)) or 'purge'} {len(transaction.items)}"
 
 
 def lineage(

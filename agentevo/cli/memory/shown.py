@@ -132,7 +132,7 @@ def show_histogram(title: str, values: Sequence[float], bins: int = 10, width: i
     show(title)
     for n, count in enumerate(counts):
         low, high = n / bins, (n + 1) / bins
-        show(f"  {low:.1f}-{high:.1f}  {bar(count, most, width)} {count}")
+        show(f"  {low:.1f}-{high:.1f}  {f'{bar(count, most, width)} {count}'.strip()}")
 
 
 def histogram(values: Sequence[float], bins: int = 10) -> list[int]:

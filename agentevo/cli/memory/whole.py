@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from agentevo.memory import Memory
     from agentevo.memory.history import Change, Lineage
     from agentevo.types import Item, Json
+
+
+SEARCHED = 100
+"""Among so many hits an item is looked for when it is shown with a question."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +60,34 @@ class Portrait:
         }
 
 
-def portrait(memory: Memory, item: Item) -> Portrait:
-    """Gather what is known of an item now."""
-    from agentevo.memory import Weights, retention
-    from agentevo.memory.rank import priors
+def portrait(memory: Memory, item: Item, query: str | None = None) -> Portrait:
+    """Gather what is known of an item now, and how it would score for a question."""
+    from agentevo.memory import retention
 
     now = time.time()
     history = changes(memory, item.id)
-    return Portrait(
-        item, priors(item, now, Weights()), retention(item, now), uses(history, item), history, memory.lineage(item.id)
-    )
+    parts = _standing(item, now) if query is None else _scored(memory, item, query)
+    return Portrait(item, parts, retention(item, now), uses(history, item), history, memory.lineage(item.id))
+
+
+def _standing(item: Item, now: float) -> dict[str, float]:
+    """Return what speaks for an item whatever the question, each from 0 to 1 and times its weight."""
+    from agentevo.memory import Weights
+    from agentevo.memory.rank import DAY_S
+
+    weights = Weights()
+    halvings = max(0.0, now - item.created_at) / DAY_S / weights.half_life_days
+    return {
+        "recency": weights.recency * 0.5**halvings,
+        "importance": weights.importance * item.importance,
+        "utility": weights.utility * item.utility,
+    }
+
+
+def _scored(memory: Memory, item: Item, query: str) -> dict[str, float]:
+    """Return the parts of an item's score for a question; none where it is not among the first hits."""
+    hits = memory.recall(query, SEARCHED, kind=item.kind)
+    return next((hit.parts for hit in hits if hit.item.id == item.id), {})
 
 
 def changes(memory: Memory, id: str) -> list[Change]:
@@ -75,12 +97,16 @@ def changes(memory: Memory, id: str) -> list[Change]:
 
 def uses(history: Sequence[Change], item: Item) -> list[Use]:
     """Return when an item was used and how that went: the difference that each reinforcement made."""
-    after = [*(change.before for change in history[1:]), item]
     return [
         Use(change.at, later.wins - change.before.wins, later.losses - change.before.losses)
-        for change, later in zip(history, after, strict=True)
+        for change, later in zip(history, _after(history, item), strict=True)
         if change.verb == "reinforce" and change.before is not None and later is not None
     ]
+
+
+def _after(history: Sequence[Change], item: Item) -> list[Item | None]:
+    """Return what the item was after each change: what it was before the next one."""
+    return [*(change.before for change in history[1:]), *([item] if history else [])]
 
 
 def change_as_json(change: Change) -> dict[str, Json]:
@@ -135,15 +161,19 @@ def _fields(seen: Portrait) -> list[tuple[str, str]]:
         ("used", f"{item.uses} times, last {when(item.last_used_at)}" if item.uses else "never"),
         ("utility", f"{item.utility:.2f} ({item.wins:g} helped, {item.losses:g} hurt)"),
         ("retention", f"{seen.retention:.2f} (strength {item.strength:g})"),
-        ("score parts", " + ".join(f"{name} {value:.3f}" for name, value in seen.parts.items()) + " + the question's"),
+        ("score parts", added_up(seen.parts) or f"not among the first {SEARCHED} hits"),
     ]
     return [(name, value) for name, value in fields if value]
 
 
+def added_up(parts: Mapping[str, float]) -> str:
+    """Return the parts of a score as a sum."""
+    return " + ".join(f"{name} {value:.3f}" for name, value in parts.items())
+
+
 def show_changes(history: Sequence[Change], item: Item) -> None:
     """Write what happened to an item, a line a change, with what an edit changed."""
-    after = [*(change.before for change in history[1:]), item]
-    for change, later in zip(history, after, strict=True):
+    for change, later in zip(history, _after(history, item), strict=True):
         reason = f": {visible(change.reason)}" if change.reason else ""
         show(f"  {when(change.at)}  {change.verb} by {visible(change.actor)}{reason}")
         if change.verb == "edit" and change.before is not None and later is not None:
