@@ -13,7 +13,7 @@ _CHAT_MARKS = re.compile(
     r"<(?=\||/?s>|/?(?:start|end)_of_turn|<\s*/?SYS|/?(?:begin|end)_of_text)|\[(?=/?INST\b)", re.IGNORECASE
 )
 _TICKS = re.compile(r"`+")
-_SAID = re.compile(r"[^\w .,:;@/+-]+")
+_SAID = re.compile(r"[^\w.,:;@/+-]+")
 CUT = " [...]"
 
 

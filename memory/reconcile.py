@@ -1,7 +1,8 @@
 """Reconcile: what is new is held against what is near, and each pair is settled: add, update, merge, supersede, none.
 
 Nothing is destroyed: what loses is forgotten (`restore` brings it back), and every op says what was decided and why.
-A pinned item, one that is trusted more, or one that rests on more is never changed in favour of the other.
+A pinned item, or one that is trusted more, is never changed in favour of the other; what rests on several attempts is
+not superseded by what rests on one.
 """
 
 from __future__ import annotations
@@ -151,9 +152,14 @@ async def _against(state: State, item: Item, meant: Sequence[Item], verdict: Ver
     for other in meant:
         if why := _keeps(other, item.trust):
             return f"{other.id} {why}"
-        if await _support(state, other) > max(1, await _support(state, item)):
-            return f"{other.id} rests on more"
-    return ""
+    return await _outweighed(state, item, meant) if verdict.decision == "supersede" else ""
+
+
+async def _outweighed(state: State, item: Item, meant: Sequence[Item]) -> str:
+    """Return which item rests on more than the new one, which may then not supersede it."""
+    support = max(1, await _support(state, item))
+    heavier = [other.id for other in meant if await _support(state, other) > support]
+    return f"{heavier[0]} rests on more" if heavier else ""
 
 
 def _keeps(item: Item, trust: float) -> str:

@@ -1,0 +1,306 @@
+"""Reconcile: what is new against what is near, with the decision and its reason, and nothing destroyed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from moments import NOW, attempt, experience, memory, moment, ops
+
+from agentevo.errors import Misuse
+from agentevo.memory import Draft, Insert, Memory, Reconcile, Verdict
+from agentevo.memory.insert import Extract
+from agentevo.models import ScriptedModel
+from agentevo.protocols import State
+from agentevo.types import Experience, Item, Op
+
+TOLD = [experience(attempt("1"))]
+
+
+def verdict(decision: str, *about: int, text: str = "", reason: str = "so it is") -> str:
+    return json.dumps({"decision": decision, "about": list(about), "text": text, "reason": reason})
+
+
+def settled(m: Memory, text: str, *replies: str, **fields: Any) -> list[Op]:
+    """Insert a text in a draft, reconcile it, commit, and return what reconciling did."""
+    policy = fields.pop("policy", Reconcile(similar=0.3))
+    with m.draft() as draft:
+        draft.insert(text, **fields)
+        found = ops(policy, moment(draft, list(replies)), TOLD)
+        draft.apply(found)
+        draft.commit()
+    return found
+
+
+def live(m: Memory, kind: Any = "fact") -> list[str]:
+    return sorted(item.text for item in m.list(kind=kind))
+
+
+# --- decisions
+
+
+def test_a_lives_in_x_then_in_y_leaves_one() -> None:
+    with memory() as m:
+        old = m.insert("Anna lives in Oslo")
+        found = settled(m, "Anna lives in Rome", verdict("supersede", 1, reason="she moved"))
+        assert live(m) == ["Anna lives in Rome"]
+        assert [op.verb for op in found] == ["forget", "link"]
+        assert found[0].reason.startswith("supersede: she moved (superseded by ")
+        assert m.list()[0].links == (old.id,)
+        m.restore(old.id)
+        assert len(live(m)) == 2, "nothing is destroyed"
+
+
+def test_the_decision_and_its_reason_are_in_the_journal() -> None:
+    with memory() as m:
+        old = m.insert("Anna lives in Oslo")
+        settled(m, "Anna lives in Rome", verdict("supersede", 1, reason="she moved"))
+        change = m.history(old.id)[-1]
+        assert "supersede: she moved" in change.reason
+
+
+def test_add_keeps_both_and_links_them() -> None:
+    with memory() as m:
+        old = m.insert("Anna lives in Oslo")
+        (op,) = settled(m, "Anna works in Oslo", verdict("add", reason="another matter"))
+        assert (op.verb, op.to, op.reason) == ("link", (old.id,), "add: another matter")
+        assert len(live(m)) == 2
+
+
+def test_none_forgets_the_new_one() -> None:
+    with memory() as m:
+        old = m.insert("Anna lives in Oslo")
+        settled(m, "In Oslo lives Anna", verdict("none", 1))
+        assert [item.id for item in m.list()] == [old.id]
+
+
+def test_update_puts_the_complete_text_in_the_place_of_the_old_one() -> None:
+    with memory() as m:
+        old = m.insert("Anna lives in Oslo", metadata={"a": 1, "answer": "x"})
+        m.reinforce(old.id, wins=2)
+        settled(m, "Anna lives in Oslo, Norway, since May", verdict("update", 1, text="Anna: Oslo, Norway, since May"))
+        (item,) = m.list()
+        assert (item.text, item.supersedes, item.derived_from[0]) == ("Anna: Oslo, Norway, since May", old.id, old.id)
+        assert (item.wins, item.uses, item.metadata) == (2, 1, {"a": 1})
+
+
+def test_merge_makes_one_statement_of_several_that_is_derived_from_all() -> None:
+    with memory() as m:
+        old = m.insert(["Anna lives in Oslo", "Anna lives with Ben"], source="environment")
+        reply = verdict("merge", 1, 2, text="Anna lives with Ben in a flat in Oslo")
+        settled(m, "Anna lives in a flat", reply, source="agent")
+        (item,) = m.list()
+        assert (item.text, item.source, item.trust) == ("Anna lives with Ben in a flat in Oslo", "agent", 0.7)
+        assert {source.id for source in old} < set(item.derived_from)
+        assert len(m.list(status="forgotten")) == 3
+
+
+def same_head(new: Item, near: Sequence[Item]) -> Verdict:
+    about = [n for n, item in enumerate(near, 1) if item.text.split()[0] == new.text.split()[0]]
+    return Verdict(decision="supersede" if about else "add", about=about, reason="same head")
+
+
+def test_a_rule_decides_in_the_place_of_a_model() -> None:
+    with memory() as m:
+        m.insert(["Anna lives in Oslo", "Ben lives in Oslo"])
+        settled(m, "Anna lives in Rome", policy=Reconcile(similar=0.2, rule=same_head))
+        assert live(m) == ["Anna lives in Rome", "Ben lives in Oslo"]
+
+
+# --- what is looked at
+
+
+def test_the_model_is_shown_the_new_one_and_its_neighbours_nearest_first_as_data() -> None:
+    with memory() as m:
+        m.insert(["Anna lives in Oslo", "Anna lives in Rome now", "The mast broke"])
+        model = ScriptedModel([verdict("add")])
+        with m.draft() as draft:
+            draft.insert("Anna lives in Rome")
+            ops(Reconcile(similar=0.3), moment(draft, model), TOLD)
+        assert str(model.requests[0].messages[1]["content"]) == (
+            "The new memory:\n```fact from user\nAnna lives in Rome\n```\n\nOlder ones:\n"
+            "[1]\n```fact from user\nAnna lives in Rome now\n```\n[2]\n```fact from user\nAnna lives in Oslo\n```"
+        )
+
+
+def test_no_more_than_k_neighbours_of_the_same_kind_are_shown_and_without_any_nobody_is_asked() -> None:
+    with memory() as m:
+        m.insert([f"Anna lives in Oslo {n}" for n in range(9)])
+        m.insert("Anna lives in Oslo", kind="lesson")
+        model = ScriptedModel([verdict("add")])
+        with m.draft() as draft:
+            draft.insert(["Anna lives in Oslo", "something else entirely"])
+            (op,) = ops(Reconcile(k=3, similar=0.5), moment(draft, model), TOLD)
+        assert len(op.to) == 3
+
+
+def test_what_is_new_together_is_settled_among_itself_and_each_pair_once() -> None:
+    with memory() as m, m.draft() as draft:
+        draft.insert("Anna lives in Oslo", created_at=NOW - 1)
+        draft.insert("Anna lives in Rome")
+        found = ops(Reconcile(similar=0.3), moment(draft, [verdict("supersede", 1)]), TOLD)
+        draft.apply(found)
+        assert [item.text for item in draft.list()] == ["Anna lives in Rome"]
+
+
+def test_an_insert_that_was_not_needed_is_not_settled() -> None:
+    async def say(state: State, experience: Experience) -> list[Extract]:
+        return [Extract("Anna lives in Oslo")]
+
+    with memory() as m:
+        m.insert(["Anna lives in Oslo", "Anna lives in Rome"])
+        with m.draft() as draft:
+            draft.apply(ops(Insert(say, kind="fact"), moment(draft), TOLD))
+            assert ops(Reconcile(similar=0.3), moment(draft, []), TOLD) == []
+
+
+def test_in_a_sweep_every_item_that_passes_is_settled_with_the_older_ones() -> None:
+    with memory() as m:
+        for n, city in enumerate(["Oslo", "Rome", "Bern"]):
+            m.insert(f"Anna lives in {city}", created_at=NOW + n, metadata={"about": "Anna"})
+        m.insert(["Ben lives in Rome", "Ben lives in Bern"])
+        m.sweep([Reconcile(similar=0.3, where={"about": "Anna"}, rule=same_head)])
+        assert live(m) == ["Anna lives in Bern", "Ben lives in Bern", "Ben lives in Rome"]
+
+
+def test_after_a_cycle_that_inserted_nothing_nobody_is_asked() -> None:
+    with memory() as m:
+        m.insert(["Anna lives in Oslo", "Anna lives in Rome"])
+        assert ops(Reconcile(similar=0.3), moment(m, []), TOLD) == []
+
+
+def test_a_dry_run_says_what_would_be_decided() -> None:
+    with memory() as m:
+        m.insert("Anna lives in Oslo", created_at=NOW - 1)
+        m.insert("Anna lives in Rome")
+        swept = m.sweep([Reconcile(similar=0.3)], model=ScriptedModel([verdict("supersede", 1)]), dry_run=True)
+        assert [op.verb for op in swept.ops] == ["forget", "link"]
+        assert len(m.list()) == 2
+
+
+# --- what is never done
+
+
+@pytest.mark.parametrize("decision", ["supersede", "update", "merge"])
+def test_a_pinned_item_is_never_changed(decision: str) -> None:
+    with memory() as m:
+        m.insert("Anna lives in Oslo", pinned=True)
+        (op,) = settled(m, "Anna lives in Rome", verdict(decision, 1, text="Anna moved"))
+        assert op.verb == "link"
+        assert op.reason.endswith("is pinned: both are kept)")
+        assert live(m) == ["Anna lives in Oslo", "Anna lives in Rome"]
+
+
+@pytest.mark.parametrize("decision", ["supersede", "update", "merge"])
+def test_a_more_trusted_item_is_never_changed_by_a_less_trusted_one(decision: str) -> None:
+    with memory() as m:
+        m.insert("Anna lives in Oslo")
+        (op,) = settled(m, "Anna lives in Rome", verdict(decision, 1, text="Anna moved"), source="web")
+        assert "is trusted more" in op.reason
+        assert len(live(m)) == 2
+
+
+@pytest.mark.parametrize("decision", ["none", "update", "merge"])
+def test_a_more_trusted_new_item_does_not_go_in_favour_of_a_less_trusted_one(decision: str) -> None:
+    with memory() as m:
+        m.insert("Anna lives in Oslo", source="web")
+        (op,) = settled(m, "Anna is living in Oslo", verdict(decision, 1, text="Anna: Oslo"))
+        assert "the new one is trusted more" in op.reason
+        assert len(live(m)) == 2
+
+
+def test_a_new_item_that_is_pinned_stays() -> None:
+    with memory() as m:
+        m.insert("Anna lives in Oslo")
+        (op,) = settled(m, "Anna is living in Oslo", verdict("none", 1), pinned=True)
+        assert "the new one is pinned" in op.reason
+
+
+@pytest.mark.parametrize(
+    ("backed", "against", "stays"), [(["1", "2"], ["3"], True), (["1", "2"], ["3", "4"], False), (["1"], ["2"], False)]
+)
+def test_a_rule_from_one_source_does_not_supersede_one_backed_by_many(
+    backed: list[str], against: list[str], stays: bool
+) -> None:
+    with memory() as m:
+        m.insert("If it rains, stay in", kind="lesson", derived_from=backed)
+        settled(m, "If it rains, go out", verdict("supersede", 1), kind="lesson", derived_from=against)
+        assert ("If it rains, stay in" in live(m, "lesson")) is stays
+
+
+def test_uses_that_helped_back_a_rule_and_items_merely_used_do_not() -> None:
+    with memory() as m:
+        used = m.insert(["some fact", "some other fact"])
+        backed = m.insert("If it rains, stay in", kind="lesson", derived_from=["1"])
+        m.reinforce(backed.id, wins=2)
+        fields: dict[str, Any] = {"kind": "lesson", "derived_from": ["2", *(item.id for item in used)]}
+        (op,) = settled(m, "If it rains, go out", verdict("supersede", 1), **fields)
+        assert "rests on more" in op.reason
+
+
+@pytest.mark.parametrize(
+    ("reply", "says"),
+    [
+        (verdict("supersede", 7), "names none of them"),
+        (verdict("none"), "names none of them"),
+        (verdict("merge", 1), "gives no text"),
+    ],
+)
+def test_a_decision_that_cannot_be_carried_out_counts_as_add(reply: str, says: str) -> None:
+    with memory() as m:
+        m.insert("Anna lives in Oslo")
+        (op,) = settled(m, "Anna lives in Rome", reply)
+        assert says in op.reason
+        assert len(live(m)) == 2
+
+
+def test_replies_that_cannot_be_read_count_as_add_and_are_recorded() -> None:
+    with memory() as m:
+        old = m.insert("Anna lives in Oslo")
+        settled(m, "Anna lives in Rome", "hm", "well")
+        assert len(live(m)) == 2
+        (record,) = m.list(status="quarantined", kind="note")
+        about = record.metadata["failed_reconciliation"]
+        assert isinstance(about, dict)
+        assert isinstance(about["ids"], list)
+        assert (about["ids"][1], about["reply"]) == (old.id, "well")
+
+
+def test_what_one_decision_forgot_takes_no_part_in_the_next() -> None:
+    with memory() as m, m.draft() as draft:
+        for n, city in enumerate(["Oslo", "Rome", "Bern"]):
+            draft.insert(f"Anna lives in {city}", created_at=NOW + n)
+        model = ScriptedModel([verdict("supersede", 1), verdict("add")])
+        found = ops(Reconcile(similar=0.3), moment(draft, model), TOLD)
+        assert "Oslo" not in str(model.requests[1].messages)
+        assert [op.verb for op in found] == ["forget", "link", "link"]
+
+
+def test_policies_after_it_see_what_it_decided() -> None:
+    with memory() as m:
+        m.insert("Anna lives in Oslo", created_at=NOW - 1)
+        rome = m.insert("Anna lives in Rome")
+
+        async def left(state: State, experiences: list[Experience]) -> list[Op]:
+            assert [item.id for item in await state.memory.alist()] == [rome.id]
+            assert isinstance(state.memory, Draft)
+            return []
+
+        m.sweep([Reconcile(similar=0.3), left], model=ScriptedModel([verdict("supersede", 1)]))
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"k": 0}, "k is 0"),
+        ({"similar": 2}, "similar is 2"),
+        ({"rule": "contradict"}, "rule is 'contradict'"),
+        ({"kinds": ["facts"]}, "unknown kind"),
+        ({"where": {"$colour": 1}}, "where: unknown field"),
+    ],
+)
+def test_a_policy_that_makes_no_sense_is_refused_when_it_is_made(fields: Any, says: str) -> None:
+    with pytest.raises(Misuse, match=says):
+        Reconcile(**fields)
