@@ -20,7 +20,7 @@ DIMENSIONS = 384
 _VERSION = 1
 _WORD = re.compile(r"\w+")
 _GROUPS = (3, 4)
-_GROUP_WEIGHT = 0.35  # against a whole word's 1: spelling helps, but should not drown meaning
+_GROUP_WEIGHT = 1.0  # the groups of a word together weigh as much as the word
 _COMMON_WEIGHT = 0.3
 _COMMON = frozenset(
     _WORD.findall(
