@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import shutil
+import socket
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -28,6 +29,7 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 _BATCH = 5_000  # Chroma takes at most 5,461 at once, and larger batches faster
+_CONNECT_TIMEOUT_S, _SERVER_TIMEOUT_S = 1.0, 10.0  # Chroma itself waits for ever
 _PATIENCE_S = 0.02  # a recall does not wait for a catch-up: it searches exactly
 _CONFIGURATION = {
     "hnsw": {"space": "ip", "ef_construction": 100, "ef_search": 120, "max_neighbors": 16, "sync_threshold": 10_000}
@@ -76,13 +78,15 @@ class Index:
 
         settings = Settings(anonymized_telemetry=False)
         if self.url is None:
-            self._client = chromadb.PersistentClient(str(self.folder), settings=settings)
+            self._client = _persistent(self.folder, settings)
         else:
             parts = urlsplit(self.url)
             port = parts.port or (443 if parts.scheme == "https" else 8000)
-            self._client = chromadb.HttpClient(
-                host=parts.hostname or "localhost", port=port, ssl=parts.scheme == "https", settings=settings
-            )
+            host = parts.hostname or "localhost"
+            socket.create_connection((host, port), timeout=_CONNECT_TIMEOUT_S).close()  # Chroma would wait for minutes
+            self._client = chromadb.HttpClient(host=host, port=port, ssl=parts.scheme == "https", settings=settings)
+            for session in _sessions(self._client):
+                session.timeout = _SERVER_TIMEOUT_S
         return self._client
 
     def _collection(self, ns: int, name: str) -> Any:
@@ -125,6 +129,9 @@ class Index:
     def _disconnect(self) -> None:
         if self._client is not None:
             self._client.close()
+            if self.url is not None:
+                for session in _sessions(self._client):  # Chroma leaves them open
+                    session.close()
             self._client = None
 
     def _discard(self) -> None:
@@ -262,6 +269,24 @@ class Index:
     def _let_go(self) -> None:
         if self._lease is not None:
             self._lease.release()
+
+
+def _persistent(folder: Path, settings: Any) -> Any:
+    """Open a Chroma folder; where that fails, also let Chroma forget what it half opened and would reuse."""
+    import chromadb
+    from chromadb.api.shared_system_client import SharedSystemClient
+
+    try:
+        return chromadb.PersistentClient(str(folder), settings=settings)
+    except BaseException:
+        SharedSystemClient._identifier_to_system.pop(str(folder), None)
+        SharedSystemClient._identifier_to_refcount.pop(str(folder), None)
+        raise
+
+
+def _sessions(client: Any) -> list[Any]:
+    """Return the connections of a client of a server: its own, and one that it checks tenants by."""
+    return [client._server._session, client._admin_client._server._session]
 
 
 def collection_name(memory: str, namespace: str) -> str:
