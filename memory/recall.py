@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
 from agentevo.memory.exact import Vector
-from agentevo.memory.rank import Weights, about_tokens, diverse, ordered, priors, scaled, within
+from agentevo.memory.rank import Weights, about_tokens, diverse, fused, ordered, priors, spread, within
 from agentevo.memory.source import Filter, Scored, Source
 from agentevo.memory.words import asked
 from agentevo.types import Hit
@@ -65,19 +65,16 @@ def _by_words(source: Source, question: Question, k: int) -> Scored:
 
 
 def _fused(source: Source, question: Question, vector: Vector, wide: int) -> list[Hit]:
-    """Weigh likeness and words, each scaled among the candidates, and what is known of the items themselves."""
+    """Weigh likeness and words, and what is known of the items themselves."""
     near = dict(_by_vector(source, question, wide))
     said = dict(_by_words(source, question, wide))
     candidates = list(dict.fromkeys([*near, *said]))
     near.update(source.cosines(vector, [row for row in candidates if row not in near]))
-    like, worded = scaled(near, candidates), scaled(said, candidates)
     items, weights = source.items(candidates), question.weights
-    scored = []
-    for row, item in items.items():
-        parts = {"vector": weights.vector * like[row], "bm25": weights.bm25 * worded[row]}
-        parts |= priors(item, question.only.now, weights)
-        scored.append((sum(parts.values()), item, parts))
-    return [Hit.model_construct(item=item, score=score, parts=parts) for score, item, parts in scored]
+    parts, scale = fused(near, said, weights), spread(near)
+    newest = min(question.only.now, max((item.created_at for item in items.values()), default=0.0))
+    scored = [(item, parts[row] | priors(item, newest, scale, weights)) for row, item in items.items()]
+    return [Hit.model_construct(item=item, score=sum(of.values()), parts=of) for item, of in scored]
 
 
 def _diverse(source: Source, hits: Sequence[Hit], k: int, balance: float) -> list[Hit]:
