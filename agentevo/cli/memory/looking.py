@@ -20,6 +20,7 @@ from agentevo.cli.memory.opening import (
 )
 from agentevo.cli.memory.shown import (
     histogram,
+    named,
     one_line,
     show_fields,
     show_histogram,
@@ -161,10 +162,13 @@ def search(
 
 
 def _show_hits(hits: Sequence[Hit], explain: bool) -> None:
-    rows = [(visible(h.item.id), f"{h.score:.3f}", h.item.kind, one_line(h.item.text)) for h in hits]
-    if explain:
-        rows = [(*row[:3], added_up(hit.parts), row[3]) for row, hit in zip(rows, hits, strict=True)]  # type: ignore[misc]
-    show_rows(("ID", "SCORE", "KIND", *(["PARTS"] if explain else []), "TEXT"), rows)
+    if not explain:
+        rows = [(visible(h.item.id), f"{h.score:.3f}", h.item.kind, one_line(h.item.text)) for h in hits]
+        show_rows(("ID", "SCORE", "KIND", "TEXT"), rows)
+        return
+    for hit in hits:
+        show(f"{hit.score:.3f}  {named(hit.item)}")
+        show(f"       {added_up(hit.parts)}")
 
 
 def show_item(

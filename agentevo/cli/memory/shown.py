@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -101,13 +102,14 @@ def _fitted(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     from rich.text import Text
 
     cut: Literal["ellipsis", "crop"] = "ellipsis" if is_unicode() else "crop"
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), expand=True)
     for heading in headings[:-1]:
         table.add_column(heading, no_wrap=True)
     table.add_column(headings[-1], no_wrap=True, overflow=cut, ratio=1)
     for row in rows:
         table.add_row(*map(Text, row))  # Text, because a str would be read as markup
-    Console(file=sys.stdout, highlight=False).print(table)
+    width, height = shutil.get_terminal_size()  # rich alone takes every plain terminal for one of 80 columns
+    Console(file=sys.stdout, width=width, height=height, highlight=False).print(table)
 
 
 def is_unicode() -> bool:

@@ -1,0 +1,192 @@
+"""Keeping a memory: moved, copied, checked, rebuilt, used by two processes at once, and quick to start."""
+
+from __future__ import annotations
+
+import io
+import json
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from memory_console import Console
+
+pytest_plugins = ("memory_console",)
+
+
+@pytest.fixture
+def filled(console: Console) -> list[str]:
+    """Return the ids of a few items."""
+    return [console.done("add", text).strip() for text in ("one", "two", "three")]
+
+
+def test_an_export_comes_back_whole_elsewhere(console: Console, filled: list[str], tmp_path: Path) -> None:
+    console.done("forget", filled[0], "--reason", "old")
+    file = tmp_path / "all.jsonl"
+    assert console.done("export", str(file)) == f"{len(file.read_text('utf-8').splitlines())} lines in {file}\n"
+    there = str(tmp_path / "there")
+    assert console.data("--path", there, "import", str(file)) == {"items": 3}
+    assert console.data("--path", there, "list", "--status", "all") == console.data("list", "--status", "all")
+    assert console.data("--path", there, "history") == console.data("history")
+    assert console.done("--path", there, "export", "-") == console.done("export", "-") == file.read_text("utf-8")
+    assert console.data("export", str(file))["file"] == str(file)
+
+
+@pytest.mark.usefixtures("filled")
+def test_an_export_on_stdin_is_read(console: Console, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = console.done("export", "-")
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(written.encode()), encoding="ascii"))
+    assert console.done("--path", str(tmp_path / "there"), "import", "-") == "3 items came in\n"
+
+
+def test_what_is_no_export_is_refused_and_nothing_comes_in(console: Console, tmp_path: Path) -> None:
+    file = tmp_path / "bad.jsonl"
+    file.write_text('{"type": "thing"}\n', encoding="utf-8")
+    assert "line 1 is no " in console.refused("import", str(file))
+    file.write_bytes(b'{"type":"header"}\n\xff\n')
+    assert f"{file}, line 2 is not UTF-8, so it is no export; nothing was imported" in console.refused(
+        "import", str(file)
+    )
+    console("import", str(tmp_path / "missing"))
+    assert (console.status, console.err) == (1, f"error: No such file or directory: {tmp_path / 'missing'}\n")
+    assert console.data("list") == []
+
+
+def test_a_backup_is_a_memory_of_its_own(console: Console, filled: list[str], tmp_path: Path) -> None:
+    copy = str(tmp_path / "copy")
+    assert console.done("backup", copy) == f"{copy}\n"
+    console.done("forget", *filled)
+    assert len(console.data("--path", copy, "list")) == 3
+    assert "a backup goes into a new" in console.refused("backup", copy)
+
+
+def test_a_whole_memory_is_verified(console: Console, filled: list[str]) -> None:
+    assert [line.split() for line in console.done("verify").splitlines()] == [
+        ["whole", "yes"],
+        ["items", str(len(filled))],
+        ["vectors", "3"],
+        ["waiting", "0"],
+    ]
+    assert console.data("verify")["ok"] is True
+
+
+def test_each_problem_is_a_line_and_the_status_is_1(console: Console, filled: list[str]) -> None:
+    with sqlite3.connect(console.folder / "ledger.db") as db:
+        db.execute("UPDATE items SET text = 'changed behind its back' WHERE id = ?", (filled[1],))
+    db.close()
+    said = console("verify")
+    assert console.status == 1
+    assert said.splitlines()[0] == f"item {filled[1]}: its text is not the text that was written"
+    assert "export" in console.err
+    console("verify", "--json")
+    assert (console.status, json.loads(console.out)["ok"]) == (1, False)
+
+
+@pytest.mark.usefixtures("filled")
+def test_vectors_are_made_anew_with_another_embedder(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert console.done("reindex") == "3 vectors\n"
+    assert console.data("reindex", "--embedder", "hash") == {"vectors": 3}
+    assert "unknown embedder 'magic'" in console.refused("reindex", "--embedder", "magic")
+    assert "holds vectors of 'hash', not of 'magic'" in _one_line(console, "search", "x", "--embedder", "magic")
+    monkeypatch.setenv("AGENTEVO_EMBEDDER", "another")
+    assert console.data("search", "one", "-k", "1")[0]["item"]["text"] == "one"
+
+
+def _one_line(console: Console, *arguments: str) -> str:
+    console(*arguments)
+    assert (console.status, console.err.count("\n")) == (1, 1)
+    return console.err
+
+
+def test_a_memory_of_an_embedder_nobody_can_name_can_be_looked_after(console: Console, filled: list[str]) -> None:
+    with sqlite3.connect(console.folder / "ledger.db") as db:
+        db.execute("UPDATE meta SET value = 'my own' WHERE name = 'embedder'")
+    db.close()
+    assert len(console.data("list")) == 3
+    assert console.data("forget", filled[0])[0]["status"] == "forgotten"
+    assert console.data("search", "two", "--mode", "bm25")[0]["item"]["id"] == filled[1]
+    assert "unknown embedder 'my own'" in console.refused("search", "two")
+
+
+def test_long_work_says_how_far_it_is(console: Console, tmp_path: Path) -> None:
+    file = tmp_path / "long.txt"
+    file.write_text("".join(f"Sentence number {n} is here. " for n in range(4_000)), encoding="utf-8")
+    ids = console.done("add", str(file)).split()
+    assert len(ids) == len(set(ids)) > 64
+    assert console.data("search", "Sentence number 3999", "-k", "1")[0]["item"]["id"] == ids[-1]
+
+
+# --- as processes
+
+HOLD = """
+import sys
+from agentevo.memory import Memory
+with Memory.open(sys.argv[1], embedder="hash") as memory:
+    memory.insert("held by another")
+    print("open", flush=True)
+    sys.stdin.readline()
+    print(len(memory.list()), flush=True)
+"""
+
+
+@pytest.fixture
+def holder(console: Console) -> Iterator[subprocess.Popen[str]]:
+    """Another process that has the memory open and has written to it."""
+    command = [sys.executable, "-c", HOLD, str(console.folder)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "open\n"
+        yield process
+        process.kill()
+
+
+def test_a_memory_that_another_process_has_open_is_read_and_changed(
+    console: Console, holder: subprocess.Popen[str]
+) -> None:
+    (item,) = console.data("list")
+    assert item["text"] == "held by another"
+    console.done("add", "from the command line")
+    assert console.data("search", "held by another", "-k", "1")[0]["item"]["id"] == item["id"]
+    assert console.data("forget", item["id"])[0]["status"] == "forgotten"
+    assert console.data("verify")["ok"] is True
+    said, _ = holder.communicate("\n")
+    assert said == "1\n"
+
+
+def test_a_purge_says_when_another_process_keeps_the_last_traces(
+    console: Console, holder: subprocess.Popen[str]
+) -> None:
+    (item,) = console.data("list")
+    assert console.data("purge", item["id"], "--yes")["items"] == [item["id"]]
+    assert holder.poll() is None
+
+
+NO_VECTORS = ["list", "show {id}", "history", "history {id}", "lineage {id}", "stats", "working", "pin {id}",
+              "unpin {id}", "forget {id}", "undo", "restore {id}", "search two --mode bm25", "verify", "export -",
+              "sweep --policy decay --dry-run", "list --help"]  # fmt: skip
+HEAVY = {"torch", "transformers", "sentence_transformers", "litellm", "chromadb", "xllamacpp"}
+
+
+def test_commands_that_need_no_vectors_load_no_model_library(console: Console, filled: list[str]) -> None:
+    with sqlite3.connect(console.folder / "ledger.db") as db:
+        db.execute("UPDATE meta SET value = 'openai/some-embedding' WHERE name = 'embedder'")
+    db.close()
+    program = f"""
+import sys
+from agentevo.cli.app import status
+for command in {[command.format(id=filled[0]).split() for command in NO_VECTORS]!r}:
+    assert status(["memory", *command]) == 0, command
+    assert not {HEAVY!r} & set(sys.modules), (command, {HEAVY!r} & set(sys.modules))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_help_loads_nothing_of_memory() -> None:
+    program = "import sys, agentevo.cli.app\nassert not {'numpy', 'agentevo.memory', 'pydantic'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", program], check=True)
