@@ -139,7 +139,8 @@ def test_the_model_picks_one_of_each_group_and_groups_share_nothing() -> None:
         near = texts(TopK(12, "vector"), m)
         found = texts(LLMPick(groups=4, k=3), m, model=FunctionModel(last))
         assert len(set(found)) == 4
-        assert set(found) == set(near[8:]), "dealt like cards: the last of each group are the four farthest"
+        assert found == sorted(found, key=near.index), "best first"
+        assert found == near[8:], "dealt like cards: the last of each group are the four farthest"
         assert all(material.startswith("Task:\n```task\nwhere does Anna live\n```") for material in shown)
 
 

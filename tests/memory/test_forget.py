@@ -243,8 +243,8 @@ def test_expire_forgets_what_is_past_its_date_of_whatever_kind() -> None:
 def test_pinned_items_stay(policy: Decay | Evict | Discard | Expire) -> None:
     with memory() as m:
         m.insert("pinned", pinned=True, created_at=0.0, expires_at=1.0)
-        m.insert("loose", created_at=0.0, expires_at=1.0)
-        m.sweep([policy])
+        loose = m.insert("loose", created_at=0.0, expires_at=1.0)
+        assert [op.id for op in m.sweep([policy]).ops] == [loose.id]
         assert texts(m) == ["pinned"]
 
 

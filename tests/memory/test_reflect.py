@@ -293,7 +293,10 @@ def test_a_part_that_fails_leaves_the_summary_so_far_and_the_rest_for_next_time(
         options: dict[str, Any] = {"by": "all", "to": "note", "recursive": True, "at_least": 2, "at_most": 2}
         m.reflect(model=ScriptedModel([summary("two"), "bad", summary(" ")]), **options)
         assert [item.text for item in m.list(kind="note")] == ["two"]
-        m.reflect(model=ScriptedModel([summary("four")]), **options)
+        m.insert(["day 5", "day 6"], created_at=[NOW + 5, NOW + 6])
+        m.reflect(model=ScriptedModel(["bad", "bad"]), **options)
+        assert [item.text for item in m.list(kind="note")] == ["two"], "what comes after it is not asked about"
+        m.reflect(model=ScriptedModel([summary("four"), summary("four")]), **options)
         assert [item.text for item in m.list(kind="note")] == ["four"]
 
 

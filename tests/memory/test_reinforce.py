@@ -44,7 +44,9 @@ def test_the_latest_word_on_an_attempt_replaces_the_earlier_one() -> None:
         learned(m, Credit(), [experience(attempt("1", score=1, used=[a]))])
         learned(m, Credit(), [experience(attempt("1", score=0, used=[a]))])
         assert tally(m, a) == (0, 1)
-        twice = [experience(attempt("2", score=s, used=[a])) for s in (0, 1)]
+        twice = [experience(attempt("2", score=s, used=[a, a])) for s in (0, 1)]
+        (op,) = ops(Credit(), moment(m), twice)
+        assert (op.key, op.changes) == ("2", {"wins": 1, "losses": 0})
         learned(m, Credit(), twice)
         assert tally(m, a) == (1, 1)
 

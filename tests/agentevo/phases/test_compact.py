@@ -66,10 +66,10 @@ def test_below_the_warning_nothing_changes() -> None:
 
 
 def test_there_is_exactly_one_warning_a_period() -> None:
-    compact, warnings, flushes = Compact(200, count=words), 0, 0
+    compact, warnings, flushes = Compact(400, count=words), 0, 0
     with memory() as m:
         messages: list[Message] = [SYSTEM, TASK]
-        for n in range(80):
+        for n in range(160):
             before = len(messages)
             messages = after(compact, m, [*messages, said(n)])
             if len(messages) <= before:
@@ -86,7 +86,7 @@ def test_a_warning_does_not_come_between_a_call_and_its_result() -> None:
     with memory() as m:
         call, result = called(1, length=50)
         waiting = [SYSTEM, TASK, said(0, 80), call]
-        assert after(Compact(130, count=words), m, waiting) == waiting
+        assert after(Compact(150, count=words), m, waiting) == waiting
         assert after(Compact(190, count=words), m, [*waiting, result])[-1]["content"] == WARNED
 
 
