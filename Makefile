@@ -60,7 +60,7 @@ soak: setup
 check: setup
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
-	$(VENV)/bin/mypy agentevo tests benchmarks/perf examples
+	$(VENV)/bin/mypy agentevo tests benchmarks/peers benchmarks/perf benchmarks/quality examples
 
 format: setup
 	$(VENV)/bin/ruff format .
