@@ -85,7 +85,8 @@ class Draft(Verbs):
         return self._below._embedded(texts)
 
     def _dimensions(self) -> int | None:
-        return self._below._dimensions()
+        below = self._below._dimensions()
+        return below or next((len(vector) for vector in self._vectors.values()), None)
 
     def _now(self) -> float:
         return self._below._now()

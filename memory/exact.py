@@ -85,7 +85,9 @@ class Shelf:
         """Return the columns and a matrix with one row for each; an item without a vector has zeros."""
         with self._lock:
             columns = self._refreshed(db)
-            if self._vectors is None or self._vectors_version < columns.version or self._vectors.shape[1] != dimensions:
+            if self._vectors is not None and self._vectors.shape[1] != dimensions:
+                self._vectors, self._vectors_version = None, 0
+            if self._vectors is None or self._vectors_version < columns.version:
                 self._vectors = self._filled(db, columns, dimensions)
                 self._vectors_version = columns.version
             return columns, self._vectors[: len(columns.rows)]

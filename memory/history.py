@@ -44,7 +44,9 @@ def changes(stored: Stored, id: str) -> list[Change]:
         FROM ops JOIN transactions USING (txn) WHERE item = ? AND ns = ? ORDER BY seq"""
     with stored.ledger.reading() as db:
         found = db.execute(query, (id, stored.ns)).fetchall()
-    return [Change(at, actor, verb, reason, txn, _image(image)) for at, actor, verb, reason, txn, image in found]
+    return [
+        Change(at, actor, verb, reason, txn, _image(image, stored)) for at, actor, verb, reason, txn, image in found
+    ]
 
 
 def transactions(stored: Stored, limit: int | None = None) -> list[Transaction]:
@@ -90,7 +92,7 @@ def at(stored: Stored, time: float) -> list[Item]:
     query = """SELECT item, before FROM ops JOIN transactions USING (txn)
         WHERE ns = ? AND at > ? ORDER BY seq DESC"""
     with stored.ledger.reading() as db:
-        then = {name: _image(before) for name, before in db.execute(query, (stored.ns, time))}
+        then = {name: _image(before, stored) for name, before in db.execute(query, (stored.ns, time))}
         now = stored.listed(_KINDS, _STATUSES, None, "oldest", None)
     return [past for item in now if (past := then.get(item.id, item)) is not None]
 
@@ -99,8 +101,10 @@ _KINDS = ("fact", "experience", "lesson", "note", "code", "prompt", "adapter")
 _STATUSES: tuple[Status, ...] = ("live", "quarantined", "forgotten")
 
 
-def _image(before: str | None) -> Item | None:
-    return None if before is None else Item.model_validate_json(before)
+def _image(before: str | None, stored: Stored) -> Item | None:
+    if before is None:
+        return None
+    return Item.model_validate_json(before).model_copy(update={"namespace": stored.namespace})
 
 
 # --- undo
@@ -128,7 +132,7 @@ def plan_undo(stored: Stored, actor: str) -> Undo:
         if latest is None:
             raise Misuse(f"nothing to undo: {actor!r} has changed nothing in namespace {stored.namespace!r}")
         txn, name, reason = latest
-        first = _first_images(db, txn)
+        first = _first_images(db, txn, stored)
         _refuse_if_touched(db, stored.ns, txn, name, first)
     ops: list[Op] = []
     expected: dict[str, int] = {}
@@ -140,10 +144,10 @@ def plan_undo(stored: Stored, actor: str) -> Undo:
     return Undo(txn, name, reason, ops, expected)
 
 
-def _first_images(db: sqlite3.Connection, txn: int) -> dict[str, Item | None]:
+def _first_images(db: sqlite3.Connection, txn: int, stored: Stored) -> dict[str, Item | None]:
     first: dict[str, Item | None] = {}
     for item, before in db.execute("SELECT item, before FROM ops WHERE txn = ? ORDER BY seq", (txn,)):
-        first.setdefault(item, _image(before))
+        first.setdefault(item, _image(before, stored))
     return first
 
 

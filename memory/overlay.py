@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,7 @@ class Overlay:
         self._credits: dict[tuple[str, str], Mapping[str, Any]] = {}
         self._saying: dict[tuple[str, str], set[int]] = {}
         self._twins: dict[str, str] = {}
-        self._next = -1
+        self._numbers: Iterator[int] = base._numbers if isinstance(base, Overlay) else itertools.count(-1, -1)
         self.expected: dict[str, int] = {}
         """The version each changed item had when the draft first touched it."""
 
@@ -66,8 +67,7 @@ class Overlay:
         if twin is not None:
             self._twins[item.id] = twin.id
             return twin
-        self._keep(item, self._next, vectors.get(item.id))
-        self._next -= 1
+        self._keep(item, next(self._numbers), vectors.get(item.id))
         return item
 
     def _said_elsewhere(self, item: Item) -> bool:

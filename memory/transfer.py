@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from agentevo.protocols import Embedder
 
 FORMAT = 1
-_REFUSED = (sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError)
+_UNREADABLE = (
+    ValueError, LookupError, TypeError, AttributeError,
+    sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError,
+)  # fmt: skip
 _MADE_BY = ("dimensions", "embedder", "fingerprint")
 """What the ledger notes of the embedder: vectors of another one must not be mixed in."""
 _PAGE = 200
@@ -75,7 +78,7 @@ def _items(db: sqlite3.Connection, stored: Stored, low: int, high: int, lost: li
 
 def _item(row: Sequence[Any], stored: Stored) -> str:
     vector = base64.b64encode(row[0]).decode() if row[0] is not None else None
-    item = rows.to_item(row[1:], stored.namespace).model_dump(mode="json", exclude_defaults=True)
+    item = rows.to_item(row[1:], stored.namespace).model_dump(mode="json", exclude_defaults=True, exclude={"namespace"})
     return _line("item", {**item, "vector": vector})
 
 
@@ -143,14 +146,7 @@ def _named(what: str) -> Iterator[None]:
         yield
     except Misuse:
         raise
-    except (
-        ValueError,
-        LookupError,
-        TypeError,
-        AttributeError,
-        sqlite3.IntegrityError,
-        sqlite3.InterfaceError,
-    ) as error:
+    except _UNREADABLE as error:
         said = why_invalid(error) if isinstance(error, ValidationError) else error
         raise Misuse(f"{what} is no part of an export ({said}); nothing was imported") from error
 

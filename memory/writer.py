@@ -102,7 +102,7 @@ class Writer:
 
     def _journal(self, op: Op, id: str, before: Item | None) -> int:
         detail = op.model_dump_json(include={"changes", "to", "key"}, exclude_defaults=True)
-        image = before.model_dump_json(exclude_defaults=True) if before else None
+        image = before.model_dump_json(exclude_defaults=True, exclude={"namespace"}) if before else None
         cursor = self.db.execute(
             "INSERT INTO ops (txn, verb, item, reason, detail, before) VALUES (?,?,?,?,?,?)",
             (self.txn, op.verb, id, op.reason, detail, image),

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from word_vectors import open_memory
+from word_vectors import export_lines, open_memory
 
 from agentevo.errors import Misuse
 from agentevo.memory import Draft, Memory
@@ -25,12 +25,6 @@ OFTEN = [1 / (n + 3) for n in range(len(RARER))]  # as words are in any language
 
 def sentence(dice: random.Random) -> str:
     return " ".join(dice.choices(RARER, OFTEN, k=dice.randint(3, 12)))
-
-
-def lines(memory: Memory) -> list[str]:
-    exported = memory.export()
-    assert not isinstance(exported, int)
-    return list(exported)
 
 
 def change(draft: Draft, dice: random.Random, ids: list[str]) -> None:
@@ -88,7 +82,7 @@ def test_a_draft_moves_nobody_elses_ranking_and_a_rejected_one_leaves_nothing(tm
     dice = random.Random(1)
     with open_memory(tmp_path / "m") as memory:
         memory.insert([sentence(dice) for _ in range(80)])
-        exported, read = lines(memory), {mode: reads(memory, mode) for mode in ("vector", "bm25", "hybrid")}
+        exported, read = export_lines(memory), {mode: reads(memory, mode) for mode in ("vector", "bm25", "hybrid")}
         with memory.draft() as draft, draft.draft() as inner:
             for _ in range(20):
                 draft.insert(sentence(dice) + " refund refund")
@@ -99,7 +93,7 @@ def test_a_draft_moves_nobody_elses_ranking_and_a_rejected_one_leaves_nothing(tm
             draft.insert("too late")
         with pytest.raises(Misuse, match="closed"):
             draft.commit()
-        assert lines(memory) == exported
+        assert export_lines(memory) == exported
 
 
 def test_a_key_commits_once() -> None:
@@ -185,6 +179,19 @@ def test_two_nested_drafts_do_not_overwrite_each_other() -> None:
         assert memory.get(item.id).metadata == {"by": "one"}  # type: ignore[union-attr]
 
 
+def test_a_draft_and_the_draft_below_it_keep_their_items_apart() -> None:
+    with open_memory(":memory:") as memory, memory.draft() as outer:
+        outer.insert("first in the outer")
+        inner = outer.draft()
+        inner.insert("in the inner")
+        outer.insert("second in the outer")
+        inner.insert("again in the inner")
+        assert len(inner.list()) == len(inner.recall("outer inner", 9)) == 4
+        inner.commit()
+        assert len(outer.commit().items) == 4
+        assert len(memory.list()) == 4
+
+
 def test_a_text_said_by_another_meanwhile_is_one_item_with_all_that_the_draft_did_to_it() -> None:
     with open_memory(":memory:") as memory:
         with memory.draft() as draft:
@@ -250,10 +257,10 @@ def test_a_kept_draft_committed_again_after_a_crash_in_between_changes_nothing(t
 def test_a_draft_without_a_name_vanishes_with_its_process(tmp_path: Path) -> None:
     with open_memory(tmp_path / "m") as memory:
         memory.insert("before")
-        exported = lines(memory)
+        exported = export_lines(memory)
         memory.draft().insert("never committed")
     with open_memory(tmp_path / "m") as memory:
-        assert lines(memory) == exported
+        assert export_lines(memory) == exported
 
 
 @settings(max_examples=20, deadline=None)

@@ -13,6 +13,7 @@ from word_vectors import WordVectors, open_memory
 from agentevo.errors import Misuse
 from agentevo.memory import Memory
 from agentevo.memory.where import OWN, fits, parse
+from agentevo.types import Kind
 
 KEYS = ("team", "price", "a.b", "", "x'; DROP TABLE items; --", "käse", "$", "nul\0key")
 SCALARS = st.one_of(
@@ -62,10 +63,11 @@ WHERE = st.recursive(
 def test_sql_and_fits_agree(metadatas: Sequence[Mapping[str, Any]], wheres: Sequence[Mapping[str, Any]]) -> None:
     with open_memory(":memory:") as memory:
         for n, metadata in enumerate(metadatas):
-            kind, importance = ("fact", 0.5) if n % 2 else ("lesson", 1.0)
-            memory.insert(f"item {n}", metadata=metadata, kind=kind, importance=importance, pinned=n % 3 == 0)
-        if (last := memory.list()[0]) and not last.pinned:
-            memory.forget(last.id)
+            kind: Kind = "fact" if n % 2 else "lesson"
+            memory.insert(f"item {n}", metadata=metadata, kind=kind, importance=1 / (1 + n % 2), pinned=n % 3 == 0)
+        newest = memory.list()[0]
+        if not newest.pinned:
+            memory.forget(newest.id)
         items = memory.list(status=None)
         for where in wheres:
             node = parse(where)

@@ -25,11 +25,19 @@ class WordVectors:
     def vector(self, text: str) -> NDArray[np.float32]:
         words = text.lower().split() or [""]
         total = np.sum([self._direction(word) for word in words], axis=0)
-        return (total / np.linalg.norm(total)).astype(np.float32)
+        unit: NDArray[np.float32] = (total / np.linalg.norm(total)).astype(np.float32)
+        return unit
 
     def _direction(self, word: str) -> NDArray[np.float32]:
         seed = int.from_bytes(hashlib.blake2b(word.encode("utf-8", "replace"), digest_size=8).digest())
         return np.random.default_rng(seed).standard_normal(self.dimensions).astype(np.float32)
+
+
+def export_lines(memory: Memory) -> list[str]:
+    """Return an export in hand."""
+    lines = memory.export()
+    assert not isinstance(lines, int)
+    return list(lines)
 
 
 def open_memory(path: str | Path, **options: Any) -> Memory:

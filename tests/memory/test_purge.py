@@ -1,0 +1,164 @@
+"""Purge leaves no byte of a text in any file, and touches nothing else."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from word_vectors import export_lines, open_memory
+
+from agentevo.errors import Misuse
+from agentevo.memory import Memory
+from agentevo.memory.purge import Purged
+from agentevo.types import Attempt, Experience, Task
+
+SECRET = "Xylophonist Quetzalcoatl whispered zygomorphic syzygies"
+RARE = ["xylophonist", "quetzalcoatl", "zygomorphic", "syzygies", "xylophon"]  # the last as the stemmer leaves it
+
+
+def left_behind(folder: Path) -> set[str]:
+    """Return the rare words that any file of the folder still holds."""
+    data = b"".join(path.read_bytes().lower() for path in folder.rglob("*") if path.is_file())
+    return {word for word in RARE if word.encode() in data or word.encode("utf-16-le") in data}
+
+
+def lived(memory: Memory) -> str:
+    """Give the secret a life that leaves traces in every table; return its id."""
+    item = memory.insert(SECRET, metadata={"who": "Quetzalcoatl"}, key_text="Zygomorphic key", reason="a test")
+    memory.edit(item.id, SECRET + " again")
+    memory.edit(item.id, SECRET)
+    memory.reinforce(item.id, wins=1, key="attempt")
+    memory.forget(item.id)
+    memory.restore(item.id)
+    memory.draft("kept").edit(item.id, metadata={"who": "Syzygies"})
+    with memory.draft() as draft:
+        draft.pin(item.id)
+        draft.commit()
+    memory.unpin(item.id)
+    return item.id
+
+
+@pytest.mark.parametrize("exact_limit", [1_000, 50])
+def test_no_byte_is_left_in_any_file(tmp_path: Path, exact_limit: int) -> None:
+    with open_memory(tmp_path / "m", exact_limit=exact_limit) as memory:
+        memory.insert([f"harmless text {n}" for n in range(100)])
+        memory.catch_up()
+        name = lived(memory)
+        memory.catch_up()
+        memory.recall(SECRET)
+        assert left_behind(tmp_path / "m") >= set(RARE[:4])
+        assert memory.purge(name) == Purged((name,), pending=False)
+        assert left_behind(tmp_path / "m") == set()
+        assert memory.get(name) is None
+        assert SECRET not in {hit.item.text for hit in memory.recall(SECRET, 200)}
+        assert memory.verify().problems == ()
+    assert left_behind(tmp_path / "m") == set()
+    with open_memory(tmp_path / "m", exact_limit=exact_limit) as memory:
+        assert memory.stats().live == 100
+        assert memory.history(name) != []
+
+
+def test_purge_leaves_other_items_their_history_and_their_undo(tmp_path: Path) -> None:
+    with open_memory(tmp_path / "m") as memory:
+        other = memory.insert("stays here")
+        memory.edit(other.id, "stays here, edited")
+        name = lived(memory)
+        memory.purge(name)
+        assert [change.verb for change in memory.history(other.id)] == ["insert", "edit"]  # type: ignore[union-attr]
+        while memory.get(other.id).text != "stays here":  # type: ignore[union-attr]
+            memory.undo()
+        assert memory.verify().ok
+
+
+def test_what_was_derived_is_quarantined_and_adapters_are_named(tmp_path: Path) -> None:
+    with open_memory(tmp_path / "m") as memory:
+        run = memory.record(
+            Experience(task=Task(id="t", prompt=SECRET), attempts=(Attempt(id="a", task=Task(id="t", prompt="p")),))
+        )
+        source = memory.insert(SECRET, derived_from=[run])
+        child = memory.insert("a lesson from it", kind="lesson", derived_from=[source.id])
+        grandchild = memory.insert("a rule from the lesson", kind="lesson", derived_from=[child.id])
+        adapter = memory.insert("an adapter card", kind="adapter", derived_from=[source.id])
+        done = memory.purge([run, source.id])
+        assert (set(done.derived), done.adapters) == ({child.id, grandchild.id}, (adapter.id,))
+        assert {item.id for item in memory.list(status="quarantined")} == {child.id, grandchild.id}
+        assert list(memory.experiences()) == []
+        assert left_behind(tmp_path / "m") == set()
+
+
+def test_two_namespaces_with_the_same_ids_are_purged_apart(tmp_path: Path) -> None:
+    with open_memory(tmp_path / "m") as memory, open_memory(tmp_path / "m", namespace="copy") as copy:
+        source = memory.insert("a source")
+        child = memory.insert("a child", derived_from=[source.id])
+        copy.import_(export_lines(memory))
+        memory.purge(source.id)
+        assert copy.get(source.id) is not None
+        assert [item.id for item in copy.lineage(source.id).children] == [child.id]
+        assert copy.undo().items == (child.id,)
+
+
+def test_a_reader_in_another_process_makes_it_pending_until_it_lets_go(tmp_path: Path) -> None:
+    with open_memory(tmp_path / "m") as memory:
+        name = memory.insert(SECRET).id
+        memory.insert("harmless")
+        with holding_a_snapshot(tmp_path / "m") as reader:
+            assert memory.purge(name).pending
+            assert memory.get(name) is None
+            assert reader.stdin is not None
+        assert not memory.purge([]).pending
+        assert left_behind(tmp_path / "m") == set()
+
+
+def test_an_index_in_another_process_is_cleared_once_it_lets_go(tmp_path: Path) -> None:
+    code = """
+import sys
+memory = open_memory(sys.argv[1], exact_limit=50)
+memory.insert([f"text {n}" for n in range(100)])
+memory.catch_up()
+print("ready", flush=True)
+sys.stdin.readline()
+"""
+    with process(tmp_path / "m", code) as owner, open_memory(tmp_path / "m", exact_limit=50) as memory:
+        item = memory.list(limit=1)[0]
+        assert memory.purge(item.id).pending
+        assert memory.purge([]).pending
+        owner.communicate("\n")
+        assert not memory.purge([]).pending
+        index = memory._store.index
+        assert index is not None
+        assert len(index.rows(memory._stored.ns, memory._stored.collection) or ()) == 99
+
+
+def test_ids_that_are_not_here_are_refused_before_anything_is_destroyed(tmp_path: Path) -> None:
+    with open_memory(tmp_path / "m") as memory:
+        item = memory.insert("stays")
+        with pytest.raises(Misuse, match="nobody"):
+            memory.purge([item.id, "nobody"])
+        assert memory.get(item.id) == item
+
+
+def process(folder: Path, code: str) -> subprocess.Popen[str]:
+    """Start a process that has said that it is ready."""
+    program = (
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\nfrom word_vectors import open_memory\n{code}"
+    )
+    started = subprocess.Popen(
+        [sys.executable, "-c", program, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert started.stdout is not None
+    assert started.stdout.readline() == "ready\n"
+    return started
+
+
+def holding_a_snapshot(folder: Path) -> subprocess.Popen[str]:
+    """Start a process that is in the middle of an export; it ends when its input does."""
+    return process(
+        folder,
+        """
+import sys
+lines = open_memory(sys.argv[1]).export()
+next(lines), print("ready", flush=True), sys.stdin.read()
+""",
+    )

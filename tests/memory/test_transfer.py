@@ -1,0 +1,129 @@
+"""Export and import: nothing is lost on the way, and what is no export changes nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from word_vectors import WordVectors, export_lines, open_memory
+
+from agentevo.errors import EmbedderError, Misuse
+from agentevo.memory import Memory
+from agentevo.types import Attempt, Experience, Feedback, Task
+
+
+def lived(memory: Memory) -> None:
+    """Give a memory something of everything."""
+    first = memory.insert("the first item", metadata={"a": [1, {"b": None}], "é": True}, kind="lesson", source="web")
+    second = memory.insert("the second item", derived_from=[first.id], key_text="found under this", expires_at=1e12)
+    memory.edit(first.id, "the first item, edited")
+    memory.supersede(second.id, "the third item")
+    memory.reinforce(first.id, wins=0.5, key="attempt")
+    memory.pin(first.id)
+    memory.quarantine(first.id)
+    memory.undo()
+    task = Task(id="t", prompt="p")
+    told = Attempt(id="a", task=task, answer="x").told(Feedback(score=0.5))
+    memory.record(Experience(task=task, attempts=(told,)), run="run 1")
+
+
+def test_an_export_brings_everything_back(tmp_path: Path) -> None:
+    with open_memory(tmp_path / "one") as one, open_memory(tmp_path / "other", namespace="elsewhere") as other:
+        lived(one)
+        assert one.export(tmp_path / "lines.jsonl") == len(export_lines(one))
+        assert other.import_(str(tmp_path / "lines.jsonl")) == 3
+        assert export_lines(other)[1:] == export_lines(one)[1:]
+        assert other.verify().problems == ()
+        assert len(other.history()) == len(one.history())
+        assert {item.namespace for item in other.at(0.0)} <= {"elsewhere"}
+        hit = other.recall("found under this", 1, kind=["fact"], mode="vector", where={"$status": "live"})
+        assert hit[0].item.text == "the third item"
+        other.undo()
+        assert list(other.experiences()) == list(one.experiences())
+
+
+def test_an_import_beside_other_items_adds_what_is_new(tmp_path: Path) -> None:
+    with open_memory(tmp_path / "one") as one, open_memory(tmp_path / "other") as other:
+        lived(one)
+        mine = other.insert("the third item")
+        assert other.import_(export_lines(one)) == 2
+        assert other.import_(export_lines(one)) == 0
+        assert [item.id for item in other.list() if item.text == "the third item"] == [mine.id]
+        assert len(list(other.experiences())) == 1
+        assert other.verify().problems == ()
+
+
+def line(**values: Any) -> str:
+    return json.dumps(values)
+
+
+ITEM = {"type": "item", "id": "x", "text": "t", "created_at": 0}
+
+
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        ("not json", "line 2"),
+        ("[1]", "line 2"),
+        (line(type="poem"), "line 2"),
+        (line(id="x"), "type"),
+        (line(type="header", format=99), "upgrade"),
+        (line(**{**ITEM, "text": 7}), "text"),
+        (line(**{**ITEM, "vector": "!!"}), "line 2"),
+        (line(**{**ITEM, "vector": "AAAAAAAAwH8="}), "length 1"),
+        (line(type="experience", id="e", run="", task="t", score=0, at=0, body="{}"), "task"),
+        (line(type="op", transaction="nowhere", verb="pin", item="x", reason="", detail="{}", before=None), "together"),
+        (line(type="op", transaction="t", verb="pin", item="x", reason="", detail="{", before=None), "together"),
+        (line(type="credit", key="k", item="x"), "changes"),
+        (line(type="credit", key="k", item={}, changes="{}"), "line 2"),
+        (line(**ITEM) + "\n" + line(**ITEM), "line 2"),
+    ],
+)
+def test_what_is_no_export_is_refused_whole(bad: str, said: str) -> None:
+    with open_memory(":memory:") as memory:
+        good = line(**{**ITEM, "id": "good", "text": "would be fine"})
+        with pytest.raises(Misuse, match=said):
+            memory.import_([good, bad])
+        assert (memory.list(status=None), memory.history()) == ([], [])
+        assert memory.verify().ok
+
+
+def test_vectors_of_another_embedder_are_not_mixed_in(tmp_path: Path) -> None:
+    with open_memory(tmp_path / "one") as one:
+        lived(one)
+        lines = export_lines(one)
+    others = [WordVectors("another"), WordVectors(fingerprint="2"), WordVectors(dimensions=16)]
+    for n, embedder in enumerate(others):
+        with open_memory(tmp_path / f"other{n}", embedder=embedder) as other:
+            other.insert("already here")
+            with pytest.raises(EmbedderError):
+                other.import_(lines)
+            assert [item.text for item in other.list()] == ["already here"]
+
+
+def test_a_failed_export_leaves_the_file_that_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "lines.jsonl"
+    path.write_text("what was there")
+    memory = open_memory(tmp_path / "m")
+    memory.insert("x")
+    memory.close()
+    with pytest.raises(Exception, match="closed"):
+        memory.export(path)
+    assert path.read_text() == "what was there"
+    assert [entry.name for entry in tmp_path.iterdir() if entry.suffix == ".part"] == []
+
+
+def test_an_export_is_one_moment_while_others_write(tmp_path: Path) -> None:
+    with open_memory(tmp_path / "m") as memory:
+        memory.insert([f"text {n}" for n in range(300)])
+        lines = memory.export()
+        assert not isinstance(lines, int)
+        read = [next(lines) for _ in range(10)]
+        memory.forget(memory.list(limit=1)[0].id)
+        memory.insert("later")
+        with open_memory(":memory:") as other:
+            assert other.import_([*read, *lines]) == 300
+            assert other.stats().live == 300
+            assert len(other.history()) == 1
