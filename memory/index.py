@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import shutil
 import socket
 import threading
@@ -35,6 +36,9 @@ _CONFIGURATION = {
     "hnsw": {"space": "ip", "ef_construction": 100, "ef_search": 120, "max_neighbors": 16, "sync_threshold": 10_000}
 }
 
+_ran_in: int | None = None
+"""The process in which an embedded Chroma was started."""
+
 
 class Index:
     """A Chroma folder or server; every method may find that it cannot be used now, and then says so by None."""
@@ -58,6 +62,8 @@ class Index:
     def _holds_lease(self) -> bool:
         from filelock import FileLock, Timeout
 
+        if self.url is None and _ran_in not in (None, os.getpid()):
+            return False  # a forked child has Chroma's memory, not its threads, and would wait for them for ever
         if self._lease is None:
             self._lease = FileLock(self.folder.with_name("index.lock"), thread_local=False)
         if not self._lease.is_locked:
@@ -276,6 +282,8 @@ def _persistent(folder: Path, settings: Any) -> Any:
     import chromadb
     from chromadb.api.shared_system_client import SharedSystemClient
 
+    global _ran_in
+    _ran_in = os.getpid()
     try:
         return chromadb.PersistentClient(str(folder), settings=settings)
     except BaseException:

@@ -53,11 +53,12 @@ def reads(memory: Memory | Draft, mode: str) -> list[list[str]]:
 
 @pytest.mark.parametrize("nested", [False, True])
 def test_reads_of_a_draft_are_reads_after_its_commit(nested: bool) -> None:
+    """To the last bit by vector; by words the draft counts with the frequencies from before (it changes a 13th)."""
     overlaps: dict[str, list[float]] = {"bm25": [], "hybrid": []}
-    for seed in range(6):
+    for seed in range(4):
         dice = random.Random(seed)
         with open_memory(":memory:", clock=lambda: 1e9) as memory:
-            ids = [item.id for item in memory.insert([sentence(dice) for _ in range(200)])]
+            ids = [item.id for item in memory.insert([sentence(dice) for _ in range(400)])]
             with memory.draft() as outer:
                 draft = outer.draft() if nested else outer
                 for _ in range(30):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -159,6 +161,23 @@ def test_reindex_with_another_embedder_finds_all_by_the_new_vectors(tmp_path: Pa
         assert memory.verify().problems == ()
     with open_memory(tmp_path / "m", embedder=WordVectors("wider", dimensions=48)) as memory:
         assert memory.stats().dimensions == 48
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_child_forked_from_a_process_with_an_index_does_without(tmp_path: Path) -> None:
+    folder = tmp_path / "m"
+    grown(folder).close()
+    child = os.fork()
+    if child == 0:
+        signal.alarm(60)  # it used to wait for ever
+        try:
+            with grown(folder) as memory:
+                os._exit(0 if found(memory, "text7 of many") and not memory.catch_up() and memory.verify().ok else 1)
+        finally:
+            os._exit(2)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    with grown(folder) as memory:
+        assert memory.catch_up()
 
 
 # --- a Chroma server
