@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel
 
-from agentevo.errors import BadReply
+from agentevo.errors import BadReply, ModelError
 from agentevo.memory.admit import admitted
 from agentevo.protocols import Model, State
 from agentevo.quote import fenced
@@ -18,6 +18,8 @@ T = TypeVar("T", bound=BaseModel)
 LOG = logging.getLogger(__name__)
 KEPT = 2_000
 """So many characters of a reply that could not be read are kept."""
+MOST = 600
+"""So many tokens an answer may have: a small model that does not find the end is stopped, and its reply recorded."""
 SHOWN = 2_000
 """So many characters of each item are shown to a model."""
 
@@ -31,10 +33,11 @@ async def asked(model: Model, instruction: str, material: str, schema: type[T]) 
         {"role": "user", "content": material},
     ]
     try:
-        return _read(await model.complete(messages, schema=schema, temperature=0.0), schema)
+        return _read(await model.complete(messages, schema=schema, temperature=0.0, max_tokens=MOST), schema)
     except BadReply as error:
         LOG.info("asking again for %s: %s", schema.__name__, error)
-    return _read(await model.complete(messages, schema=schema, temperature=0.0), schema)
+    # Warmer: the same request would get the same reply from a cache, and from many a model.
+    return _read(await model.complete(messages, schema=schema, temperature=0.5, max_tokens=MOST), schema)
 
 
 def _read(reply: Reply, schema: type[T]) -> T:
@@ -58,6 +61,14 @@ async def sources(state: State, ids: Sequence[str]) -> dict[str, Item]:
     """Return those of the ids that are items here."""
     found = {name: await state.memory.aget(name) for name in dict.fromkeys(ids)}
     return {name: item for name, item in found.items() if item is not None}
+
+
+def stopped(what: str, done: list[Op], error: ModelError) -> list[Op]:
+    """Return what was done and paid for before the model failed; where that is nothing, raise what it failed with."""
+    if not done:
+        raise error
+    LOG.warning("%s stopped after %d changes, the rest is for next time: %s", what, len(done), error)
+    return done
 
 
 def failure(state: State, what: str, error: BadReply, ids: Sequence[str], parents: Mapping[str, Item]) -> Op:

@@ -13,9 +13,9 @@ from typing import Literal, TypeAlias
 
 from pydantic import BaseModel
 
-from agentevo.errors import BadReply, Misuse
+from agentevo.errors import BadReply, Misuse, ModelError
 from agentevo.memory.admit import admitted
-from agentevo.memory.asking import asked, failure, numbered, shown, sources
+from agentevo.memory.asking import asked, failure, numbered, shown, sources, stopped
 from agentevo.memory.forget import kinds_of
 from agentevo.memory.trust import lowest
 from agentevo.memory.where import Where, fits, parse
@@ -79,13 +79,15 @@ class Reconcile:
         gone: set[str] = set()
         ops: list[Op] = []
         for n, item in enumerate(new):
-            if item.id in gone:
-                continue
             near = [i for i in await self._near(state, item, len(new)) if order.get(i.id, -1) < n and i.id not in gone]
-            if near:
+            if not near:
+                continue
+            try:
                 settled = await self._settled(state, item, near[: self.k])
-                gone |= {op.id for op in settled if op.verb in ("forget", "supersede")}
-                ops += settled
+            except ModelError as error:
+                return stopped("reconciliation", ops, error)
+            gone |= {op.id for op in settled if op.verb in ("forget", "supersede")}
+            ops += settled
         return ops
 
     async def _new(self, state: State, experiences: Sequence[Experience]) -> list[Item]:

@@ -11,10 +11,10 @@ from dataclasses import KW_ONLY, dataclass
 import numpy as np
 from pydantic import BaseModel
 
-from agentevo.errors import BadReply, Misuse
+from agentevo.errors import BadReply, Misuse, ModelError
 from agentevo.memory import rows
 from agentevo.memory.admit import admitted
-from agentevo.memory.asking import SHOWN, asked, failure, numbered
+from agentevo.memory.asking import SHOWN, asked, failure, numbered, stopped
 from agentevo.memory.forget import kinds_of
 from agentevo.memory.trust import LOW_TRUST, lowest, trust_of
 from agentevo.memory.vitals import ALL_KINDS, vectors
@@ -108,7 +108,10 @@ class Reflect:
         for trusted in (True, False):
             level = [item for item in items if (item.trust >= LOW_TRUST) == trusted]
             for group in await self._groups(state, level, "" if trusted else "untrusted:"):
-                ops += await (self._summarised(state, group) if self.recursive else self._reflected(state, group))
+                try:
+                    ops += await (self._summarised(state, group) if self.recursive else self._reflected(state, group))
+                except ModelError as error:
+                    return stopped("reflection", ops, error)
         return ops
 
     # --- groups

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from moments import NOW, attempt, experience, memory, moment, ops
 
-from agentevo.errors import Misuse
+from agentevo.errors import Misuse, ModelUnavailable
 from agentevo.memory import Draft, Insert, Memory, Reconcile, Verdict
 from agentevo.memory.insert import Extract
 from agentevo.models import ScriptedModel
@@ -276,6 +276,16 @@ def test_what_one_decision_forgot_takes_no_part_in_the_next() -> None:
         found = ops(Reconcile(similar=0.3), moment(draft, model), TOLD)
         assert "Oslo" not in str(model.requests[1].messages)
         assert [op.verb for op in found] == ["forget", "link", "link"]
+
+
+def test_a_model_that_fails_on_the_way_does_not_take_back_what_was_decided_before() -> None:
+    with memory() as m, m.draft() as draft:
+        for n, city in enumerate(["Oslo", "Rome", "Bern"]):
+            draft.insert(f"Anna lives in {city}", created_at=NOW + n)
+        replies: list[Any] = [verdict("supersede", 1), ModelUnavailable("down")]
+        assert [op.verb for op in ops(Reconcile(similar=0.3), moment(draft, replies), TOLD)] == ["forget", "link"]
+        with pytest.raises(ModelUnavailable):
+            ops(Reconcile(similar=0.3), moment(draft, [ModelUnavailable("down")]), TOLD)
 
 
 def test_policies_after_it_see_what_it_decided() -> None:

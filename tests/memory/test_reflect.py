@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -220,6 +221,8 @@ def test_a_reply_that_cannot_be_read_is_asked_for_again() -> None:
         three(m)
         model = ScriptedModel(["{not json", insights("drinks")])
         assert [op.item and op.item.text for op in m.reflect(model=model, by="all").ops] == ["drinks"]
+        first, second = (request.temperature for request in model.requests)
+        assert first != second, "a cache would give the same reply again"
 
 
 @pytest.mark.parametrize("recursive", [False, True])
@@ -245,6 +248,18 @@ def test_one_group_that_fails_does_not_take_the_others_with_it() -> None:
         model = ScriptedModel(["bad", "bad", insights("of b")])
         m.reflect(model=model, by="group:g")
         assert [item.text for item in m.list(kind="lesson")] == ["of b"]
+
+
+def test_a_model_that_fails_on_the_way_does_not_take_back_what_was_done_before(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with memory() as m, caplog.at_level(logging.WARNING):
+        m.insert(["a1", "a2", "a3", "b1", "b2", "b3"], metadata=[{"g": "a"}] * 3 + [{"g": "b"}] * 3)
+        m.reflect(model=ScriptedModel([insights("of a"), ModelUnavailable("down")]), by="group:g")
+        assert [item.text for item in m.list(kind="lesson")] == ["of a"]
+        assert "reflection stopped after 1 changes, the rest is for next time: down" in caplog.text
+        m.reflect(model=ScriptedModel([insights("of b")]), by="group:g")
+        assert len(m.list(kind="lesson")) == 2
 
 
 def test_a_model_that_is_down_ends_the_sweep_with_nothing_changed() -> None:
