@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
+import json
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -55,9 +57,22 @@ def import_(
     with contextlib.ExitStack() as stack:
         content = sys.stdin.buffer if file == "-" else stack.enter_context(Path(file).open("rb"))
         total = 0 if file == "-" else Path(file).stat().st_size
-        memory = stack.enter_context(opened(context, path, namespace, embedder=embedder, create=True))
-        count = memory.import_(_read(content, file, total, stack.enter_context(progress())))
+        first = content.readline()
+        memory = stack.enter_context(
+            opened(context, path, namespace, embedder=embedder, like=_embedder_of(first), create=True)
+        )
+        report = stack.enter_context(progress())
+        count = memory.import_(_read(itertools.chain([first], content), file, total, report))
     _done({"items": count}, f"{count} items came in", as_json)
+
+
+def _embedder_of(header: bytes) -> str | None:
+    """Return what made the vectors of an export, where its first line says so."""
+    try:
+        name = json.loads(header).get("embedder")
+    except (ValueError, AttributeError):
+        return None
+    return name if isinstance(name, str) else None
 
 
 def _read(content: Iterable[bytes], name: str, total: int, report: Report) -> Iterator[str]:
@@ -92,7 +107,7 @@ def verify(
     as_json: JsonOption = False,
 ) -> None:
     """Check the ledger against itself and the index against it; exit 1 where anything is wrong."""
-    with opened(context, path, namespace) as memory:
+    with opened(context, path, namespace, indexed=True) as memory:
         found = memory.verify()
     if as_json:
         show_json(dataclasses.asdict(found))
@@ -116,7 +131,7 @@ def reindex(
     as_json: JsonOption = False,
 ) -> None:
     """Build the index anew from the ledger, for all namespaces."""
-    with opened(context, path, namespace) as memory, progress() as report:
+    with opened(context, path, namespace, indexed=True) as memory, progress() as report:
         new = None if embedder is None else LateEmbedder(embedder, report)
         if new is not None:
             new.load()

@@ -34,6 +34,9 @@ IdsArgument: TypeAlias = Annotated[
     list[str], typer.Argument(metavar="ID...", help="Ids, or beginnings of ids; - reads them from stdin.")
 ]
 
+SEARCHED_EXACTLY = 200_000
+"""Only in a larger namespace is the index asked by a command."""
+
 
 @contextlib.contextmanager
 def opened(
@@ -42,19 +45,28 @@ def opened(
     namespace: str | None,
     *,
     embedder: str | None = None,
+    like: str | None = None,
     create: bool = False,
     actor: str = "user",
+    indexed: bool = False,
 ) -> Iterator[Memory]:
-    """Open the memory a command is about; raise Misuse where there is none, unless the command makes one."""
+    """Open the memory a command is about; raise Misuse where there is none, unless the command makes one.
+
+    A memory that is made gets the embedder that is `like` that of what comes in, else the one of the settings.
+    A command lives for one question, so it searches exactly, unless it is about the index: opening the index, or
+    bringing it up to date, takes longer than comparing a hundred thousand vectors. Whoever stays catches up.
+    """
     from agentevo.memory import Memory
+    from agentevo.memory.memory import EXACT_LIMIT
 
     before = context.parent.params if context.parent else {}
     folder = _folder(path or before.get("path"))
     name = next((one for one in (namespace, before.get("namespace")) if one is not None), "default")
     stored = _stored_embedder(folder, None if create else name)
     with progress() as report:
-        late = LateEmbedder(embedder or stored or _chosen_embedder(), report)
-        with Memory.open(folder, namespace=name, embedder=late, actor=actor) as memory:
+        late = LateEmbedder(embedder or stored or like or _chosen_embedder(), report)
+        exact = EXACT_LIMIT if indexed else SEARCHED_EXACTLY
+        with Memory.open(folder, namespace=name, embedder=late, actor=actor, exact_limit=exact) as memory:
             yield memory
 
 

@@ -44,6 +44,17 @@ def test_an_export_on_stdin_is_read(console: Console, tmp_path: Path, monkeypatc
     assert console.done("--path", str(tmp_path / "there"), "import", "-") == "3 items came in\n"
 
 
+@pytest.mark.usefixtures("filled")
+def test_a_memory_made_by_an_import_has_the_embedder_of_the_export(
+    console: Console, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, there = str(tmp_path / "all.jsonl"), str(tmp_path / "there")
+    console.done("export", file)
+    monkeypatch.setenv("AGENTEVO_EMBEDDER", "all-MiniLM-L6-v2")
+    assert console.data("--path", there, "import", file) == {"items": 3}
+    assert console.data("--path", there, "stats")["embedder"] == "hash"
+
+
 def test_what_is_no_export_is_refused_and_nothing_comes_in(console: Console, tmp_path: Path) -> None:
     file = tmp_path / "bad.jsonl"
     file.write_text('{"type": "thing"}\n', encoding="utf-8")
