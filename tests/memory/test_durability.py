@@ -259,22 +259,30 @@ def test_ids_that_are_not_here_are_named() -> None:
 
 
 def test_four_processes_make_one_memory_at_once(tmp_path: Path) -> None:
-    code = f"import sys; sys.path.insert(0, {str(TESTS)!r})\nfrom word_vectors import open_memory\n" + (
-        "input()\nopen_memory(sys.argv[1]).insert('from ' + sys.argv[2])"
-    )
+    code = f"""
+import sys; sys.path.insert(0, {str(TESTS)!r})
+from word_vectors import open_memory
+for line in sys.stdin:
+    with open_memory(line.strip()) as memory:
+        memory.insert("from " + sys.argv[1])
+    print("done", flush=True)
+"""
     processes = [
-        subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "m"), str(n)], stdin=subprocess.PIPE, text=True)
+        subprocess.Popen([sys.executable, "-c", code, str(n)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         for n in range(4)
     ]
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.write("go\n")
-        process.stdin.flush()
+    for turn in range(20):
+        for process in processes:
+            assert process.stdin is not None
+            process.stdin.write(f"{tmp_path}/m{turn}\n")
+            process.stdin.flush()
+        for process in processes:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "done\n"
+        with open_memory(tmp_path / f"m{turn}") as memory:
+            assert {item.text for item in memory.list()} == {f"from {n}" for n in range(4)}
     for process in processes:
         process.communicate()
-        assert process.returncode == 0
-    with open_memory(tmp_path / "m") as memory:
-        assert {item.text for item in memory.list()} == {f"from {n}" for n in range(4)}
 
 
 def test_an_interrupted_transaction_leaves_nothing(tmp_path: Path) -> None:
