@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from agentevo.errors import Misuse
 from agentevo.memory.asking import asked
@@ -31,7 +31,7 @@ class Writing(BaseModel):
 class Texts(Writing):
     """Texts as they are."""
 
-    texts: list[str]
+    texts: list[str] = Field(json_schema_extra={"maxItems": 5})
 
     def extracts(self) -> list[Extract]:
         return [Extract(text) for text in self.texts]
@@ -80,7 +80,7 @@ class Lesson(BaseModel):
 class Lessons(Writing):
     """Lessons as ReasoningBank keeps them."""
 
-    lessons: list[Lesson]
+    lessons: list[Lesson] = Field(json_schema_extra={"maxItems": 3})
 
     def extracts(self) -> list[Extract]:
         return [
@@ -92,7 +92,7 @@ class Lessons(Writing):
 class Rules(Writing):
     """Rules as TRAN keeps them."""
 
-    rules: list[str]
+    rules: list[str] = Field(json_schema_extra={"maxItems": 3})
 
     def extracts(self) -> list[Extract]:
         return [Extract(rule) for rule in self.rules]
@@ -107,7 +107,7 @@ class Thought(BaseModel):
 class Thoughts(Writing):
     """Relations between two things, as Think-in-Memory keeps them."""
 
-    thoughts: list[Thought]
+    thoughts: list[Thought] = Field(json_schema_extra={"maxItems": 10})
 
     def extracts(self) -> list[Extract]:
         return [

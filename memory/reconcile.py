@@ -19,10 +19,15 @@ from agentevo.memory.asking import asked, failure, numbered, shown, sources, sto
 from agentevo.memory.forget import kinds_of
 from agentevo.memory.trust import lowest
 from agentevo.memory.where import Where, fits, parse
+from agentevo.memory.words import STOP_WORDS, words
 from agentevo.protocols import Memory, State
 from agentevo.types import RECALLED_KINDS, Experience, Item, Kind, Op
 
 Choice: TypeAlias = Literal["add", "update", "merge", "supersede", "none"]
+
+
+KEPT_WORDS = 0.3
+"""A text that takes the place of others has at least this share of the words of each, stop words left out."""
 
 
 class Verdict(BaseModel):
@@ -144,8 +149,8 @@ async def _against(state: State, item: Item, meant: Sequence[Item], verdict: Ver
         return ""
     if not meant:
         return "it names none of them"
-    if verdict.decision in ("update", "merge") and not verdict.text.strip():
-        return "it gives no text"
+    if verdict.decision in ("update", "merge") and not all(_keeps_words(verdict.text, i.text) for i in (item, *meant)):
+        return "its text leaves out what they say"
     least = max if verdict.decision == "none" else min
     if verdict.decision != "supersede" and (why := _keeps(item, least(i.trust for i in meant))):
         return f"the new one {why}"
@@ -162,6 +167,12 @@ async def _outweighed(state: State, item: Item, meant: Sequence[Item]) -> str:
     support = max(1, await _support(state, item))
     heavier = [other.id for other in meant if await _support(state, other) > support]
     return f"{heavier[0]} rests on more" if heavier else ""
+
+
+def _keeps_words(whole: str, part: str) -> bool:
+    """Say whether a text has enough of a part's words to stand for it: small models write texts that say nothing."""
+    wanted = set(words(part)) - STOP_WORDS
+    return bool(whole.strip()) and len(wanted & set(words(whole))) >= KEPT_WORDS * len(wanted)
 
 
 def _keeps(item: Item, trust: float) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from agentevo.errors import BadReply, Misuse, ModelError
 from agentevo.memory import rows
@@ -34,7 +34,8 @@ class Insight(BaseModel):
 
 
 class Insights(BaseModel):
-    insights: list[Insight]
+    # Told to the model, which then comes to an end, and not held against a reply that has more.
+    insights: list[Insight] = Field(json_schema_extra={"maxItems": 5})
 
 
 class Summary(BaseModel):

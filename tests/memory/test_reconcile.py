@@ -245,7 +245,8 @@ def test_uses_that_helped_back_a_rule_and_items_merely_used_do_not() -> None:
     [
         (verdict("supersede", 7), "names none of them"),
         (verdict("none"), "names none of them"),
-        (verdict("merge", 1), "gives no text"),
+        (verdict("merge", 1), "leaves out what they say"),
+        (verdict("update", 1, text="The new memory:"), "leaves out what they say"),
     ],
 )
 def test_a_decision_that_cannot_be_carried_out_counts_as_add(reply: str, says: str) -> None:
