@@ -8,6 +8,7 @@ import resource
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -260,10 +261,13 @@ def test_ids_that_are_not_here_are_named() -> None:
 
 def test_four_processes_make_one_memory_at_once(tmp_path: Path) -> None:
     code = f"""
-import sys; sys.path.insert(0, {str(TESTS)!r})
+import sys, time; sys.path.insert(0, {str(TESTS)!r})
 from word_vectors import open_memory
 for line in sys.stdin:
-    with open_memory(line.strip()) as memory:
+    moment, folder = line.split()
+    while time.monotonic() < float(moment):
+        pass
+    with open_memory(folder) as memory:
         memory.insert("from " + sys.argv[1])
     print("done", flush=True)
 """
@@ -271,10 +275,11 @@ for line in sys.stdin:
         subprocess.Popen([sys.executable, "-c", code, str(n)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         for n in range(4)
     ]
-    for turn in range(20):
+    for turn in range(30):
+        moment = time.monotonic() + 0.03
         for process in processes:
             assert process.stdin is not None
-            process.stdin.write(f"{tmp_path}/m{turn}\n")
+            process.stdin.write(f"{moment} {tmp_path}/m{turn}\n")
             process.stdin.flush()
         for process in processes:
             assert process.stdout is not None
