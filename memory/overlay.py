@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from agentevo.errors import Misuse
 from agentevo.memory.change import COMMUTING, applied, credited, says_anew
 from agentevo.memory.exact import Vector, likenesses
-from agentevo.memory.source import SORTS, Filter, Frequencies, Scored, Source
+from agentevo.memory.source import SORTS, Filter, Frequencies, Scored, Source, Stored
 from agentevo.memory.where import Node, fits
 from agentevo.memory.words import Stemmer, body
 from agentevo.types import Item, Op, Status
@@ -36,8 +36,9 @@ class Overlay:
         self._saying: dict[tuple[str, str], set[int]] = {}
         self._twins: dict[str, str] = {}
         self._numbers: Iterator[int] = base._numbers if isinstance(base, Overlay) else itertools.count(-1, -1)
+        self._began = base.latest() if isinstance(base, Stored) else None
         self.expected: dict[str, int] = {}
-        """The version each changed item had when the draft first touched it."""
+        """The version each changed item had when the draft began."""
 
     # --- changing
 
@@ -51,7 +52,9 @@ class Overlay:
         before, version = found
         if op.verb not in COMMUTING:
             if self._rows.get(before.id, 0) >= 0:
-                self.expected.setdefault(before.id, version)
+                # An item that changed after the beginning is one the draft's reader may have read as it was before:
+                # it is expected to be older than it is, so that this change to it is skipped.
+                self.expected.setdefault(before.id, version if self._began is None else min(version, self._began))
             self._changes[before.id] += 1
         row = self._rows[before.id] if before.id in self._rows else self._base.rows([before.id])[before.id]
         after = self._credited(before, op) if op.verb == "reinforce" and op.key else applied(before, op)

@@ -87,6 +87,12 @@ class Stored:
         self.collection = collection_name(ledger.meta("id"), namespace)
         self.shelf = Shelf(self.ns)
 
+    def latest(self) -> int:
+        """Return the number of the latest change to anything in the ledger."""
+        with self.ledger.reading() as db:
+            row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'ops'").fetchone()
+        return int(row[0]) if row else 0
+
     # --- by vector
 
     def near(self, vector: Vector, k: int, only: Filter) -> Scored:

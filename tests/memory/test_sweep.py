@@ -53,6 +53,21 @@ def test_a_sweep_with_nothing_to_do_leaves_no_trace() -> None:
         assert m.history() == before
 
 
+def test_an_item_pinned_meanwhile_is_skipped_and_reported() -> None:
+    with memory() as m:
+        a = m.insert("a").id
+
+        async def pins(state: State, experiences: list[Experience]) -> list[Op]:
+            found = await Evict(0)(state, experiences)
+            m.pin(a)
+            return found
+
+        swept = m.sweep([pins])
+        assert swept.transaction is not None
+        assert swept.transaction.skipped == (a,)
+        assert [item.id for item in m.list()] == [a]
+
+
 def test_plain_functions_are_policies_and_the_moment_is_as_asked() -> None:
     seen: list[tuple[float, int]] = []
 
