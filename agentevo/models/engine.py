@@ -21,6 +21,7 @@ from typing import Any, TypeAlias
 from agentevo.errors import Misuse, ModelError, RequestRejected, WeightsError
 from agentevo.models.gguf_header import Value, context_of, read_header
 from agentevo.models.installed import again
+from agentevo.models.threads import wait_without_spinning
 from agentevo.types import Json
 
 SLOTS = 4
@@ -122,6 +123,7 @@ def _start(
 ) -> Any:
     # Without it a failed assertion starts a debugger that stops every thread of the process.
     os.environ.setdefault("GGML_NO_BACKTRACE", "1")
+    wait_without_spinning()
     try:
         import xllamacpp
     except ImportError as error:

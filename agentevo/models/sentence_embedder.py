@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from agentevo.errors import EmbedderError, Misuse
 from agentevo.models.catalogue import CATALOGUE
 from agentevo.models.installed import again, sha256_of
-from agentevo.models.threads import usable_cores
+from agentevo.models.threads import usable_cores, wait_without_spinning
 from agentevo.models.vectors import checked_texts, unit_rows
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def _folder(name: str) -> tuple[Path, str | None]:
 
 
 def _load(name: str, folder: Path) -> Any:
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that wait by spinning stall a busy machine
+    wait_without_spinning()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # it warns, and hangs, where a process forks
     with _silent():
         try:

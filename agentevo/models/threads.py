@@ -1,7 +1,4 @@
-"""How many threads the offline runtime takes: what a short measurement finds idle.
-
-With as many threads as cores on a busy machine they wait for each other, and a reply takes ten times as long.
-"""
+"""How many threads the offline runtime takes, and how they wait: a busy machine makes both matter."""
 
 from __future__ import annotations
 
@@ -15,6 +12,15 @@ Jiffies: TypeAlias = tuple[int, int]
 """Time that all cores were idle, and time in all."""
 
 _SAMPLE_S = 0.08
+
+
+def wait_without_spinning() -> None:
+    """Let the threads of the runtime, and of torch, sleep while they wait for each other.
+
+    By default they spin, and on a busy machine two of them then give 5 tokens a second rather than 60. It is read when
+    the library that both share is first loaded: an app that loads torch itself must set OMP_WAIT_POLICY before.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 def idle_cores(

@@ -121,7 +121,7 @@ def test_a_reply_does_not_depend_on_what_was_asked_before_or_meanwhile(model: st
     sampled: dict[str, Json] = {"temperature": 0.8, "seed": 7}
     asked: list[tuple[str, dict[str, Json]]] = [(text, how) for text in prompts(3) for how in ({}, sampled)]
     expected = [fresh(text, **how) for text, how in asked]
-    order = list(range(len(asked))) * 3
+    order = list(range(len(asked))) * 2
     random.Random(5).shuffle(order)
 
     def again(i: int) -> tuple[bool, int]:
@@ -419,6 +419,19 @@ if child == 0:
 print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
     assert run(ASK + script).stdout == "0\n"
+
+
+def test_a_machine_without_the_runtime_is_told_what_to_do(weights_home: Path) -> None:
+    script = """
+import sys
+sys.modules["xllamacpp"] = None
+from agentevo.errors import Misuse
+try:
+    ask()
+except Misuse as error:
+    print(error)
+"""
+    assert "pip install xllamacpp" in run(ASK + script).stdout
 
 
 def test_the_number_of_threads_can_be_set(own_model: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import os
+
 import pytest
 
-from agentevo.models.threads import Jiffies, idle_cores, usable_cores
+from agentevo.models.threads import Jiffies, idle_cores, usable_cores, wait_without_spinning
 
 
 @pytest.mark.parametrize(
@@ -21,3 +23,12 @@ def test_without_counters_the_load_average_decides() -> None:
 
 def test_the_real_measurement_stays_within_the_cores() -> None:
     assert 1 <= idle_cores() <= usable_cores()
+
+
+def test_threads_sleep_while_they_wait_unless_the_user_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_WAIT_POLICY", "active")
+    wait_without_spinning()
+    assert os.environ["OMP_WAIT_POLICY"] == "active"
+    monkeypatch.delenv("OMP_WAIT_POLICY")
+    wait_without_spinning()
+    assert os.environ["OMP_WAIT_POLICY"] == "passive"
