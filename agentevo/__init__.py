@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from agentevo.errors import AgentEvoError as AgentEvoError
     from agentevo.errors import BudgetExceeded as BudgetExceeded
     from agentevo.errors import ModelError as ModelError
+    from agentevo.memory import Draft as Draft
+    from agentevo.memory import Memory as Memory
     from agentevo.models import FunctionModel as FunctionModel
     from agentevo.models import ScriptedModel as ScriptedModel
     from agentevo.models import as_embedder as as_embedder
@@ -33,6 +35,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "agentevo.errors": ("AgentEvoError", "BudgetExceeded", "ModelError"),
+    "agentevo.memory": ("Draft", "Memory"),
     "agentevo.models": ("FunctionModel", "ScriptedModel", "as_embedder", "as_model"),
     "agentevo.protocols": ("Recipe", "State"),
     "agentevo.types": (

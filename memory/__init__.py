@@ -1,5 +1,6 @@
 """Memory: insert, reflect and forget over a ledger that loses nothing and an index that can be rebuilt."""
 
+from agentevo.memory.check import check_memory
 from agentevo.memory.choose import Bucket, LLMPick, TopK, TwoStage, Window
 from agentevo.memory.draft import Draft
 from agentevo.memory.extract import Ask, Writing, lessons, rules, thoughts, workflow
@@ -15,5 +16,5 @@ from agentevo.memory.sweep import Sweep
 __all__ = [
     "Ask", "Bucket", "Credit", "Decay", "Discard", "Draft", "Evict", "Expire", "Extract", "Insert", "LLMPick",
     "Memory", "Reconcile", "Reflect", "Reinforce", "Sweep", "TopK", "TwoStage", "Verdict", "Weights", "Window",
-    "Writing", "failed", "lessons", "raw", "retention", "rules", "succeeded", "thoughts", "workflow",
+    "Writing", "check_memory", "failed", "lessons", "raw", "retention", "rules", "succeeded", "thoughts", "workflow",
 ]  # fmt: skip
