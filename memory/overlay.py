@@ -85,17 +85,22 @@ class Overlay:
 
     def _keep(self, item: Item, row: int, vector: Vector | None) -> None:
         old = self._items.get(row)
-        said = item.key_text or item.text
-        if old is None or (old.key_text or old.text) != said:
-            self._stems[row] = self._stemmer.counts([body(self._ns, said)])[0]
         if vector is not None:
             self._vectors[row] = vector
-        elif row not in self._vectors and row >= 0:
-            self._vectors.update(self._base.vectors([row]))
+        if old is not None and (old.key_text or old.text) != (item.key_text or item.text):
+            self._stems.pop(row, None)
+        if row < 0 or item.status == "live":  # what is forgotten by the thousand need not be searchable
+            self._make_searchable(item, row)
         if old is not None:
             self._saying[old.kind, old.text].discard(row)
         self._saying.setdefault((item.kind, item.text), set()).add(row)
         self._items[row], self._rows[item.id] = item, row
+
+    def _make_searchable(self, item: Item, row: int) -> None:
+        if row not in self._stems:
+            self._stems[row] = self._stemmer.counts([body(self._ns, item.key_text or item.text)])[0]
+        if row not in self._vectors:
+            self._vectors.update(self._base.vectors([row]))
 
     # --- reading
 
@@ -139,7 +144,7 @@ class Overlay:
         return likenesses(self.vectors(wanted), vector)
 
     def vectors(self, wanted: Sequence[int]) -> dict[int, Vector]:
-        found = self._base.vectors([row for row in wanted if row not in self._items])
+        found = self._base.vectors([row for row in wanted if row not in self._vectors])
         return found | {row: self._vectors[row] for row in wanted if row in self._vectors}
 
     def items(self, wanted: Sequence[int]) -> dict[int, Item]:

@@ -276,3 +276,25 @@ def test_a_kept_draft_reads_the_same_when_it_is_opened_again(seed: int, count: i
         again = memory.draft("d")
         assert (again.ops, again.list(status=None)) == (draft.ops, draft.list(status=None))
         assert reads(again, "hybrid") == reads(draft, "hybrid")
+
+
+def test_what_is_new_in_a_draft_is_still_found_by_its_vector_where_a_draft_over_it_changes_it() -> None:
+    with open_memory(":memory:") as memory, memory.draft() as outer:
+        item = outer.insert("the mast broke")
+        with outer.draft() as inner:
+            inner.pin(item.id)
+            assert [hit.item.id for hit in inner.recall("the mast broke", mode="vector")] == [item.id]
+
+
+def test_what_a_draft_forgets_edits_and_restores_is_found_by_what_it_says_now() -> None:
+    with open_memory(":memory:") as memory:
+        id_ = memory.insert("the mast broke").id
+        memory.insert("an invoice is due")
+        draft = memory.draft()
+        draft.forget(id_)
+        assert draft.recall("mast", mode="bm25") == []
+        draft.edit(id_, "the kettle broke")
+        draft.restore(id_)
+        for mode in ("vector", "bm25"):
+            assert draft.recall("kettle", 1, mode=mode)[0].item.id == id_
+        assert draft.recall("mast", mode="bm25") == []
