@@ -33,7 +33,10 @@ PROSE = st.sampled_from(
     ]
 )
 MARKDOWN = st.lists(
-    PROSE | st.sampled_from(["\n```\ncode line\n\nmore code\n```\n", "\n~~~\n# no heading\n~~~\n"])
+    PROSE
+    | st.sampled_from(
+        ["\n```\ncode line\n\nmore code\n```\n", "\n~~~\n# no heading. " + "Long code. " * 9 + "\n\n~~~\n"]
+    )
 ).map("".join)
 TEXTS = MARKDOWN | st.lists(PROSE).map("".join) | st.text(max_size=400)
 
@@ -142,6 +145,18 @@ def test_a_heading_goes_with_what_follows_it() -> None:
     chunks = split(text, size=SIZE, overlap=OVERLAP)
     assert chunks[-1].text == "Title\n=====\n\nFirst words after it.\n"
     assert chunks[-1].heading == "Title"
+
+
+def test_a_heading_takes_along_what_fits_of_a_paragraph() -> None:
+    text = f"## Install\n\n{'Take the box. ' * 4}\n\nMore words follow here.\n"
+    assert split(text, size=SIZE, overlap=OVERLAP)[0].text == f"## Install\n\n{'Take the box. ' * 3}"
+
+
+def test_short_sections_share_a_chunk_and_the_end_of_a_long_one_stands_alone() -> None:
+    short = "# A\nOne.\n# B\nTwo.\n"
+    assert split(f"{short}# C\n{'Three. ' * 12}", size=SIZE, overlap=OVERLAP)[0].text == short
+    long = f"# A\n{'Take the box. ' * 5}\n# B\nTwo.\n"
+    assert split(long, size=SIZE, overlap=OVERLAP)[-1].text == "# B\nTwo.\n"
 
 
 def test_a_chunk_ends_after_a_sentence_where_it_can() -> None:
