@@ -7,7 +7,7 @@ import re
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from agentevo.errors import Misuse
@@ -87,6 +87,9 @@ def test_no_code_block_is_split(text: str) -> None:
     assert [at for at in cuts(text) for start, end in blocks if start < at < end] == []
 
 
+@example("a" + "🇳🇴" * 100)
+@example("ab" + "👍🏽" * 100 + "e\u0301" * 100)
+@example("👨\u200d👩\u200d👧" * 40 + "\u1112\u1161\u11ab" * 60)
 @given(
     st.lists(st.sampled_from(["e\u0301", "👨\u200d👩\u200d👧", "🇳🇴", "👍🏽", "\u1112\u1161\u11ab", "a"])).map("".join)
 )
