@@ -39,6 +39,7 @@ names, numbers, identifiers and decisions. What stands between fences of backtic
 """
 
 _PER_MESSAGE = 4  # what chat templates add to a message, about
+_LEAST = 4  # texts of so few tokens are not cut further: the mark of the cut takes as many
 
 
 @dataclass(frozen=True)
@@ -143,13 +144,16 @@ class Compact:
         fitted, limit = list(rest), self.flush * self.budget - 1
         while (over := size([*head, *fitted], count) - limit) > 0:
             longest = max(range(len(fitted)), key=lambda n: count(_text(fitted[n])), default=None)
-            if longest is None or count(_text(fitted[longest])) <= 16:
+            if longest is None or count(_text(fitted[longest])) <= _LEAST:
                 LOG.warning("the fixed messages alone leave no room within %d tokens", self.budget)
                 break
             if fitted[longest] in rest and not _is_summary(fitted[longest]):
                 await self._keep_all(state, [fitted[longest]])
             text = _text(fitted[longest])
-            fitted[longest] = {**fitted[longest], "content": _fitted(text, max(8, int(count(text) - over)), count)}
+            fitted[longest] = {
+                **fitted[longest],
+                "content": _fitted(text, max(_LEAST // 2, int(count(text) - over)), count),
+            }
         return [*head, *fitted]
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from moments import memory, moment
 
@@ -212,6 +212,7 @@ blocks = st.lists(
 
 
 @settings(max_examples=60, deadline=None)
+@example([[said(0, 1)], called(0, 3, 15)], 100, 1.0, 1)
 @given(blocks, st.integers(100, 400), st.floats(0.2, 1.0), st.integers(1, 5))
 def test_the_budget_holds_calls_keep_their_results_and_nothing_is_lost(
     said_: list[list[Message]], budget: int, evict: float, keep: int
