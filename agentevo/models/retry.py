@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import time
 from collections.abc import Awaitable, Callable
@@ -126,15 +127,19 @@ def seconds_until(retry_after: str | None) -> float | None:
     if retry_after is None:
         return None
     try:
-        return max(float(retry_after), 0.0)
-    except ValueError:
-        pass
-    try:
-        then = parsedate_to_datetime(retry_after)
-    except ValueError:
+        seconds = _seconds(retry_after)
+    except (ValueError, OverflowError, TypeError):
         return None
+    return max(seconds, 0.0) if math.isfinite(seconds) else None
+
+
+def _seconds(retry_after: str) -> float:
+    try:
+        return float(retry_after)
+    except ValueError:
+        then = parsedate_to_datetime(retry_after)
     then = then if then.tzinfo else then.replace(tzinfo=UTC)
-    return max((then - datetime.now(UTC)).total_seconds(), 0.0)
+    return (then - datetime.now(UTC)).total_seconds()
 
 
 def timed_out(model: str, limit_s: float) -> Transient:

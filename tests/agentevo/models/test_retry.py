@@ -173,3 +173,19 @@ def test_retry_after_may_be_seconds_or_a_date() -> None:
     assert seconds_until("Wed, 21 Oct 2015 07:28:00") == 0
     assert seconds_until("soon") is None
     assert seconds_until(None) is None
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Wed, 21 Oct 99999999999 07:28:00 GMT",
+        "Wed, 21 Oct 2015 99:28:00 GMT",
+        "Fri, 31 Dec 9999 23:59:59 -2400",
+        "nan",
+        "inf",
+        "1e999",
+        "",
+    ],
+)
+def test_a_retry_after_that_cannot_be_read_says_nothing(said: str) -> None:
+    assert seconds_until(said) is None
