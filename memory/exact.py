@@ -41,7 +41,8 @@ class Columns:
         if not len(self.rows):
             return np.empty(0, dtype=np.intp)
         found = np.minimum(np.searchsorted(self.rows, rows), len(self.rows) - 1)
-        return np.unique(found[self.rows[found] == rows])
+        here: NDArray[np.intp] = found[self.rows[found] == rows]
+        return here
 
 
 _NOTHING = Columns(

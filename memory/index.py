@@ -33,7 +33,7 @@ _BATCH = 5_000  # Chroma takes at most 5,461 at once, and larger batches faster
 _CONNECT_TIMEOUT_S, _SERVER_TIMEOUT_S = 1.0, 10.0  # Chroma itself waits for ever
 _PATIENCE_S = 0.02  # a recall does not wait for a catch-up: it searches exactly
 _CONFIGURATION = {
-    "hnsw": {"space": "ip", "ef_construction": 100, "ef_search": 120, "max_neighbors": 16, "sync_threshold": 10_000}
+    "hnsw": {"space": "ip", "ef_construction": 100, "ef_search": 100, "max_neighbors": 16, "sync_threshold": 10_000}
 }
 
 _ran_in: int | None = None

@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agentevo.memory import lexical
-from agentevo.memory.exact import Columns, Rows, Shelf, Vector, likeness, likenesses, nearest
+from agentevo.memory.exact import Columns, Shelf, Vector, likeness, likenesses, nearest
 from agentevo.memory.index import Index, collection_name
 from agentevo.memory.ledger import Ledger
+from agentevo.memory.narrow import Masks
 from agentevo.memory.rows import SELECT, digest, to_item
 from agentevo.memory.where import Node, to_sql
 from agentevo.types import RECALLED_KINDS, Item, Status
@@ -26,6 +27,8 @@ _FETCHED = 2_000
 """So many vectors are read one by one rather than loading all of them."""
 _COMPARED = 256
 """So many texts inserted at once are each compared with what is here, to link what repeats; larger loads are not."""
+_NARROW = 3
+"""So many narrow questions read the vectors they need; from then on all are kept in memory."""
 _FOLLOW = 1_000
 """So many changes may wait before the index is brought up to date in the background."""
 
@@ -86,6 +89,9 @@ class Stored:
         self.ns = ledger.ns(namespace)
         self.collection = collection_name(ledger.meta("id"), namespace)
         self.shelf = Shelf(self.ns)
+        self._masks = Masks(self.ns)
+        self._narrow = 0
+        self._followed = 0
 
     def latest(self) -> int:
         """Return the number of the latest change to anything in the ledger."""
@@ -101,9 +107,7 @@ class Stored:
             columns = self.shelf.columns(db)
             passing = columns.eligible(only.kinds, only.now)
             if only.node is not None:
-                narrowed = np.zeros(len(passing), dtype=bool)
-                narrowed[columns.positions(self._passing(db, only.node))] = True
-                passing = passing & narrowed
+                passing = passing & self._masks.passing(db, columns, only.node)
             count = int(passing.sum())
             if self._asks_index(columns, count):
                 found = self._from_index(db, vector, k, columns, passing, count)
@@ -114,15 +118,10 @@ class Stored:
     def _asks_index(self, columns: Columns, count: int) -> bool:
         return self.index is not None and count > self.exact_limit and len(columns.rows) > self.exact_limit
 
-    def _passing(self, db: sqlite3.Connection, node: Node) -> Rows:
-        condition, parameters = to_sql(node, self.ns)
-        found = db.execute(f"SELECT row FROM items WHERE ns = ? AND {condition}", (self.ns, *parameters))
-        return np.fromiter((row for (row,) in found), np.int64)
-
     def _exactly(
         self, db: sqlite3.Connection, vector: Vector, k: int, columns: Columns, passing: NDArray[np.bool_], count: int
     ) -> Scored:
-        if count <= _FETCHED and not self.shelf.holds_vectors and len(columns.rows) > self.exact_limit:
+        if count <= _FETCHED and self._rather_fetches(columns):
             wanted = columns.rows[passing]
             found = likenesses(self._fetched(db, wanted.tolist()), vector)
             few = [found.get(row, 0.0) for row in wanted.tolist()]
@@ -130,10 +129,15 @@ class Stored:
         now, matrix = self.shelf.vectors(db, len(vector))
         if len(now.rows) != len(passing):  # the purge of another process shortened the arrays meanwhile
             passing = np.isin(now.rows, columns.rows[passing])
+        if count < len(now.rows) // 4:
+            return nearest(now.rows[passing], likeness(matrix[passing], vector), k)
         scores = likeness(matrix, vector)
-        if count < len(scores):
-            return nearest(now.rows[passing], scores[passing], k)
-        return nearest(now.rows, scores, k)
+        return nearest(now.rows[passing], scores[passing], k) if count < len(scores) else nearest(now.rows, scores, k)
+
+    def _rather_fetches(self, columns: Columns) -> bool:
+        """Say whether a few vectors are read for this question alone: not once all are here, or it keeps happening."""
+        self._narrow += 1
+        return not self.shelf.holds_vectors and len(columns.rows) > self.exact_limit and self._narrow <= _NARROW
 
     def _fetched(self, db: sqlite3.Connection, wanted: Sequence[int]) -> dict[int, Vector]:
         found: dict[int, Vector] = {}
@@ -196,8 +200,10 @@ class Stored:
         if self.index is None:
             return
         with self.ledger.reading() as db:
-            if len(self.shelf.columns(db).rows) > self.exact_limit:
-                self.follow()
+            columns = self.shelf.columns(db)
+        if len(columns.rows) > self.exact_limit and columns.version - self._followed > _FOLLOW:
+            self._followed = columns.version
+            self.follow()
 
     def cosines(self, vector: Vector, wanted: Sequence[int]) -> dict[int, float]:
         """Return how near each of these rows is."""

@@ -122,7 +122,7 @@ class Store:
         if fingerprint is not None and known is not None and known != fingerprint:
             raise EmbedderError(
                 f"the embedder is not what it was when {self.ledger.name} was written (fingerprint {fingerprint}, "
-                f"then {known}): run `agentevo memory reindex`"
+                f"then {known}): run `agentevo memory reindex --embedder NAME`"
             )
 
     def note(self, dimensions: int, fingerprint: str | None = None) -> None:

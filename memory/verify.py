@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from agentevo.memory import rows
 from agentevo.memory.source import Stored
-from agentevo.memory.words import body, match, words
+from agentevo.memory.words import words
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +71,9 @@ def _item_problems(db: sqlite3.Connection, stored: Stored, row: int, digest: byt
     problems = []
     if digest != rows.digest(item.kind, item.text):
         problems.append(f"item {item.id}: its text is not the text that was written")
-    said = words(item.key_text or item.text)
-    query = "SELECT 1 FROM words WHERE words MATCH ? AND rowid = ?"
-    if said and not db.execute(query, (match(stored.ns, said[:1]), row)).fetchone():
-        problems.append(f"item {item.id}: its words cannot be found ({body(stored.ns, said[0])})")
+    length = db.execute("SELECT sz FROM words_docsize WHERE id = ?", (row,)).fetchone()
+    if length is None or bool(length[0].strip(b"\0")) != bool(words(item.key_text or item.text)):
+        problems.append(f"item {item.id}: its words cannot be found")
     found = set(db.execute("SELECT key, value FROM fields WHERE ns = ? AND row = ?", (stored.ns, row)))
     if found != set(rows.fields(item.metadata)):
         problems.append(f"item {item.id}: its metadata and what it is searched by differ")

@@ -135,6 +135,26 @@ def to_sql(node: Node, ns: int) -> tuple[str, list[Any]]:
     return _own_sql(node, node.own) if node.own else _field_sql(node, ns)
 
 
+MOVING = ("strength", "last_used_at", "uses", "wins", "losses")
+"""Own fields that change without a new version of the item."""
+
+
+def rows_sql(test: Test, ns: int) -> tuple[str, list[Any], bool]:
+    """Return a query for the rows one comparison keeps, and whether it rather finds those it drops."""
+    if test.own:
+        condition, parameters = _own_sql(test, test.own)
+        return f"SELECT row FROM items WHERE ns = ? AND {condition}", [ns, *parameters], False
+    some = "SELECT row FROM fields WHERE ns = ? AND key = ?"
+    if test.operator == "$exists":
+        return some, [ns, test.key], not test.value
+    if test.operator == "$ne":
+        return f"{some} AND value = ?", [ns, test.key, test.value], True
+    if test.operator == "in":
+        return f"{some} AND value IN ({', '.join('?' * len(test.value))})", [ns, test.key, *test.value], False
+    condition = f"value {_SIGNS[test.operator]} ? AND typeof(value) {_like(test.value)}"
+    return f"{some} AND {condition}", [ns, test.key, test.value], False
+
+
 def _own_sql(test: Test, column: str) -> tuple[str, list[Any]]:
     name = f"items.{column}"
     if test.operator == "$exists":
