@@ -41,6 +41,15 @@ def assert_one_line(done: subprocess.CompletedProcess[str], returncode: int, *wo
     assert [word for word in words if word not in done.stderr] == [], done.stderr
 
 
+def assert_one_error(done: subprocess.CompletedProcess[str], returncode: int, *words: str) -> None:
+    """A slow pull also says how far it is, before the error."""
+    assert (done.returncode, done.stdout) == (returncode, ""), done.stderr
+    *progress, error = done.stderr.splitlines()
+    assert error.startswith("error: "), done.stderr
+    assert [line for line in progress if not line.startswith("copying ")] == [], done.stderr
+    assert [word for word in words if word not in error] == [], error
+
+
 def test_an_unknown_offline_model_lists_the_known_ones(variables: dict[str, str]) -> None:
     done = agentevo("run", "-m", "local/smollm3", "hi", variables=variables)
     assert_one_line(done, 2, "unknown", "'smollm3'", "smollm2-135m")
@@ -116,14 +125,14 @@ def test_a_full_disk_during_pull_leaves_nothing_behind(
 ) -> None:
     gguf = next((weights_home / "models" / "smollm2-135m").glob("*.gguf"))
     variables["AGENTEVO_HOME"] = str(tiny_disk / "home")
-    assert_one_line(agentevo("models", "pull", str(gguf), variables=variables), 1, "the disk is full")
+    assert_one_error(agentevo("models", "pull", str(gguf), variables=variables), 1, "the disk is full")
     assert sum(file.stat().st_size for file in tiny_disk.rglob("*") if file.is_file()) < 100_000
 
 
 def test_a_limit_on_file_sizes_during_pull_leaves_nothing_behind(weights_home: Path, variables: dict[str, str]) -> None:
     gguf = next((weights_home / "models" / "smollm2-135m").glob("*.gguf"))
     done = agentevo("models", "pull", str(gguf), variables=variables, prefix="ulimit -f 20000;")
-    assert_one_line(done, 1)
+    assert_one_error(done, 1)
     assert not list(Path(variables["AGENTEVO_HOME"]).rglob("*.gguf*"))
 
 
