@@ -50,20 +50,30 @@ class Retry:
             raise Misuse(f"attempts counts the first one too, so it is 1 or more; got {self.attempts!r}")
 
     async def call(self, attempt: Callable[[float], Awaitable[T]], deadline: float) -> T:
-        """Call `attempt(limit_s)` until it does not raise Transient, or give up with the last one's error."""
+        """Call `attempt(limit_s)`, while time is left, until it does not raise Transient; else raise the last error."""
+        if (limit_s := self._limit(deadline)) <= 0:
+            raise ModelTimeout("the time budget of the call ran out before the model could be asked")
         try:
-            return await attempt(self._limit(deadline))
+            return await attempt(limit_s)
         except Transient as error:
-            first: Transient | None = error  # the common case, success, never pays for tenacity's bookkeeping
+            last = error  # the common case, success, never pays for tenacity's bookkeeping
+        patience = _Patience(self, deadline)
 
         async def replay_first_then_try() -> T:
-            nonlocal first
-            if (failed := first) is not None:
-                first = None
-                raise failed
-            return await attempt(self._limit(deadline))
+            nonlocal last
+            if patience.made == 0:
+                patience.made = 1
+                raise last
+            if (limit_s := self._limit(deadline)) <= 0:
+                raise last  # the sleep took longer than asked: without time an attempt could only hide what went wrong
+            patience.made += 1
+            try:
+                return await attempt(limit_s)
+            except Transient as error:
+                last = error
+                raise
 
-        return await self._persist(replay_first_then_try, _Patience(self, self.clock(), deadline))
+        return await self._persist(replay_first_then_try, patience)
 
     async def _persist(self, attempt: Callable[[], Awaitable[T]], patience: _Patience) -> T:
         from tenacity import AsyncRetrying, retry_if_exception_type
@@ -87,8 +97,8 @@ class _Patience:
     """The decisions of one call, each from tenacity's record of it."""
 
     retry: Retry
-    failed_at: float
     deadline: float
+    made: int = 0
     why: str = ""
 
     def wait(self, state: RetryCallState) -> float:
@@ -111,7 +121,7 @@ class _Patience:
 
     def give_up(self, state: RetryCallState) -> NoReturn:
         failure = _failure(state)
-        error, tried = failure.error, f"{state.attempt_number} attempt{'s'[: state.attempt_number > 1]}"
+        error, tried = failure.error, f"{self.made} attempt{'s'[: self.made > 1]}"
         final = type(error)(f"{error}; gave up after {tried}: {self.why}", error.reply)
         raise final from failure.__cause__
 

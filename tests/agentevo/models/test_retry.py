@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from agentevo.errors import Misuse, ModelError, ModelTimeout, ModelUnavailable
 from agentevo.models import Retry
 from agentevo.models.retry import Transient, seconds_until
+from agentevo.types import Reply
 
 
 class World:
@@ -189,3 +190,25 @@ def test_retry_after_may_be_seconds_or_a_date() -> None:
 )
 def test_a_retry_after_that_cannot_be_read_says_nothing(said: str) -> None:
     assert seconds_until(said) is None
+
+
+def test_no_attempt_is_begun_without_time_so_the_real_error_stays() -> None:
+    world, limits = World(), list[float]()
+    partial = Reply(texts=("half",))
+
+    async def oversleep(seconds: float) -> None:
+        world.now += 100
+
+    async def attempt(limit_s: float) -> str:
+        limits.append(limit_s)
+        raise Transient(ModelUnavailable("busy", partial))
+
+    sleepy = Retry(clock=lambda: world.now, sleep=oversleep)
+    with pytest.raises(ModelUnavailable, match="busy; gave up after 1 attempt: the time budget ran out") as caught:
+        asyncio.run(sleepy.call(attempt, deadline=50))
+    assert (limits, caught.value.reply) == ([50], partial)
+
+
+def test_without_any_time_nothing_is_asked() -> None:
+    with pytest.raises(ModelTimeout, match="before the model could be asked"):
+        asyncio.run(World().retry().call(failing(World(), AssertionError("it was asked")), deadline=0))
