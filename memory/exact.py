@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, get_args
 
 import numpy as np
@@ -29,12 +30,19 @@ class Columns:
     live: NDArray[np.bool_]
     expires: NDArray[np.float64]
     version: int
+    kept: dict[tuple[str, ...], tuple[NDArray[np.bool_], float]] = field(default_factory=dict)
 
     def eligible(self, kinds: Sequence[str], now: float) -> NDArray[np.bool_]:
-        """Return which rows are live, of these kinds, and not expired."""
-        wanted = np.zeros(256, dtype=bool)
-        wanted[[KIND_CODES[kind] for kind in kinds]] = True
-        return self.live & wanted[self.kinds] & (self.expires > now)
+        """Return which rows are live, of these kinds, and not expired; not to be written to."""
+        key = tuple(kinds)
+        mask, ends = self.kept.get(key, (None, 0.0))
+        if mask is None:
+            wanted = np.zeros(256, dtype=bool)
+            wanted[[KIND_CODES[kind] for kind in kinds]] = True
+            mask = self.live & wanted[self.kinds]
+            ends = float(self.expires[mask].min()) if mask.any() else math.inf
+            self.kept[key] = (mask, ends)
+        return mask if now < ends else mask & (self.expires > now)
 
     def positions(self, rows: Rows) -> NDArray[np.intp]:
         """Return where these rows stand; rows that are not here are left out."""

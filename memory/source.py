@@ -162,7 +162,7 @@ class Stored:
         if len(waiting) > self.exact_limit:
             return None
         share = max(1.0, len(columns.rows) / count)
-        asked = min(len(columns.rows), max(2 * k, int(k * share * 2)))
+        asked = min(len(columns.rows), k + 5 if share < 1.1 else int(k * share * 2) + 5)
         found = self.index.query(self.ns, self.collection, vector, asked)
         if found is None:
             return None

@@ -54,7 +54,7 @@ def test_recall_keeps_what_a_list_keeps(memory: Memory, where: dict[str, Any]) -
 
 def test_a_filter_asked_before_sees_what_changed_since(memory: Memory) -> None:
     before = _recalled(memory, {"half": 1})
-    one = sorted(before)[0]
+    one = min(before)
     memory.edit(one, metadata={"half": 0})
     new = memory.insert("note of another house", metadata={"half": 1})
     assert _recalled(memory, {"half": 1}) == before - {one} | {new.id} == _listed(memory, {"half": 1})
