@@ -68,8 +68,24 @@ class LiteLLMModel:
             check_allowed(self._name)
         if self._traits is None:
             self._traits = await self._learn()
-        async with places(self._name, self._api_base, self._concurrency):
+        place = await self._place()
+        try:
             return await self._in_time(request)
+        finally:
+            place.release()
+
+    async def _place(self) -> asyncio.Semaphore:
+        """Wait for a free place, no longer than the open meters have time left, and take it."""
+        place, timed = places(self._name, self._api_base, self._concurrency), usage.tightest()
+        if timed is None:
+            await place.acquire()
+            return place
+        try:
+            async with asyncio.timeout(max(timed[0], 0.0)):
+                await place.acquire()
+        except TimeoutError as error:
+            raise usage.out_of_time(timed[1]) from error
+        return place
 
     async def _in_time(self, request: Request) -> Reply:
         allowed, timed = self._timeout_s, usage.tightest()

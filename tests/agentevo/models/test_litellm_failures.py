@@ -33,7 +33,7 @@ from agentevo.errors import (
     RequestRejected,
 )
 from agentevo.models import Budget, LiteLLMModel, Retry, allow_requests, spending
-from agentevo.types import Json, Message, Tool
+from agentevo.types import Json, Message, Tool, Usage
 
 ASK: list[Message] = [{"role": "user", "content": "hello there"}]
 PATIENCE_S = 5.0  # how much later than its budget a call may end on a busy machine
@@ -233,3 +233,23 @@ def test_whatever_else_litellm_raises_is_a_model_error(server: OpenAIServer) -> 
     odd = LiteLLMModel("openai/test", api_base=server.url, api_key="k", extra=extra, retry=Retry(attempts=1))
     with pytest.raises(ModelError, match="dictionary update sequence"):
         asyncio.run(odd.complete(ASK))
+
+
+def test_a_budget_of_seconds_also_ends_the_wait_for_a_place(server: OpenAIServer) -> None:
+    async def queue() -> str:
+        narrow = LiteLLMModel("openai/test", api_base=server.url, api_key="k", concurrency=1)
+        await narrow.complete(ASK)
+        server.then(hangs)
+        hog = asyncio.create_task(narrow.complete(ASK))
+        await asyncio.to_thread(server.wait_for_requests, 2)
+        with (
+            pytest.raises(BudgetExceeded, match=r"max_seconds=0\.2"),
+            spending(budget=Budget(max_seconds=0.2)) as meter,
+        ):
+            await asyncio.wait_for(narrow.complete(ASK), 20)
+        assert meter.usage == Usage()
+        hog.cancel()
+        await asyncio.wait([hog])
+        return (await narrow.complete(ASK)).text
+
+    assert asyncio.run(queue()) == "hello"
