@@ -18,6 +18,7 @@ from agentevo.models.runtime import acompletion, litellm_when_needed, places
 from agentevo.types import ChatMessage, Json, Reply, Usage
 
 LOCAL = "local/"
+_CLOCK_TICK_S = 0.001  # a timer of the event loop may go off so much before its time
 _log = logging.getLogger(__name__)
 
 
@@ -94,8 +95,12 @@ class LiteLLMModel:
         deadline = self._retry.clock() + allowed
         try:
             return await self._fitting(request, deadline)
-        except ModelTimeout as error:
-            if timed is not None and allowed < self._timeout_s:
+        except (ModelTimeout, BadReply) as error:
+            # A stream that was cut is a BadReply, for the sake of what came of it.
+            cut = isinstance(error, ModelTimeout) or (
+                isinstance(error.__cause__, TimeoutError) and self._retry.clock() > deadline - _CLOCK_TICK_S
+            )
+            if cut and timed is not None and allowed < self._timeout_s:
                 raise usage.out_of_time(timed[1]) from error
             raise
 

@@ -253,3 +253,30 @@ def test_a_budget_of_seconds_also_ends_the_wait_for_a_place(server: OpenAIServer
         return (await narrow.complete(ASK)).text
 
     assert asyncio.run(queue()) == "hello"
+
+
+def test_a_stream_that_the_budget_cuts_off_exceeds_the_budget_and_keeps_what_came(server: OpenAIServer) -> None:
+    asyncio.run(model(server).complete(ASK))
+    server.then(streams("once ", "upon", then=hangs))
+    with (
+        pytest.raises(BudgetExceeded, match=r"max_seconds=1\b") as caught,
+        spending(budget=Budget(max_seconds=1.0)),
+    ):
+        asyncio.run(model(server).complete(ASK, on_text=lambda _: None))
+    cut = caught.value.__cause__
+    assert isinstance(cut, BadReply)
+    assert cut.reply is not None
+    assert cut.reply.text == "once upon"
+
+
+def test_a_stream_that_breaks_off_by_itself_within_a_budget_is_a_bad_reply(server: OpenAIServer) -> None:
+    server.then(streams("once ", "upon", then=drops))
+    with pytest.raises(BadReply, match="broke off"), spending(budget=Budget(max_seconds=15)):
+        asyncio.run(model(server).complete(ASK, on_text=lambda _: None))
+
+
+def test_an_attempt_limit_that_cuts_a_stream_is_not_the_budget(server: OpenAIServer) -> None:
+    asyncio.run(model(server).complete(ASK))
+    server.then(streams("once", then=hangs))
+    with pytest.raises(BadReply, match="broke off"), spending(budget=Budget(max_seconds=19)):
+        asyncio.run(model(server, attempt_s=1.0).complete(ASK, on_text=lambda _: None))
