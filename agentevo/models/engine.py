@@ -13,7 +13,6 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -22,6 +21,7 @@ from agentevo.errors import Misuse, ModelError, RequestRejected, WeightsError
 from agentevo.models.gguf_header import Value, context_of, read_header
 from agentevo.models.installed import again
 from agentevo.models.threads import wait_without_spinning
+from agentevo.models.workers import Workers
 from agentevo.types import Json
 
 SLOTS = 4
@@ -61,7 +61,7 @@ class Engine:
             _check_adapter(adapter, header)
         self._server = _start(name, model, self._adapters, header, threads, min(context, context_of(header) or context))
         self._adapting = threading.Lock()
-        self.workers = ThreadPoolExecutor(SLOTS, thread_name_prefix=f"agentevo-{name}")
+        self.workers = Workers(SLOTS, name)
         """Threads to call `stream` in: as many as requests can run at once."""
 
     def stream(

@@ -78,7 +78,7 @@ def _submit(
         else:
             deliver(None)
 
-    engine.workers.submit(run)
+    engine.workers.submit(run, stopped)
 
 
 # --- what is loaded

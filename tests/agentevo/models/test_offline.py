@@ -377,8 +377,8 @@ def lay_in_downloads(wheel: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -
 # --- what others notice of it
 
 
-def run(script: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False)
+def run(script: str, limit_s: float = 120) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=limit_s, check=False)
 
 
 ASK = f"""
@@ -438,3 +438,30 @@ def test_the_number_of_threads_can_be_set(own_model: Callable[[str], Path], monk
     own_model("threaded")
     monkeypatch.setenv("AGENTEVO_THREADS", "1")
     assert text_of(ask("threaded", "hi", max_tokens=2)) == "Hello there"
+
+
+ENDLESS = """
+import asyncio, threading
+from agentevo.models import as_model, register
+register()
+asking = [{"role": "user", "content": "Count to a million."}]
+"""
+ABANDONED = """
+begun = threading.Event()
+answering = as_model("local/smollm2-135m").complete(asking, max_tokens=3000, on_text=lambda _: begun.set())
+threading.Thread(target=asyncio.run, args=[answering], daemon=True).start()
+begun.wait()
+"""
+LEFT_OPEN = """
+import litellm
+stream = litellm.completion(
+    model="local/smollm2-135m", messages=asking, max_tokens=3000, stream=True, logit_bias={"2": -100}
+)
+next(stream)
+"""
+
+
+@pytest.mark.parametrize("how", [ABANDONED, LEFT_OPEN])
+def test_a_process_ends_while_a_generation_that_nobody_waits_for_runs(weights_home: Path, how: str) -> None:
+    done = run(ENDLESS + how + "print('left')", limit_s=20)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "left\n", "")
