@@ -121,19 +121,39 @@ class LiteLLMModel:
         return reply.model_copy(update={"texts": reply.texts[: request.n]}) if len(reply.texts) > request.n else reply
 
     async def _ask(self, request: Request, deadline: float) -> Reply:
-        """Make one request, retried as often as it takes, and charge it."""
+        """Make one request, retried as often as it takes, and charge it, with what discarded attempts used."""
         usage.reserve()
-        started, spent = self._retry.clock(), Usage()
+        started, used = self._retry.clock(), list[Usage]()
+        reply: Reply | None = None
+        failure: ModelError | None = None
         try:
-            reply = await self._retry.call(lambda limit_s: self._attempt(request, limit_s), deadline)
-            spent = reply.usage
+            reply = await self._retry.call(lambda limit_s: self._counted(request, limit_s, used), deadline)
         except ModelError as error:
-            spent = error.reply.usage if error.reply is not None else spent
+            reply, failure = error.reply, error
+        finally:
+            spent = _total(used, self._retry.clock() - started)
+            usage.charge(spent)
+        reply = reply.model_copy(update={"usage": spent}) if reply is not None else None
+        if failure is not None:
+            failure.reply = reply
+            raise failure
+        assert reply is not None
+        return reply
+
+    async def _counted(self, request: Request, limit_s: float, used: list[Usage]) -> Reply:
+        reply: Reply | None = None
+        try:
+            reply = await self._attempt(request, limit_s)
+        except Transient as failure:
+            reply = failure.error.reply
+            raise
+        except ModelError as error:
+            reply = error.reply
             raise
         finally:
-            spent = spent.model_copy(update={"seconds": self._retry.clock() - started})
-            usage.charge(spent)
-        return reply.model_copy(update={"usage": spent})
+            if reply is not None:
+                used.append(reply.usage)
+        return reply
 
     async def _attempt(self, request: Request, limit_s: float) -> Reply:
         pieces = Pieces(self._name, request.on_text) if request.on_text is not None else None
@@ -250,6 +270,11 @@ class LiteLLMModel:
             _log.debug("no price for %s: %s", self._name, error)
             self._traits = replace(self._traits, has_price=False)
             return 0.0
+
+
+def _total(used: list[Usage], seconds: float) -> Usage:
+    """Add up the attempts at one request, which is one call however many they were."""
+    return sum(used[1:], used[0] if used else Usage()).model_copy(update={"calls": 1, "seconds": seconds})
 
 
 @dataclass(frozen=True, slots=True)

@@ -222,9 +222,11 @@ def test_a_budget_of_seconds_cuts_the_call_off(server: OpenAIServer) -> None:
 
 def test_the_time_and_tokens_of_failed_calls_are_charged(server: OpenAIServer) -> None:
     server.then(EMPTY, EMPTY, EMPTY)
-    with spending() as meter, pytest.raises(BadReply):
+    with spending() as meter, pytest.raises(BadReply) as caught:
         asyncio.run(model(server).complete(ASK))
-    assert (meter.usage.calls, meter.usage.prompt_tokens) == (1, 4)
+    assert caught.value.reply is not None
+    assert caught.value.reply.usage == meter.usage
+    assert (meter.usage.calls, meter.usage.prompt_tokens) == (1, 12)
     assert meter.usage.seconds > 0
 
 
@@ -280,3 +282,18 @@ def test_an_attempt_limit_that_cuts_a_stream_is_not_the_budget(server: OpenAISer
     server.then(streams("once", then=hangs))
     with pytest.raises(BadReply, match="broke off"), spending(budget=Budget(max_seconds=19)):
         asyncio.run(model(server, attempt_s=1.0).complete(ASK, on_text=lambda _: None))
+
+
+def test_what_discarded_attempts_used_is_charged_and_stands_in_the_reply(server: OpenAIServer) -> None:
+    server.then(EMPTY, status(500), EMPTY, says("there you are"))
+    with spending() as meter:
+        reply = asyncio.run(model(server, attempts=4).complete(ASK))
+    assert reply.usage == meter.usage
+    assert reply.usage.but(seconds=0.0) == Usage(calls=1, prompt_tokens=4 + 4 + 2, completion_tokens=3)
+
+
+def test_a_refusal_after_a_discarded_attempt_is_charged_for_that_attempt(server: OpenAIServer) -> None:
+    server.then(EMPTY, status(400))
+    with spending() as meter, pytest.raises(RequestRejected):
+        asyncio.run(model(server).complete(ASK))
+    assert meter.usage.but(seconds=0.0) == Usage(calls=1, prompt_tokens=4)
