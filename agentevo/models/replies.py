@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, get_args
@@ -119,18 +120,30 @@ def _no_constant(constant: str) -> Json:
 
 
 def read_usage(usage: Any, cost_usd: float) -> Usage:
-    prompt = getattr(usage, "prompt_tokens", None) or 0
-    completed = getattr(usage, "completion_tokens", None) or 0
+    """Read what a provider says it used; numbers that make no sense count as nothing, never as a credit."""
     return Usage.model_construct(
-        calls=1, prompt_tokens=prompt, completion_tokens=completed, cost_usd=cost_usd, seconds=0.0
+        calls=1,
+        prompt_tokens=_count(getattr(usage, "prompt_tokens", None)),
+        completion_tokens=_count(getattr(usage, "completion_tokens", None)),
+        cost_usd=cost_usd,
+        seconds=0.0,
     )
+
+
+def _count(tokens: object) -> int:
+    if not isinstance(tokens, int | float | str):
+        return 0
+    try:
+        return max(int(float(tokens)), 0)
+    except (ValueError, OverflowError):
+        return 0
 
 
 def _cost(response: Any) -> float:
     """Return the cost that litellm worked out on its way; 0 for a model whose price it does not know."""
     hidden = getattr(response, "_hidden_params", None)
     cost = hidden.get("response_cost") if isinstance(hidden, Mapping) else None
-    return cost if isinstance(cost, float) else 0.0
+    return max(cost, 0.0) if isinstance(cost, float) and math.isfinite(cost) else 0.0
 
 
 def _finish(reason: str | None) -> Finish:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
-from openai_server import OpenAIServer, calls_tool, hangs, says, streams
+from openai_server import Exchange, OpenAIServer, calls_tool, chunk, completion, hangs, says, streams
 
 from agentevo.errors import MissingKey, Misuse, UnknownName
 from agentevo.models import LiteLLMModel, Retry, allow_requests, spending
+from agentevo.models.replies import read_usage
 from agentevo.types import Message, TokenLogprob, Tool, ToolCall, Usage
 
 ASK: list[Message] = [{"role": "user", "content": "hello there"}]
@@ -243,3 +246,33 @@ def test_calls_are_charged_to_the_open_meter(server: OpenAIServer) -> None:
     with spending("act") as meter:
         reply = asyncio.run(model(server).complete(ASK))
     assert meter.usage == meter.by_label["act"] == reply.usage
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_negative_usage_is_no_credit(server: OpenAIServer, streamed: bool) -> None:
+    negative = {"prompt_tokens": -900, "completion_tokens": -7, "total_tokens": -907}
+
+    async def owes(exchange: Exchange) -> None:
+        if not streamed:
+            await exchange.send_json(completion(exchange.body, ["hello"], "stop", {}) | {"usage": negative})
+            return
+        await exchange.start_stream()
+        await exchange.send_event(json.dumps(chunk({"content": "hello"})))
+        await exchange.send_event(json.dumps(chunk({}, finish="stop")))
+        await exchange.send_event(json.dumps(chunk({}) | {"choices": [], "usage": negative}))
+        await exchange.end_stream()
+
+    server.then(owes)
+    with spending() as meter:
+        asked = model(server, "openai/gpt-4o").complete(ASK, on_text=(lambda _: None) if streamed else None)
+        reply = asyncio.run(asked)
+    assert (reply.text, meter.usage.but(seconds=0.0)) == ("hello", Usage(calls=1))
+
+
+@pytest.mark.parametrize(
+    ("said", "counted"),
+    [(3, 3), (2.5, 2), ("7", 7), ("x", 0), (-1, 0), (None, 0), ([1], 0), (float("inf"), 0), (float("nan"), 0)],
+)
+def test_usage_of_any_kind_is_read_as_counts(said: object, counted: int) -> None:
+    usage = read_usage(SimpleNamespace(prompt_tokens=said, completion_tokens=said), 0.0)
+    assert (usage.prompt_tokens, usage.completion_tokens) == (counted, counted)
