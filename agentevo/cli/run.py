@@ -63,6 +63,8 @@ def run(
 def read_prompt(prompt: str) -> str:
     """Return the prompt, from stdin if it is `-`; raise Misuse if there is none, or if it is not UTF-8."""
     if prompt == "-":
+        if sys.stdin is None:
+            raise Misuse("there is no stdin to read the prompt from: it is closed; give the prompt itself")
         try:
             prompt = sys.stdin.buffer.read().decode("utf-8")
         except UnicodeDecodeError as error:

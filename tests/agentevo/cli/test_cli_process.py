@@ -97,6 +97,16 @@ def test_a_reader_that_leaves_ends_the_command_quietly(variables: dict[str, str]
     assert (process.returncode, talk) == (141, b"")
 
 
+def test_a_closed_stdout_is_written_to_nowhere(variables: dict[str, str]) -> None:
+    done = agentevo("models", "list", variables=variables, prefix="exec >&-;")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_a_closed_stdin_holds_no_prompt(variables: dict[str, str]) -> None:
+    done = agentevo("run", "-", variables=variables, prefix="exec <&-;")
+    assert_one_line(done, 2, "no stdin")
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
 def test_a_full_disk_under_the_output_is_one_line(variables: dict[str, str]) -> None:
     with Path("/dev/full").open("w") as full:
