@@ -35,4 +35,4 @@ def _check_local(name: str) -> None:
 
     weights, _, _ = name.partition("+")  # local/NAME+ADAPTER; the adapter is looked up when it is loaded
     if weights not in CATALOGUE:
-        find(weights)
+        find(weights, "model")

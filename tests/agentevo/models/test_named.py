@@ -33,8 +33,9 @@ def test_a_name_becomes_a_model_of_that_name() -> None:
 
 
 def test_an_unknown_offline_model_is_refused_at_once() -> None:
-    with pytest.raises(UnknownName, match="smollm2-135m"):
+    with pytest.raises(UnknownName, match="smollm2-135m") as caught:
         as_model("local/smollm3")
+    assert caught.value.known == ("smollm2-135m",)  # and no embedder
 
 
 @pytest.mark.parametrize("nonsense", [None, 3, ScriptedModel])
