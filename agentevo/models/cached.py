@@ -104,7 +104,7 @@ class Cached:
             return Reply.model_validate(json.loads(path.read_bytes())["reply"])
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
+        except (OSError, ValueError, KeyError, TypeError, ValidationError, RecursionError) as error:
             _log.warning("the cache entry %s cannot be read, so the model is asked again: %.200s", path, error)
             return None
 

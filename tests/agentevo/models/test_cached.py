@@ -84,6 +84,7 @@ DAMAGE: list[Callable[[Path], object]] = [
     lambda entry: entry.write_text("[]"),
     lambda entry: entry.write_text('{"reply": {"texts": 3}}'),
     lambda entry: entry.write_bytes(b"\xff\xfe"),
+    lambda entry: entry.write_text("[" * 100_000),
 ]
 
 
