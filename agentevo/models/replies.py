@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, get_args
@@ -28,7 +29,7 @@ def as_reply(response: Any, model: str) -> Reply:
         for call in first.message.tool_calls or ()
     ]
     reply = Reply.model_construct(
-        texts=tuple(choice.message.content or "" for choice in response.choices),
+        texts=tuple(_whole_characters(choice.message.content or "") for choice in response.choices),
         tool_calls=(),
         usage=usage,
         finish=_finish(first.finish_reason),
@@ -66,8 +67,9 @@ class Pieces:
             more = (call.id or "", call.function.name or "", call.function.arguments or "")
             self.calls[call.index] = (before[0] or more[0], before[1] or more[1], before[2] + more[2])
         if choice.delta.content:
-            self.texts.append(choice.delta.content)
-            self._hand_over(choice.delta.content)
+            piece = _whole_characters(choice.delta.content)
+            self.texts.append(piece)
+            self._hand_over(piece)
 
     def _hand_over(self, piece: str) -> None:
         try:
@@ -99,7 +101,7 @@ def with_calls(reply: Reply, calls: Sequence[RawCall]) -> Reply:
         return reply
     try:
         read = tuple(_call(i, *call) for i, call in enumerate(calls))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         written = json.dumps([{"name": name, "arguments": arguments} for _, name, arguments in calls])
         kept = reply.model_copy(update={"texts": ("\n".join(filter(None, [reply.text, written])),)})
         raise BadReply(f"model {reply.model!r} wrote a tool call that cannot be read: {error}", kept) from error
@@ -112,7 +114,30 @@ def _call(position: int, id: str, name: str, arguments: str) -> ToolCall:
     parsed = json.loads(arguments or "{}", parse_constant=_no_constant)
     if not isinstance(parsed, dict):
         raise ValueError(f"the arguments of {name!r} are no JSON object: {arguments!r:.200}")
-    return ToolCall(id=id or f"call_{position}", name=name, arguments=parsed)
+    known_as = _whole_characters(id or f"call_{position}")
+    return ToolCall(id=known_as, name=_whole_characters(name), arguments=_mended(parsed))
+
+
+def _mended(arguments: dict[str, Json]) -> dict[str, Json]:
+    """Return tool arguments without halves of surrogate pairs, which JSON can escape but no file can hold."""
+    written = json.dumps(arguments, ensure_ascii=False)
+    whole = _whole_characters(written)
+    mended: dict[str, Json] = arguments if whole is written else json.loads(whole)
+    return mended
+
+
+def _whole_characters(text: str) -> str:
+    """Return the text with U+FFFD for each half of a surrogate pair: no record that holds one can be written."""
+    if text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return _HALVES.sub("\ufffd", text)
+    return text
+
+
+_HALVES = re.compile("[\ud800-\udfff]")
 
 
 def _no_constant(constant: str) -> Json:
@@ -162,9 +187,9 @@ def _logprobs(logprobs: Any) -> tuple[TokenLogprob, ...] | None:
         return None
     return tuple(
         TokenLogprob(
-            token=token.token,
+            token=_whole_characters(token.token),
             logprob=token.logprob,
-            top={other.token: other.logprob for other in token.top_logprobs or ()},
+            top={_whole_characters(other.token): other.logprob for other in token.top_logprobs or ()},
         )
         for token in content
     )
