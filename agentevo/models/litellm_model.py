@@ -162,19 +162,23 @@ class LiteLLMModel:
                 if pieces is None:
                     return await self._whole(request)
                 return await self._streamed(request, pieces)
-        except TimeoutError as error:
-            failure: Exception = timed_out(self._name, limit_s)
-            failure.__cause__ = error
-        except (BadReply, Transient) as error:
-            failure = error
         except Exception as error:
             if pieces is not None and error is pieces.callback_error:
                 raise
-            failure = chained(translate(error, self._name, self._api_key), error, self._api_key)
+            failure = self._failure(error, limit_s)
         if pieces is not None and pieces.texts and not isinstance(failure, BadReply):
             cut = f"the stream of model {self._name!r} broke off: {failure}"
             raise BadReply(cut, pieces.so_far()) from failure.__cause__
         raise failure
+
+    def _failure(self, error: Exception, limit_s: float) -> Exception:
+        if isinstance(error, TimeoutError):
+            late = timed_out(self._name, limit_s)
+            late.__cause__ = error
+            return late
+        if isinstance(error, BadReply | Transient):
+            return error
+        return chained(translate(error, self._name, self._api_key), error, self._api_key)
 
     async def _whole(self, request: Request) -> Reply:
         return as_reply(await acompletion(**self._arguments(request)), self._name)
