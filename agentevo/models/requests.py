@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -62,11 +63,20 @@ class Request:
         messages = self.messages
         if not messages or not all(isinstance(m, Mapping) for m in messages):
             raise Misuse(f"messages must be a list of chat messages like {_EXAMPLE}; got {messages!r:.80}")
-        if self.n < 1:
-            raise Misuse(f"n is the number of samples, 1 or more; got {self.n!r}")
+        if type(self.n) is not int or self.n < 1:
+            raise Misuse(f"n is the number of samples, an int of 1 or more; got {self.n!r}")
+        if self.on_text is not None and not callable(self.on_text):
+            raise Misuse(f"on_text is a function that takes a piece of text; got {self.on_text!r:.80}")
         # A single stop string is a sequence of its letters: nobody means that.
         object.__setattr__(self, "stop", (self.stop,) if isinstance(self.stop, str) else tuple(self.stop))
         object.__setattr__(self, "messages", tuple(messages))
+        try:
+            for message in messages:
+                _check_json(dict(message))
+            _check_json(self.stop)
+            _check_json(self.temperature)
+        except (ValueError, RecursionError) as error:
+            raise Misuse(f"a request must be plain JSON to be sent, cached or recorded: {error}") from error
 
     def as_json(self) -> dict[str, Json]:
         """Return what decides the reply; how it is delivered (`on_text`) does not."""
@@ -90,6 +100,24 @@ class Request:
         if self.on_text is not None and reply.text:
             self.on_text(reply.text)
         return reply
+
+
+def _check_json(value: object) -> None:
+    """Raise ValueError for what no provider can be sent; texts cost no time, unless they are not ASCII."""
+    if isinstance(value, str):
+        if not value.isascii():
+            value.encode()  # refuses halves of surrogate pairs
+    elif isinstance(value, dict):
+        for key, element in value.items():
+            if not isinstance(key, str):
+                raise ValueError(f"the key {key!r:.80} is no text")
+            _check_json(key)
+            _check_json(element)
+    elif isinstance(value, list | tuple):
+        for element in value:
+            _check_json(element)
+    elif value is not None and not (isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))):
+        raise ValueError(f"{value!r:.80} is no text, finite number, list or dict")
 
 
 _EXAMPLE = '[{"role": "user", "content": "Hello"}]'

@@ -11,10 +11,10 @@ from types import SimpleNamespace
 import pytest
 from openai_server import Exchange, OpenAIServer, calls_tool, chunk, completion, hangs, says, streams
 
-from agentevo.errors import MissingKey, Misuse, UnknownName
+from agentevo.errors import BadReply, MissingKey, Misuse, UnknownName
 from agentevo.models import LiteLLMModel, Retry, allow_requests, spending
 from agentevo.models.replies import read_usage
-from agentevo.types import Message, TokenLogprob, Tool, ToolCall, Usage
+from agentevo.types import Message, Reply, TokenLogprob, Tool, ToolCall, Usage
 
 ASK: list[Message] = [{"role": "user", "content": "hello there"}]
 SEARCH = Tool(name="search", description="Search the web", parameters={"type": "object", "properties": {"q": {}}})
@@ -142,6 +142,17 @@ def test_an_error_of_the_callers_own_callback_comes_through_as_it_is(server: Ope
 
     with pytest.raises(KeyError, match="hello"):
         asyncio.run(model(server).complete(ASK, on_text=stop_here))
+    assert len(server.bodies) == 1
+
+
+@pytest.mark.parametrize("own", [TimeoutError("mine"), BadReply("mine")])
+def test_whatever_kind_of_error_the_callback_raises_it_stays_the_callers(server: OpenAIServer, own: Exception) -> None:
+    def too_slow(piece: str) -> None:
+        raise own
+
+    with pytest.raises(type(own), match=r"^mine$") as caught:
+        asyncio.run(model(server).complete(ASK, on_text=too_slow))
+    assert caught.value is own
     assert len(server.bodies) == 1
 
 
@@ -276,3 +287,58 @@ def test_negative_usage_is_no_credit(server: OpenAIServer, streamed: bool) -> No
 def test_usage_of_any_kind_is_read_as_counts(said: object, counted: int) -> None:
     usage = read_usage(SimpleNamespace(prompt_tokens=said, completion_tokens=said), 0.0)
     assert (usage.prompt_tokens, usage.completion_tokens) == (counted, counted)
+
+
+def nested(depth: int) -> object:
+    value: object = "deep"
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"messages": [{"role": "user", "content": "half a pair: \ud800"}]},
+        {"messages": [{"role": "user", "content": [{"type": "text", "text": "\udfff"}]}]},
+        {"messages": [{"role": "user", "content": b"bytes"}]},
+        {"messages": [{"role": "user", "content": {"a", "set"}}]},
+        {"messages": [{"role": "user", "content": [float("inf")]}]},
+        {"messages": [{"role": "user", "content": [{1: "key"}]}]},
+        {"messages": [{"role": "user", "content": nested(100_000)}]},
+        {"temperature": float("nan")},
+        {"temperature": "\ud800"},
+        {"stop": ["\ud800"]},
+        {"n": 1.5},
+        {"n": "2"},
+        {"n": True},
+        {"on_text": "print"},
+    ],
+    ids=lambda wrong: next(iter(wrong)),
+)
+def test_what_cannot_be_sent_is_the_callers_mistake_and_never_tried(
+    server: OpenAIServer, wrong: dict[str, object]
+) -> None:
+    with pytest.raises(Misuse):
+        asyncio.run(model(server).complete(**{"messages": ASK, **wrong}))  # type: ignore[arg-type]
+    assert server.bodies == []
+
+
+def test_texts_of_all_languages_and_nested_content_are_sent(server: OpenAIServer) -> None:
+    parts: list[Message] = [{"role": "user", "content": [{"type": "text", "text": "na\u00efve \U0001f600", "x": None}]}]
+    asyncio.run(model(server).complete(parts, temperature=1, n=1))
+    assert server.bodies[0]["messages"] == parts
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_halves_of_surrogate_pairs_in_a_reply_are_replaced_so_that_it_can_be_kept(
+    server: OpenAIServer, streamed: bool
+) -> None:
+    pieces: list[str] = []
+    server.then(calls_tool("search", '{"q\\udc00": ["\\ud800 tea \\ud83d\\ude00"]}', text="caf\u00e9 \ud800 is"))
+    asked = model(server).complete(ASK, tools=[SEARCH], logprobs=1, on_text=pieces.append if streamed else None)
+    reply = asyncio.run(asked)
+    assert reply.text == "caf\u00e9 \ufffd is"
+    assert "".join(pieces) == (reply.text if streamed else "")
+    assert reply.tool_calls[0].arguments == {"q\ufffd": ["\ufffd tea \U0001f600"]}
+    assert Reply.model_validate_json(reply.model_dump_json()) == reply
