@@ -7,11 +7,13 @@ the attention runs row by row (see `_exact_attention`), slots share no cache, an
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import secrets
 import shutil
 import tempfile
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +63,9 @@ class Engine:
             _check_adapter(adapter, header)
         self._server = _start(name, model, self._adapters, header, threads, min(context, context_of(header) or context))
         self._adapting = threading.Lock()
+        _alive.add(self)
+        if _forked.is_set():
+            _keep(self)
         self.workers = Workers(SLOTS, name)
         """Threads to call `stream` in: as many as requests can run at once."""
 
@@ -229,3 +234,29 @@ def _failure(name: str, error: Mapping[str, Any]) -> ModelError:
 
 def _rejected(name: str, why: str) -> RequestRejected:
     return RequestRejected(f"model 'local/{name}' refused the request: {' '.join(why.split())[:300]}")
+
+
+_alive: weakref.WeakSet[Engine] = weakref.WeakSet()
+_forked = threading.Event()
+"""Set in the child of a process that had loaded the runtime: its own engines cannot be freed either."""
+
+
+def _keep(engine: Engine) -> None:
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(engine))
+
+
+def _keep_in_child() -> None:
+    # The threads of an engine stay in the parent; to free it here, even at exit, would wait for them for ever.
+    if not _alive:
+        return
+    for engine in _alive:
+        _keep(engine)
+    _alive.clear()
+    _forked.set()
+    with contextlib.suppress(AttributeError):  # where the C library is another
+        c = ctypes.CDLL(None)
+        c.on_exit(c._exit, None)  # comes before the runtime's own end, which waits for its log's thread
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_keep_in_child)

@@ -94,7 +94,6 @@ class _Loaded:
 
 
 _loaded: dict[Path, _Loaded] = {}
-_left_behind: list[object] = []
 
 
 def split(model: str) -> tuple[str, str | None]:
@@ -162,9 +161,7 @@ def _identity(path: Path) -> tuple[str, int, int]:
 
 
 def _forget_in_child() -> None:
-    # The threads of an engine stay in the parent; to free it here would wait for them for ever.
-    _left_behind.append(dict(_loaded))
-    _loaded.clear()
+    _loaded.clear()  # the threads of an engine stay in the parent
 
 
 if hasattr(os, "register_at_fork"):

@@ -465,3 +465,18 @@ next(stream)
 def test_a_process_ends_while_a_generation_that_nobody_waits_for_runs(weights_home: Path, how: str) -> None:
     done = run(ENDLESS + how + "print('left')", limit_s=20)
     assert (done.returncode, done.stdout, done.stderr) == (0, "left\n", "")
+
+
+def test_forked_children_end_whether_they_ask_or_not(weights_home: Path) -> None:
+    script = """
+import os, sys
+ask()
+for make in (lambda: None, lambda: print(ask(), flush=True)):
+    child = os.fork()
+    if child == 0:
+        make()
+        sys.exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+    done = run(ASK + script, limit_s=20)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "0\nHello there\n0\n", "")
