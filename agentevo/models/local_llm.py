@@ -6,7 +6,7 @@ Importing this module imports litellm; `agentevo.models.provider.register` does 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterator, Mapping, Sequence
 from contextlib import aclosing, closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -60,8 +60,13 @@ class LocalLLM(litellm.CustomLLM):  # type: ignore[misc]  # litellm's types are 
             samples = [_Sample.of(offline.pieces_now(model, asked.body(i))) for i in range(asked.n)]
             return _filled(model_response, model, asked, samples)
 
-    async def acompletion(
+    def acompletion(
         self, model: str, messages: list[ChatMessage], model_response: Any, optional_params: dict[str, Any], **_: object
+    ) -> Any:
+        return _Later(lambda: self._completed(model, messages, model_response, optional_params))
+
+    async def _completed(
+        self, model: str, messages: list[ChatMessage], model_response: Any, optional_params: dict[str, Any]
     ) -> Any:
         with _told_as_litellm(model):
             asked = _Asked.of(messages, optional_params)
@@ -89,6 +94,29 @@ class LocalLLM(litellm.CustomLLM):  # type: ignore[misc]  # litellm's types are 
                     sample.add(piece)
                     for chunk in asked.chunks(piece, sample):
                         yield chunk
+
+
+class _Later(Coroutine[Any, Any, Any]):
+    """A coroutine made when it is first run: litellm drops it, unawaited, where the call is cancelled early."""
+
+    def __init__(self, make: Callable[[], Coroutine[Any, Any, Any]]) -> None:
+        self._make = make
+        self._made: Coroutine[Any, Any, Any] | None = None
+
+    def send(self, value: Any) -> Any:
+        self._made = self._made or self._make()
+        return self._made.send(value)
+
+    def throw(self, *raised: Any) -> Any:
+        self._made = self._made or self._make()
+        return self._made.throw(*raised)
+
+    def close(self) -> None:
+        if self._made is not None:
+            self._made.close()
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        return self._make().__await__()
 
 
 @dataclass

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import traceback
+import warnings
 
 import pytest
 from pydantic import BaseModel
@@ -68,3 +70,15 @@ def test_a_prompt_that_is_too_long_is_refused_in_one_line() -> None:
 def test_loading_is_no_part_of_the_time_budget_and_the_budget_holds() -> None:
     with pytest.raises(ModelTimeout):
         asyncio.run(local(timeout_s=0.05).complete(ASK, max_tokens=2000))
+
+
+def test_a_call_that_is_cancelled_before_it_begins_leaves_no_coroutine_behind() -> None:
+    from agentevo.models.local_llm import LocalLLM
+
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        dropped = LocalLLM().acompletion("smollm2-135m", [], None, {})
+        assert asyncio.iscoroutine(dropped)
+        del dropped
+        gc.collect()
+    assert [str(warning.message) for warning in warned if "never awaited" in str(warning.message)] == []
