@@ -6,6 +6,7 @@ Importing this module imports litellm; `agentevo.models.provider.register` does 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterator, Mapping, Sequence
 from contextlib import aclosing, closing, contextmanager
 from dataclasses import dataclass, field
@@ -170,6 +171,8 @@ class _Asked:
         options = {name: given[name] for name in _PASSED_ON if name in given}
         if calling is not None and calling.required:
             options["response_format"] = calling.response_format()
+        if "response_format" in options:
+            options["response_format"] = _without_patterns(options["response_format"])
         read = plain(messages)
         return cls(n, options, calling.instructed(read) if calling else read, calling)
 
@@ -214,6 +217,23 @@ class _Asked:
     def alternatives(self) -> int:
         asked = self.options.get("top_logprobs")
         return asked if isinstance(asked, int) else 0
+
+
+_PLAIN = re.compile(r"\^((\[[A-Za-z0-9_-]+\]|[A-Za-z0-9 _-])[+*]?)+\$")
+
+
+def _without_patterns(schema: Any) -> Any:
+    """Leave out regular expressions that the runtime may not know: it would say so on stderr."""
+    if isinstance(schema, list):
+        return [_without_patterns(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    kept = {}
+    for key, value in schema.items():
+        if key == "pattern" and isinstance(value, str) and not _PLAIN.fullmatch(value):
+            continue
+        kept[key] = value if key in ("const", "enum", "default") else _without_patterns(value)
+    return kept
 
 
 async def _samples(model: str, asked: _Asked) -> list[_Sample]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import traceback
 import warnings
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
-from agentevo.errors import ModelTimeout, RequestRejected, UnknownName
+from agentevo.errors import ModelTimeout, RequestRejected, SchemaMismatch, UnknownName
 from agentevo.models import LiteLLMModel, forbid_requests
 from agentevo.types import Message, Tool
 
@@ -82,3 +83,13 @@ def test_a_call_that_is_cancelled_before_it_begins_leaves_no_coroutine_behind() 
         del dropped
         gc.collect()
     assert [str(warning.message) for warning in warned if "never awaited" in str(warning.message)] == []
+
+
+class Coded(BaseModel):
+    code: str = Field(pattern=r"\d{3}-\pL+")
+
+
+def test_a_pattern_that_the_runtime_does_not_know_is_no_talk_on_stderr(capfd: pytest.CaptureFixture[str]) -> None:
+    with contextlib.suppress(SchemaMismatch):
+        asyncio.run(local().complete(ASK, schema=Coded, max_tokens=20, seed=1))
+    assert capfd.readouterr().err == ""
