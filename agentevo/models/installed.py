@@ -6,6 +6,7 @@ import contextlib
 import errno
 import hashlib
 import logging
+import os
 import re
 import shutil
 import uuid
@@ -103,6 +104,17 @@ def verify(weights: Installed) -> None:
         raise WeightsError(f"cannot read {file}: {error.strerror}; {again(weights.name)}") from error
     if found != weights.sha256:
         raise WeightsError(f"{file} is not what was installed (SHA-256 {found[:12]}...); {again(weights.name)}")
+
+
+def check_untouched(weights: Installed) -> None:
+    """Raise WeightsError if the weights changed after they were installed; they are hashed only if they look so."""
+    file, card = decisive_file(weights), folder_of(weights.name, weights.kind) / CARD
+    with contextlib.suppress(OSError):  # what cannot be seen here is explained by verify
+        if file.stat().st_mtime_ns <= card.stat().st_mtime_ns:
+            return
+    verify(weights)
+    with contextlib.suppress(OSError):
+        os.utime(card)  # a copied folder is hashed once, not at every start
 
 
 def decisive_file(weights: Installed) -> Path:

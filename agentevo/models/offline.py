@@ -16,7 +16,7 @@ from typing import TypeAlias
 from agentevo.errors import UnknownName
 from agentevo.models.catalogue import CATALOGUE, WeightsKind
 from agentevo.models.engine import Body, Engine, Piece
-from agentevo.models.installed import Installed, find
+from agentevo.models.installed import Installed, check_untouched, find
 from agentevo.models.pull import Progress, pull
 from agentevo.models.threads import idle_cores
 from agentevo.settings import settings
@@ -144,6 +144,7 @@ def _engine(weights: Installed, adapters: dict[str, Path]) -> Engine:
     with place.lock:
         files = tuple(_identity(path) for path in (weights.path, *adapters.values()))
         if place.engine is None or place.files != files:
+            check_untouched(weights)
             threads = settings().threads or idle_cores()
             log.debug("loading %s with %d threads and %d adapters", weights.path, threads, len(adapters))
             place.engine = None  # what runs on it is finished; a new adapter can only be had by loading again

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from pathlib import Path
 
 import pytest
 from gguf_files import write_head
 
 from agentevo.errors import Misuse, UnknownName, WeightsError
-from agentevo.models.installed import find, installed, remove, sha256_of, verify
+from agentevo.models.installed import check_untouched, find, installed, remove, sha256_of, verify
 from agentevo.models.pull import pull
 
 
@@ -98,3 +99,31 @@ def test_the_card_says_what_was_installed_from_where(tiny: Path, tmp_path: Path)
         "sha256": sha256_of(tiny),
         "origin": str(tmp_path / "tiny.gguf"),
     }
+
+
+def test_weights_that_changed_after_they_were_installed_are_refused_with_the_remedy(tiny: Path) -> None:
+    weights = find("tiny")
+    check_untouched(weights)
+    tiny.write_bytes(b"\0" + tiny.read_bytes()[1:])
+    _make_newer(tiny)
+    with pytest.raises(WeightsError, match=r"is not what was installed.*models rm tiny.*models pull"):
+        check_untouched(weights)
+    tiny.unlink()
+    with pytest.raises(WeightsError, match=r"cannot read.*models rm tiny"):
+        check_untouched(weights)
+
+
+def test_weights_that_were_only_copied_are_hashed_once(tiny: Path) -> None:
+    weights, card = find("tiny"), tiny.with_name("card.json")
+    _make_newer(tiny)
+    check_untouched(weights)
+    before = card.stat().st_mtime_ns
+    os.utime(tiny, ns=(before, before))
+    check_untouched(weights)
+    assert card.stat().st_mtime_ns == before
+
+
+def _make_newer(file: Path) -> None:
+    """Give a file a time after that of its card, however coarse the clock of the file system is."""
+    later = file.with_name("card.json").stat().st_mtime_ns + 10**9
+    os.utime(file, ns=(later, later))
