@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,11 @@ from agentevo.models.catalogue import CATALOGUE
 from agentevo.models.installed import CARD, find
 from agentevo.models.pull import pull
 from agentevo.settings import home
+
+
+def pytest_configure() -> None:
+    # A shell that starts the tests in the background has them ignore interrupts, and so would every program they start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
