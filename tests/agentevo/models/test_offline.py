@@ -446,10 +446,14 @@ from agentevo.models import as_model, register
 register()
 asking = [{"role": "user", "content": "Count to a million."}]
 """
+# Not through litellm: its clients import modules when they are freed, which can wait for ever on a daemon thread.
 ABANDONED = """
+from agentevo.models import offline
 begun = threading.Event()
-answering = as_model("local/smollm2-135m").complete(asking, max_tokens=3000, on_text=lambda _: begun.set())
-threading.Thread(target=asyncio.run, args=[answering], daemon=True).start()
+def answer():
+    for _ in offline.pieces_now("smollm2-135m", {"messages": asking, "max_tokens": 3000}):
+        begun.set()
+threading.Thread(target=answer, daemon=True).start()
 begun.wait()
 """
 LEFT_OPEN = """
