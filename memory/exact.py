@@ -98,7 +98,9 @@ class Shelf:
                 self._vectors, self._vectors_version = None, 0
             if self._vectors is None or self._vectors_version < columns.version:
                 self._vectors = self._filled(db, columns, dimensions)
-                self._vectors_version = columns.version
+                # This connection may see an older moment than the one that brought the columns here.
+                seen = db.execute("SELECT max(version) FROM items WHERE ns = ?", (self.ns,)).fetchone()[0] or 0
+                self._vectors_version = min(columns.version, seen)
             return columns, self._vectors[: len(columns.rows)]
 
     def _filled(self, db: sqlite3.Connection, columns: Columns, dimensions: int) -> NDArray[np.float32]:
