@@ -65,7 +65,7 @@ SECRETS: list[tuple[str, str, str, str]] = [
     ("stripe key", "charge with ", "sk_live_" + drawn(24), ""),
     ("stripe key", "", "rk_test_" + drawn(24), ""),
     ("stripe key", "signing ", "whsec_" + drawn(32), ""),
-    ("npm token", "//registry.npmjs.org/:_authToken=", "npm_" + drawn(36), ""),
+    ("npm token", "//registry.example.com/:_authToken=", "npm_" + drawn(36), ""),
     ("pypi token", "twine -p ", "pypi-AgEIcHlwaS5vcmc" + drawn(60), ""),
     ("huggingface token", "login ", "hf_" + drawn(34), ""),
     ("telegram bot token", "https://api.telegram.org/bot123456789:", "AA" + drawn(33), "/getMe"),
