@@ -137,6 +137,13 @@ class Environment(Protocol):
     async def verify(self, task: Task, attempt: Attempt) -> Feedback: ...
 
 
+@runtime_checkable
+class Golden(Protocol):
+    """An environment that knows how a task is done: the actions that lead there, each as an assistant's message."""
+
+    def gold(self, task: Task) -> Sequence[Message]: ...
+
+
 class Memory(Protocol):
     """The part of a memory that strategies use: they read, and they draft; nothing is written until it is kept."""
 

@@ -172,6 +172,8 @@ class Attempt(Record):
     used: tuple[str, ...] = ()
     usage: Usage = Usage()
     feedback: tuple[Feedback, ...] = ()
+    stopped: str = ""
+    """Why it ended before its own end: a limit, a model that failed; empty where it came to an end."""
 
     @property
     def score(self) -> float | None:
@@ -385,6 +387,8 @@ class Card(Record):
     name: str
     version: str
     description: str = ""
+    instruction: str = ""
+    """What an agent is told before each of its tasks, in a sentence or two."""
     licence: str = ""
     ability: str = ""
     splits: dict[str, int] = {}

@@ -19,6 +19,8 @@ LAYERS = {
     "agentevo.models": 1,
     "agentevo.prompts": 1,
     "agentevo.quote": 1,
+    "agentevo.position": 1,
+    "agentevo.events": 1,
     "agentevo.overlap": 1,
     "agentevo.statistics": 1,
     "agentevo.monitors": 1,
