@@ -40,10 +40,10 @@ def test_a_listener_hears_the_tasks_started_inside_and_no_others() -> None:
         await asyncio.sleep(0)
         tell(Piece(attempt=name, text="here"))
 
-    async def both() -> list[list[Event]]:
+    async def both() -> tuple[list[Event], list[Event]]:
         return await asyncio.gather(listener("a"), listener("b"))
 
-    assert asyncio.run(both()) == [[Piece(attempt="a", text="here")], [Piece(attempt="b", text="here")]]
+    assert list(asyncio.run(both())) == [[Piece(attempt="a", text="here")], [Piece(attempt="b", text="here")]]
 
 
 def test_it_is_known_whether_anybody_listens() -> None:

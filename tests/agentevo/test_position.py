@@ -31,10 +31,10 @@ def test_tasks_under_way_at_once_keep_their_own_places() -> None:
             await asyncio.sleep(0)
             return [first, attempt_id()]
 
-    async def both() -> list[list[str]]:
+    async def both() -> tuple[list[str], list[str]]:
         return await asyncio.gather(one("a"), one("b"))
 
-    assert asyncio.run(both()) == [["a#0", "a#1"], ["b#0", "b#1"]]
+    assert list(asyncio.run(both())) == [["a#0", "a#1"], ["b#0", "b#1"]]
 
 
 def test_a_place_inside_another_hides_it_only_inside() -> None:
