@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 
@@ -19,13 +21,13 @@ from agentevo.types import Attempt, Experience, Json, Message, Step
 # --- asked of a model
 
 
-class Writing(BaseModel):
+class Writing(BaseModel, ABC):
     """What a model is asked to write about an experience; `extracts` says what is remembered of it."""
 
     model_config = ConfigDict(frozen=True)
 
-    def extracts(self) -> list[Extract]:
-        raise NotImplementedError
+    @abstractmethod
+    def extracts(self) -> list[Extract]: ...
 
 
 class Texts(Writing):
@@ -50,8 +52,8 @@ class Ask:
     def __post_init__(self) -> None:
         if not self.prompt.strip():
             raise Misuse("Ask needs a prompt that says what to write")
-        if not issubclass(self.schema, Writing):
-            raise Misuse(f"schema is {self.schema!r}; expected a class derived from Writing")
+        if inspect.isabstract(self.schema) or not issubclass(self.schema, Writing):
+            raise Misuse(f"schema is {self.schema!r}; expected a class derived from Writing that defines extracts")
         if self.most < 1 or self.by not in ("task", "text"):
             raise Misuse(f"Ask(most={self.most!r}, by={self.by!r}): expected most from 1 up, and by 'task' or 'text'")
 

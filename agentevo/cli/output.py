@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -49,7 +50,26 @@ def show(text: str) -> None:
 
 def show_json(value: Json) -> None:
     """Write the result as JSON."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+    sys.stdout.write(json_text(value) + "\n")
+
+
+# Covered: control characters (escape sequences begin with one), marks that turn the direction of writing, characters
+# without width, tags, line separators, lone surrogates. Not covered: letters that look like other letters.
+DRIVING = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    r"\U000e0000-\U000e007f\ud800-\udfff]"
+)
+"""Characters that could drive a terminal, or deceive who reads it."""
+
+
+def json_text(value: Json, *, indent: int | None = 2) -> str:
+    """Return JSON that means just the same and cannot drive a terminal."""
+    return json_visible(json.dumps(value, ensure_ascii=False, indent=indent))
+
+
+def json_visible(line: str) -> str:
+    """Return JSON with such characters written as JSON escapes."""
+    return DRIVING.sub(lambda found: json.dumps(found[0])[1:-1], line)
 
 
 @contextlib.contextmanager

@@ -235,9 +235,12 @@ def test_what_is_any_text_comes_back_as_it_was(text: str) -> None:
 
 def test_questions_are_never_operators() -> None:
     with open_memory(":memory:") as memory:
-        memory.insert("plain words")
+        memory.insert(["plain words", "other things"])
+        found: dict[str, list[str]] = {}
         for query in ('"', "plain AND", "NEAR(", "*", "a OR b NOT c", "\0", "(", "'", "half \ud83d", "", "- - -"):
-            memory.recall(query)
+            found[query] = [hit.item.text for hit in memory.recall(query, mode="bm25")]
+        assert {query: texts for query, texts in found.items() if texts} == {"plain AND": ["plain words"]}
+        assert memory.stats().live == 2
 
 
 def test_ids_that_are_not_here_are_named() -> None:

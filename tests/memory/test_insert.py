@@ -262,8 +262,8 @@ def test_an_experience_without_attempts_asks_nothing() -> None:
 
 
 def test_a_writing_must_say_what_is_remembered_of_it() -> None:
-    with pytest.raises(NotImplementedError):
-        Writing().extracts()
+    with pytest.raises(TypeError, match="extracts"):
+        Writing()  # type: ignore[abstract]
 
 
 # --- workflows
@@ -347,6 +347,7 @@ def test_arguments_that_are_no_object_are_kept_as_they_are() -> None:
         (Insert, {"lives_s": 0}, "lives_s is 0"),
         (Ask, {"prompt": " "}, "Ask needs a prompt"),
         (Ask, {"prompt": "x", "schema": dict}, "expected a class derived from Writing"),
+        (Ask, {"prompt": "x", "schema": Writing}, "that defines extracts"),
         (Ask, {"prompt": "x", "most": 0}, "expected most from 1 up"),
         (Ask, {"prompt": "x", "by": "name"}, "by 'task' or 'text'"),
     ],

@@ -12,8 +12,8 @@ import typer
 from agentevo.cli.memory.given import date_given, decoded, kind_given, metadata_given, text_given
 from agentevo.cli.memory.lines import Line, read_lines
 from agentevo.cli.memory.opening import EmbedderOption, JsonOption, NamespaceOption, PathOption, ReasonOption, opened
-from agentevo.cli.memory.shown import show_json, visible
-from agentevo.cli.output import show, tell
+from agentevo.cli.memory.shown import visible
+from agentevo.cli.output import show, show_json, tell
 from agentevo.errors import Misuse
 
 if TYPE_CHECKING:

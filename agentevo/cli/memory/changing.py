@@ -24,9 +24,9 @@ from agentevo.cli.memory.opening import (
     opened,
     resolved,
 )
-from agentevo.cli.memory.shown import named, show_json, status_of, visible
+from agentevo.cli.memory.shown import named, status_of, visible
 from agentevo.cli.memory.whole import differences
-from agentevo.cli.output import show, tell
+from agentevo.cli.output import show, show_json, tell
 from agentevo.errors import Misuse
 
 if TYPE_CHECKING:

@@ -21,8 +21,8 @@ from agentevo.cli.memory.opening import (
     PathOption,
     opened,
 )
-from agentevo.cli.memory.shown import json_visible, show_fields, show_json, visible
-from agentevo.cli.output import Report, progress, show, tell
+from agentevo.cli.memory.shown import show_fields, visible
+from agentevo.cli.output import Report, json_visible, progress, show, show_json, tell
 from agentevo.errors import Misuse
 
 

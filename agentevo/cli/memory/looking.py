@@ -24,14 +24,13 @@ from agentevo.cli.memory.shown import (
     one_line,
     show_fields,
     show_histogram,
-    show_json,
     show_rows,
     status_of,
     visible,
     when,
 )
 from agentevo.cli.memory.whole import added_up, portrait, show_portrait
-from agentevo.cli.output import show, size, tell
+from agentevo.cli.output import show, show_json, size, tell
 from agentevo.errors import UnknownName
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ import typer
 
 from agentevo.cli.memory.looking import TABLE_LIMIT, LimitOption
 from agentevo.cli.memory.opening import IdArgument, JsonOption, NamespaceOption, PathOption, opened, resolved
-from agentevo.cli.memory.shown import named, one_line, show_json, show_rows, status_of, visible, when
+from agentevo.cli.memory.shown import named, one_line, show_rows, status_of, visible, when
 from agentevo.cli.memory.whole import change_as_json, changes, lineage_as_json, show_changes, show_lineage
-from agentevo.cli.output import show, tell
+from agentevo.cli.output import show, show_json, tell
 
 if TYPE_CHECKING:
     from agentevo.memory import Memory

@@ -2,53 +2,28 @@
 
 from __future__ import annotations
 
-import json
-import re
 import shutil
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
-from agentevo.cli.output import show, show_table
+from agentevo.cli.output import DRIVING, show, show_table
 
 if TYPE_CHECKING:
-    from agentevo.types import Item, Json
+    from agentevo.types import Item
 
 SHORT_ID = 8
-
-# Covered: control characters (escape sequences begin with one), marks that turn the direction of writing, characters
-# without width, tags, line separators, lone surrogates. Not covered: letters that look like other letters.
-_DRIVING = (
-    r"\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
-    r"\U000e0000-\U000e007f\ud800-\udfff"
-)
-_CONTROLS = re.compile(f"[{_DRIVING}]")
 
 
 def visible(text: str) -> str:
     r"""Return a text that cannot drive a terminal: an escape character is shown as \x1b, and so on; lines stay."""
-    return _CONTROLS.sub(lambda found: found[0].encode("unicode-escape").decode(), text)
+    return DRIVING.sub(lambda found: found[0].encode("unicode-escape").decode(), text)
 
 
 def one_line(text: str) -> str:
     """Return a text on one line, made visible."""
     return " ".join(visible(text).split())
-
-
-def json_text(value: Json, *, indent: int | None = 2) -> str:
-    """Return JSON that means just the same and cannot drive a terminal either."""
-    return json_visible(json.dumps(value, ensure_ascii=False, indent=indent))
-
-
-def json_visible(line: str) -> str:
-    """Return JSON with such characters written as JSON escapes."""
-    return _CONTROLS.sub(lambda found: json.dumps(found[0])[1:-1], line)
-
-
-def show_json(value: Json) -> None:
-    """Write the result as JSON."""
-    sys.stdout.write(json_text(value) + "\n")
 
 
 def when(seconds: float | None, *, day_only: bool = False) -> str:

@@ -10,8 +10,8 @@ from agentevo.cli.memory.given import WhereOption, kind_given, kinds_given, wher
 from agentevo.cli.memory.looking import TABLE_LIMIT
 from agentevo.cli.memory.opening import JsonOption, NamespaceOption, PathOption, opened
 from agentevo.cli.memory.policies import GRAMMAR, policy_given
-from agentevo.cli.memory.shown import one_line, show_json, show_rows, visible
-from agentevo.cli.output import show, tell
+from agentevo.cli.memory.shown import one_line, show_rows, visible
+from agentevo.cli.output import show, show_json, tell
 from agentevo.errors import Misuse
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from agentevo.cli.memory.shown import json_text, named, show_fields, status_of, visible, when
-from agentevo.cli.output import show
+from agentevo.cli.memory.shown import named, show_fields, status_of, visible, when
+from agentevo.cli.output import json_text, show
 
 if TYPE_CHECKING:
     from agentevo.memory import Memory

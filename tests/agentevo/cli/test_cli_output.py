@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+import json
 import sys
 from collections.abc import Callable
 
 import pytest
 
 from agentevo.cli import output
-from agentevo.cli.output import one_line, printable, progress, show_table, size
+from agentevo.cli.output import one_line, printable, progress, show_json, show_table, size
 from agentevo.errors import Misuse
 
 
@@ -122,3 +123,11 @@ def test_a_reply_without_text_prints_nothing(capsys: pytest.CaptureFixture[str])
     with output.streamed():
         pass
     assert capsys.readouterr().out == ""
+
+
+def test_json_means_the_same_and_cannot_drive_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    value = {"name": "\x1b[2J \x9b2J \u202e \u2028 \U000e0041 \ud800 é"}
+    show_json(dict(value))
+    written = capsys.readouterr().out
+    assert json.loads(written) == value
+    assert written == '{\n  "name": "\\u001b[2J \\u009b2J \\u202e \\u2028 \\udb40\\udc41 \\ud800 é"\n}\n'

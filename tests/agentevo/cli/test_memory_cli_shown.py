@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentevo.cli.memory.shown import bar, histogram, json_text, one_line, show_rows, visible, when
-from agentevo.cli.output import printable
+from agentevo.cli.memory.shown import bar, histogram, one_line, show_rows, visible, when
+from agentevo.cli.output import json_text, printable
 
 if TYPE_CHECKING:
     from memory_console import Console

@@ -80,7 +80,9 @@ def test_adapters_are_the_gguf_files_beside_a_model(tiny: Path) -> None:
 
 
 def test_verify_passes_what_was_installed(tiny: Path) -> None:
-    verify(find("tiny"))
+    installed = find("tiny")
+    verify(installed)
+    assert find("tiny") == installed
 
 
 @pytest.mark.parametrize("damage", [lambda f: f.write_bytes(b"GGUF"), lambda f: f.unlink()])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -17,12 +18,17 @@ def test_threads_are_as_many_as_cores_are_idle_and_at_least_one(idle: int, passe
     assert 0.05 <= sum(slept) <= 0.1
 
 
-def test_without_counters_the_load_average_decides() -> None:
-    assert 1 <= idle_cores(4, lambda: None) <= 4
+@pytest.mark.parametrize(("load", "expected"), [(0.0, 4), (1.4, 3), (9.0, 1)])
+def test_without_counters_the_load_average_decides(load: float, expected: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "getloadavg", lambda: (load, 0.0, 0.0), raising=False)
+    assert idle_cores(4, lambda: None) == expected
 
 
-def test_the_real_measurement_stays_within_the_cores() -> None:
-    assert 1 <= idle_cores() <= usable_cores()
+@pytest.mark.skipif(not Path("/proc/stat").exists(), reason="this system has no /proc/stat")
+def test_by_default_the_kernels_counters_are_read_twice() -> None:
+    slept: list[float] = []
+    assert 1 <= idle_cores(sleep=slept.append) <= usable_cores()
+    assert len(slept) == 1  # nothing is slept where the counters cannot be read
 
 
 def test_threads_sleep_while_they_wait_unless_the_user_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
