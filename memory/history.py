@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from agentevo.errors import Misuse
 from agentevo.memory.change import EDITABLE, QUIET
@@ -22,7 +23,7 @@ class Change:
 
     at: float
     actor: str
-    verb: Verb
+    verb: Verb | Literal["purge"]
     reason: str
     transaction: str
     before: Item | None
@@ -152,11 +153,12 @@ def _first_images(db: sqlite3.Connection, txn: int, stored: Stored) -> dict[str,
 
 
 def _refuse_if_touched(db: sqlite3.Connection, ns: int, txn: int, name: str, items: dict[str, Item | None]) -> None:
+    passed = (*QUIET, "purge")  # what is purged does not come back, and what else the change did can still be undone
     query = f"""SELECT item, transactions.id FROM ops JOIN transactions USING (txn)
         WHERE ns = ? AND txn > ? AND undone_by IS NULL AND (key IS NULL OR key NOT LIKE 'undo:%')
-        AND verb NOT IN ({", ".join("?" * len(QUIET))}) AND item = ? LIMIT 1"""
+        AND verb NOT IN ({", ".join("?" * len(passed))}) AND item = ? LIMIT 1"""
     for item in items:
-        later = db.execute(query, (ns, txn, *QUIET, item)).fetchone()
+        later = db.execute(query, (ns, txn, *passed, item)).fetchone()
         if later is not None:
             raise Misuse(f"cannot undo {name}: item {later[0]} was changed again by transaction {later[1]}")
 

@@ -22,7 +22,7 @@ from agentevo.memory.exact import Vector
 from agentevo.memory.history import Change, Lineage
 from agentevo.memory.ledger import BUSY_TIMEOUT_S
 from agentevo.memory.overlay import as_vector
-from agentevo.memory.purge import Purged, erase, scrub
+from agentevo.memory.purge import Purged, destroy
 from agentevo.memory.source import Source, Stored
 from agentevo.memory.store import Store
 from agentevo.memory.sweep import Swept
@@ -245,18 +245,7 @@ class Memory(Swept):
         for name in names:
             if not kept.holds(stored, name):
                 self._must(name)
-        derived = past.descendants(stored, names)
-        children = [item.id for item in derived if item.status == "live" and item.kind != "adapter"]
-        if names:
-            with stored.ledger.writing() as db:
-                writer = Writer(db, self._name, stored.ns, {})
-                writer.begin(actor=self._actor, reason=reason or "purge", key=None, at=self._clock())
-                said = f"derived from purged {', '.join(names)}"
-                writer.put([Op(verb="quarantine", id=name, reason=said) for name in children])
-                erase(db, stored, names)
-        pending = scrub(stored)
-        adapters = tuple(item.id for item in derived if item.kind == "adapter")
-        return Purged(tuple(names), tuple(children), adapters, pending)
+        return destroy(stored, names, actor=self._actor, reason=reason or "purge", at=self._clock())
 
     def export(self, path: str | Path | None = None) -> int | Iterator[str]:
         """Write everything in this namespace as JSON lines to a file, and return how many; without one, yield them."""

@@ -13,8 +13,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agentevo.memory import rows
+from agentevo.memory.history import descendants
 from agentevo.memory.source import Stored
-from agentevo.memory.writer import drop_words
+from agentevo.memory.writer import Writer, drop_words
+from agentevo.types import Experience, Op
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,38 @@ class Purged:
     pending: bool = False
 
 
-def erase(db: sqlite3.Connection, stored: Stored, ids: Sequence[str]) -> None:
+def destroy(stored: Stored, ids: Sequence[str], *, actor: str, reason: str, at: float) -> Purged:
+    """Erase items and experiences, and quarantine what was made from them; the journal keeps their ids alone."""
+    derived = descendants(stored, [*ids, *_attempts(stored, ids)])
+    derived = [item for item in derived if item.id not in ids]
+    children = [item.id for item in derived if item.status == "live" and item.kind != "adapter"]
+    if ids:
+        with stored.ledger.writing() as db:
+            writer = Writer(db, stored.namespace, stored.ns, {})
+            writer.begin(actor=actor, reason=reason, key=None, at=at)
+            _note(db, writer.txn, ids)
+            said = f"derived from purged {', '.join(ids)}"
+            writer.put([Op(verb="quarantine", id=name, reason=said) for name in children])
+            _erase(db, stored, ids)
+    pending = _scrub(stored)
+    adapters = tuple(item.id for item in derived if item.kind == "adapter")
+    return Purged(tuple(ids), tuple(children), adapters, pending)
+
+
+def _attempts(stored: Stored, ids: Sequence[str]) -> list[str]:
+    """Return the attempts of the experiences among these ids: items are derived from attempts."""
+    with stored.ledger.reading() as db:
+        query = "SELECT body FROM experiences WHERE ns = ? AND id = ?"
+        found = [row for name in ids for row in db.execute(query, (stored.ns, name))]
+    return [attempt.id for (body,) in found for attempt in Experience.model_validate_json(body).attempts]
+
+
+def _note(db: sqlite3.Connection, txn: int | None, ids: Sequence[str]) -> None:
+    query = "INSERT INTO ops (txn, verb, item, reason, detail) VALUES (?, 'purge', ?, '', '{}')"
+    db.executemany(query, [(txn, name) for name in ids])
+
+
+def _erase(db: sqlite3.Connection, stored: Stored, ids: Sequence[str]) -> None:
     """Delete the items and all their traces inside an open transaction."""
     for name in ids:
         _erase_drafts(db, stored, name)
@@ -66,7 +99,7 @@ def _erase_item(db: sqlite3.Connection, stored: Stored, id: str) -> None:
     db.execute("INSERT INTO purged (ns, row) VALUES (?, ?)", (stored.ns, row))
 
 
-def scrub(stored: Stored) -> bool:
+def _scrub(stored: Stored) -> bool:
     """Clear what deleted rows leave behind in the files; True where something has to wait for another process."""
     index = stored.index
     removed = index is None or index.forget_purged(stored.ledger, stored.ns, stored.collection)

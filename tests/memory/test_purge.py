@@ -11,8 +11,9 @@ from word_vectors import export_lines, open_memory
 
 from agentevo.errors import Misuse
 from agentevo.memory import Memory
+from agentevo.memory.history import Change
 from agentevo.memory.purge import Purged
-from agentevo.types import Attempt, Experience, Task
+from agentevo.types import Attempt, Experience, Task, Transaction
 
 SECRET = "Xylophonist Quetzalcoatl whispered zygomorphic syzygies"
 RARE = ["xylophonist", "quetzalcoatl", "zygomorphic", "syzygies", "xylophon"]  # the last as the stemmer leaves it
@@ -86,6 +87,40 @@ def test_what_was_derived_is_quarantined_and_adapters_are_named(tmp_path: Path) 
         assert {item.id for item in memory.list(status="quarantined")} == {child.id, grandchild.id}
         assert list(memory.experiences()) == []
         assert left_behind(tmp_path / "m") == set()
+
+
+def test_the_journal_keeps_what_was_purged_by_whom_and_why_but_not_the_text(tmp_path: Path) -> None:
+    with open_memory(tmp_path / "m") as memory:
+        memory.insert([SECRET, "a text beside it"])
+        source = memory.list(order="oldest")[0]
+        child = memory.insert("made from it", derived_from=[source.id])
+        memory.purge(source.id, reason="asked to")
+        latest = memory.history(limit=1)[0]
+        assert isinstance(latest, Transaction)
+        assert (latest.actor, latest.reason, latest.items) == ("user", "asked to", (source.id, child.id))
+        last = memory.history(source.id)[-1]
+        assert isinstance(last, Change)
+        assert (last.verb, last.transaction, last.before) == ("purge", latest.id, None)
+        lines = export_lines(memory)
+    with open_memory(tmp_path / "n") as copy:
+        copy.import_(lines)
+        assert export_lines(copy) == lines
+
+
+def test_what_was_done_together_with_what_was_purged_can_be_undone(tmp_path: Path) -> None:
+    with open_memory(tmp_path / "m") as memory:
+        first, second = memory.insert([SECRET, "a text beside it"])
+        memory.purge(first.id)
+        assert memory.undo().items == (second.id,)
+        assert memory.get(second.id).status == "forgotten"  # type: ignore[union-attr]
+
+
+def test_what_was_derived_from_the_attempts_of_an_experience_goes_into_quarantine(tmp_path: Path) -> None:
+    with open_memory(tmp_path / "m") as memory:
+        task = Task(id="t", prompt=SECRET)
+        run = memory.record(Experience(task=task, attempts=(Attempt(id="a", task=task),)))
+        lesson = memory.insert("learned then", kind="lesson", derived_from=["a"])
+        assert memory.purge(run).derived == (lesson.id,)
 
 
 def test_two_namespaces_with_the_same_ids_are_purged_apart(tmp_path: Path) -> None:
