@@ -10,7 +10,7 @@ import asyncio
 import functools
 import os
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -55,6 +55,25 @@ def blocking(asynchronous: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T
     @functools.wraps(asynchronous)
     def plain(*args: P.args, **kwargs: P.kwargs) -> T:
         return wait(asynchronous(*args, **kwargs))
+
+    return plain
+
+
+def iterating(asynchronous: Callable[P, AsyncGenerator[T, None]]) -> Callable[P, Iterator[T]]:
+    """Return the plain twin of an asynchronous generator; closing it early ends the other one too."""
+
+    @functools.wraps(asynchronous)
+    def plain(*args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
+        generator = asynchronous(*args, **kwargs)
+
+        async def following() -> T | None:
+            return await anext(generator, None)
+
+        try:
+            while (value := wait(following())) is not None:
+                yield value
+        finally:
+            wait(generator.aclose())
 
     return plain
 

@@ -17,6 +17,7 @@
     ├── BudgetExceeded          calls, tokens, cost or seconds ran out; ends the run
     ├── WeightsError            a weight file that is missing, corrupt, or cannot be fetched or stored
     ├── EmbedderError           an embedder that cannot be used, or not with this memory
+    ├── RunError                a run folder that cannot be read or written; what it holds is safe
     └── LedgerError             a memory that cannot be opened, read or written
         ├── LedgerBusy          another process held the write lock for too long; nothing was written
         ├── LedgerCorrupt       the file is damaged; says how to save what is readable
@@ -116,7 +117,11 @@ class CassetteError(ModelError):
 
 
 class BudgetExceeded(AgentEvoError):
-    """A limit on calls, tokens, cost or seconds was reached."""
+    """A limit on calls, tokens, cost or seconds was reached; `meter` is the one that counted it."""
+
+    def __init__(self, message: str, meter: object = None) -> None:
+        super().__init__(message)
+        self.meter = meter
 
 
 class WeightsError(AgentEvoError):
@@ -125,6 +130,10 @@ class WeightsError(AgentEvoError):
 
 class EmbedderError(AgentEvoError):
     """An embedder that cannot be used here."""
+
+
+class RunError(AgentEvoError):
+    """A run folder that cannot be read or written, or that another process is using."""
 
 
 class LedgerError(AgentEvoError):

@@ -176,6 +176,13 @@ class Memory(Protocol):
     def draft(self) -> Draft: ...
 
 
+@runtime_checkable
+class Keeper(Protocol):
+    """A memory that keeps experiences as they are, beside what is made of them; a draft does not."""
+
+    async def arecord(self, experience: Experience, *, run: str = "", id: str | None = None) -> str: ...
+
+
 class Draft(Memory, Protocol):
     """Memory as it would be: reads see the changes gathered in it, nobody else does until it is committed."""
 

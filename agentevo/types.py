@@ -328,6 +328,9 @@ class Report(Record):
     scores: dict[str, float] = {}
     """Mean score an ability."""
     experiences: tuple[Experience, ...] = ()
+    """The held-out tasks, as they were answered."""
+    practised: tuple[Experience, ...] = ()
+    """What was attempted in order to learn, judged and refined."""
     cost: Usage = Usage()
     alarms: tuple[str, ...] = ()
     accepted: bool = True

@@ -214,6 +214,10 @@ class Memory(Swept):
         """Return what an item came from, and what came from it."""
         return past.lineage(self._stored, self._must(id))
 
+    def derived(self, id: str) -> list[Item]:
+        """Return what came, directly or not, from an item, an attempt or an experience."""
+        return past.descendants(self._stored, [id])
+
     def at(self, time: float) -> list[Item]:
         """Return all items as they were at a time, oldest first."""
         return past.at(self._stored, time)
@@ -288,6 +292,7 @@ class Memory(Swept):
     arecord = threaded(record)
     ahistory = threaded(history)
     alineage = threaded(lineage)
+    aderived = threaded(derived)
     aat = threaded(at)
     aundo = threaded(undo)
     apurge = threaded(purge)

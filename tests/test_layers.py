@@ -33,6 +33,8 @@ LAYERS = {
     "agentevo.cycle": 5,
     "agentevo.evaluate": 5,
     "agentevo.record": 5,
+    "agentevo.steps": 5,
+    "agentevo.journal": 1,
     "agentevo.agent": 5,
     "agentevo.autonomy": 5,
     "agentevo.benchmarks": 6,

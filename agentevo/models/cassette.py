@@ -18,6 +18,7 @@ from agentevo import errors
 from agentevo.errors import CassetteError, Misuse, ModelError
 from agentevo.models import usage
 from agentevo.models.requests import Options, Request, described, key_of, request_of
+from agentevo.position import here
 from agentevo.protocols import Model
 from agentevo.types import ChatMessage, Json, Record, Reply
 
@@ -48,6 +49,8 @@ class Exchange(Record):
 
     key: str
     request: dict[str, Json]
+    place: str = ""
+    """Where in a run it was asked, for recordings that tell places apart."""
     reply: Reply | None = None
     failure: Failure | None = None
 
@@ -57,21 +60,24 @@ class Cassette:
 
     `replay` answers from the file alone (`model` may be None) and raises CassetteError for what is not in it;
     `record` always asks the model and appends; `auto` replays what is there and records the rest. Equal requests are
-    replayed in the order in which they were recorded, each recording once. What a recorded call cost is charged again,
-    so that a replayed run meets its budgets where the first one did.
+    replayed in the order in which they were recorded, each recording once; with `by_place` also only where in a run
+    they were asked (`agentevo.position`). What a recorded call cost is charged again, so that a replayed run meets its
+    budgets where the first one did.
     """
 
-    def __init__(self, model: Model | None, path: str | os.PathLike[str], mode: Mode = "auto") -> None:
+    def __init__(
+        self, model: Model | None, path: str | os.PathLike[str], mode: Mode = "auto", *, by_place: bool = False
+    ) -> None:
         if mode not in get_args(Mode):
             raise Misuse(f"mode is one of {', '.join(get_args(Mode))}; got {mode!r}")
         if model is None and mode != "replay":
             raise Misuse(f"mode {mode!r} needs a model to ask; only 'replay' does without one")
-        self._model, self._path, self._mode = model, Path(path), mode
+        self._model, self._path, self._mode, self._by_place = model, Path(path), mode, by_place
         self._lock = threading.Lock()
         self._unplayed: defaultdict[str, deque[Exchange]] = defaultdict(deque)
         self._recorded, self._mend = _load(self._path, mode)
         for exchange in self._recorded if mode != "record" else ():
-            self._unplayed[self._key(exchange.request)].append(exchange)
+            self._unplayed[self._key(exchange.request, exchange.place)].append(exchange)
 
     @property
     def name(self) -> str:
@@ -87,7 +93,8 @@ class Cassette:
         """Replay the recorded reply, or ask the model and record it; see `agentevo.protocols.Model`."""
         request = request_of(messages, options)
         asked = described(self._model, request)
-        key = self._key(asked)
+        place = here() if self._by_place else ""
+        key = self._key(asked, place)
         with self._lock:
             exchange = self._unplayed[key].popleft() if self._unplayed.get(key) else None
         if exchange is not None:
@@ -97,14 +104,15 @@ class Cassette:
         try:
             reply = await self._model.complete(messages, **options)
         except ModelError as error:
-            self._append(Exchange(key=key, request=asked, failure=Failure.of(error)))
+            self._append(Exchange(key=key, request=asked, place=place, failure=Failure.of(error)))
             raise
-        self._append(Exchange(key=key, request=asked, reply=reply))
+        self._append(Exchange(key=key, request=asked, place=place, reply=reply))
         return reply
 
-    def _key(self, asked: dict[str, Json]) -> str:
+    def _key(self, asked: dict[str, Json], place: str = "") -> str:
         """Without a model to compare with, a request is known by everything else."""
-        return key_of(asked if self._model is not None else _anonymous(asked))
+        known = asked if self._model is not None else _anonymous(asked)
+        return key_of({**known, "place": place} if self._by_place else known)
 
     def _append(self, exchange: Exchange) -> None:
         """Write one line in one go, or none; drop first what a crash left of an unfinished one."""
@@ -127,7 +135,7 @@ class Cassette:
                 raise CassetteError(f"cannot record to {self._path}: {error}", exchange.reply) from error
 
     def _missing(self, key: str, asked: dict[str, Json]) -> str:
-        played = sum(self._key(exchange.request) == key for exchange in self._recorded)
+        played = sum(self._key(exchange.request, exchange.place) == key for exchange in self._recorded)
         if played:
             times = "once" if played == 1 else f"{played} times"
             return f"{self._path} holds this request {times}, and it was asked once more; record it again"

@@ -66,7 +66,7 @@ class Meter:
         for limit, spent in self._limits():
             allowed = getattr(self.budget, limit)
             if allowed is not None and spent + (calls - 1) * (limit == "max_calls") >= allowed:
-                raise BudgetExceeded(self._exceeded(limit, spent, allowed))
+                raise BudgetExceeded(self._exceeded(limit, spent, allowed), self)
 
     def _limits(self) -> Iterator[tuple[str, float]]:
         yield "max_calls", self._usage.calls
@@ -91,7 +91,13 @@ _open: ContextVar[tuple[Meter, ...]] = ContextVar("agentevo_meters", default=())
 @contextmanager
 def spending(label: str = "", budget: Budget | None = None, clock: Clock = time.monotonic) -> Iterator[Meter]:
     """Charge all model calls made inside, also by tasks started inside, to a meter and to those around it."""
-    meter = Meter(label, budget, clock)
+    with charging(Meter(label, budget, clock)) as meter:
+        yield meter
+
+
+@contextmanager
+def charging(meter: Meter) -> Iterator[Meter]:
+    """Charge all model calls made inside to a meter that may have been open before."""
     token = _open.set((*_open.get(), meter))
     try:
         yield meter
@@ -120,6 +126,13 @@ def charge(usage: Usage) -> None:
             _add(meters, usage.model_copy(update={"calls": 0}))
 
 
+def settle(usage: Usage) -> None:
+    """Count what was paid for before this process began, calls too; it was spent, so no limit can refuse it."""
+    if meters := _open.get():
+        with _lock:
+            _add(meters, usage)
+
+
 def tightest() -> tuple[float, Meter] | None:
     """Return the open meter whose time runs out first, and the seconds it has left; None if none has a limit."""
     timed = [(m.budget.max_seconds - m.elapsed_s, m) for m in _open.get() if m.budget.max_seconds is not None]
@@ -129,7 +142,7 @@ def tightest() -> tuple[float, Meter] | None:
 def out_of_time(meter: Meter) -> BudgetExceeded:
     """Return the error for a call that was cut off because this meter's time is up."""
     allowed = meter.budget.max_seconds or 0.0
-    return BudgetExceeded(meter._exceeded("max_seconds", max(meter.elapsed_s, allowed), allowed))
+    return BudgetExceeded(meter._exceeded("max_seconds", max(meter.elapsed_s, allowed), allowed), meter)
 
 
 def _add(meters: tuple[Meter, ...], usage: Usage) -> None:

@@ -1,0 +1,115 @@
+"""The evolution cycle: objective, tasks, practice, feedback, refinement, update, evaluation, next objective."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import TypeAlias
+
+from agentevo.errors import BudgetExceeded
+from agentevo.evaluate import evaluate
+from agentevo.events import Learned, Turned, listening, tell
+from agentevo.models.usage import Budget, Meter, charging, spending
+from agentevo.protocols import Draft, Keeper, State, describe
+from agentevo.record import Record
+from agentevo.types import Experience, Op, Report, Task, Transaction
+
+Learnt: TypeAlias = tuple[Draft, list[Experience]]
+"""Memory as it would be, and the experiences, judged and refined, that it would be so because of."""
+
+
+async def evolve(
+    state: State, record: Record, cycles: int, budget: Budget | None = None
+) -> AsyncGenerator[Report, None]:
+    """Turn the cycle, yielding a report a turn; a turn that was finished before a crash is read, not run.
+
+    A budget covers the whole run, what was spent before a crash too; where it ends, the last report says so.
+    """
+    state, meter = replace(state, model=record.model(state.model)), Meter("evolve", budget)
+    for _ in range(cycles):
+        try:
+            with charging(meter), listening(record.note):  # closed again while a report is looked at
+                done = await cycle(state, record.turn(state.round))
+        except BudgetExceeded as error:
+            yield Report(accepted=False, reason=str(error), alarms=("budget",), cost=meter.usage)
+            return
+        tell(Turned(round=state.round, report=done))
+        state = replace(state, history=(*state.history, done))
+        yield done
+
+
+async def cycle(state: State, record: Record) -> Report:
+    """Turn the survey's figure once. Memory is written in one short commit at the end, or not at all."""
+    finished = record.read("report", Report)
+    if finished is not None:
+        return finished
+    with spending() as meter:
+        state = replace(state, now=await record.now())
+        state = replace(state, objective=state.recipe.objective(state))  # E^t
+        tasks = await record.once("tasks", list[Task], partial(propose, state))  # T^t = f^T(E, M)
+        experiences = await practise(state, tasks, record)  # Y^t = f^Y(T, E, M)
+        draft, learnt = await learn(state, experiences, record)  # F^t, R^t, M^(t+1), not yet kept
+        done = await gated(state, draft, record)  # S^(t+1) = f^E(M^(t+1), E, ENV)
+    done = done.but(cost=meter.usage, practised=tuple(learnt))
+    if done.accepted:
+        await commit(state, draft, learnt, record, done.reason)
+    record.keep("report", Report, done, meter.usage)
+    record.sync()
+    return done
+
+
+async def propose(state: State) -> list[Task]:
+    """Return the tasks to practise on."""
+    return await state.recipe.tasks(state) if state.recipe.tasks else list(state.environment.tasks("train"))
+
+
+async def practise(state: State, tasks: Sequence[Task], record: Record) -> list[Experience]:
+    """Attempt each task, many at once; each is kept when it ends and never paid for twice."""
+    act = state.recipe.practice or state.recipe.act
+
+    async def one(task: Task) -> Experience:
+        return Experience(task=task, attempts=tuple(await act(state, task)))
+
+    return await record.each("act", tasks, one)
+
+
+async def learn(state: State, experiences: Sequence[Experience], record: Record) -> Learnt:
+    """Judge, refine, and draft what memory would become. Feedback from people goes this way too."""
+    judged = await judge(state, experiences, record)
+    for refine in state.recipe.refine:
+        judged = await refine(state, judged)
+    draft = state.memory.draft()
+    for n, update in enumerate(state.recipe.update):
+        ops = await record.once(f"update.{n}", list[Op], partial(update, state.on(draft), judged))
+        await draft.aapply(ops)
+        tell(Learned(policy=describe(update), ops=tuple(ops)))
+    return draft, judged
+
+
+async def judge(state: State, experiences: Sequence[Experience], record: Record) -> list[Experience]:
+    """Let each judge look at the experiences that came without a judgement."""
+    judged = dict(enumerate(experiences))
+    new = [n for n, x in judged.items() if not x.attempts or any(a.score is None for a in x.attempts)]
+    for place, judging in enumerate(state.recipe.judge):
+        seen = await record.each(f"judge.{place}", [judged[n] for n in new], partial(judging, state))
+        judged |= dict(zip(new, seen, strict=True))
+    return list(judged.values())
+
+
+async def gated(state: State, draft: Draft, record: Record) -> Report:
+    """Report the drafted memory on held-out tasks, and whether the gate lets it replace what we have."""
+    after = await evaluate(state.on(draft), record, "after")
+    if state.recipe.gate is None:
+        return after
+    before = await evaluate(state, record, "before") if draft.ops else after
+    decision = state.recipe.gate(before, after)
+    return after.but(accepted=decision.accepted, reason=decision.reason)
+
+
+async def commit(state: State, draft: Draft, learnt: Sequence[Experience], record: Record, reason: str) -> Transaction:
+    """Keep a draft and the experiences it came from; done twice, it is done once."""
+    if isinstance(state.memory, Keeper):
+        for n, experience in enumerate(learnt):
+            await state.memory.arecord(experience, run=record.id, id=f"{record.key}/{n}")
+    return await draft.acommit(key=record.key, reason=reason or f"turn {state.round}")

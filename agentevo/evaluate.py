@@ -1,0 +1,54 @@
+"""Evaluation: held-out tasks, answered as when it counts. The environment alone says what is right."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from agentevo.errors import UnknownName
+from agentevo.models.usage import spending
+from agentevo.protocols import Environment, State
+from agentevo.record import Record
+from agentevo.types import Experience, Report, Task, Usage
+
+
+async def evaluate(
+    state: State, record: Record, label: str = "evaluate", tasks: Sequence[Task] | None = None
+) -> Report:
+    """Answer tasks, by default the held-out ones, and report their scores; memory is left as it is."""
+    tested = state.on(state.memory.draft())  # what an agent's tools write while it is tested goes nowhere
+
+    async def one(task: Task) -> Experience:
+        return await verified(tested, task)
+
+    with spending() as meter:
+        done = await record.each(label, held_out(state) if tasks is None else tasks, one)
+    return report(state, done, meter.usage)
+
+
+async def verified(state: State, task: Task) -> Experience:
+    """Answer a task once, and have the environment say how well. Of several attempts the first one counts."""
+    attempts = await state.recipe.act(state, task)
+    first = [a.told(await state.environment.verify(task, a)) for a in attempts[:1]]
+    return Experience(task=task, attempts=tuple(first))
+
+
+def held_out(state: State) -> list[Task]:
+    """Return the tasks of the splits that the gate names, or else of the environment's own for evaluation."""
+    environment = state.environment
+    splits: Sequence[str] = getattr(state.recipe.gate, "splits", ()) or _own(environment)
+    for split in splits:
+        if split not in environment.splits():
+            raise UnknownName(f"split of {environment.card.name}", split, environment.splits())
+    return [task for split in splits for task in environment.tasks(split)]
+
+
+def _own(environment: Environment) -> Sequence[str]:
+    """Return the split for trying things out; where there is none, the one for testing."""
+    return next(([split] for split in ("dev", "test") if split in environment.splits()), [])
+
+
+def report(state: State, experiences: Sequence[Experience], cost: Usage) -> Report:
+    """Return what experiences that the environment scored say, ability by ability."""
+    ability = state.environment.card.ability or state.objective.ability or "all"
+    scores = {ability: sum(x.score for x in experiences) / len(experiences)} if experiences else {}
+    return Report(scores=scores, experiences=tuple(experiences), cost=cost)

@@ -1,0 +1,79 @@
+"""A file of JSON lines that only grows, and that a crash in the middle of a line does not spoil."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from agentevo.errors import RunError
+
+
+class Journal:
+    """Lines appended one by one; what `append` has returned from survives a crash of the process.
+
+    A last line without its end is what a crash left: it is cut off when the file is opened. A line in the middle that
+    cannot be read is damage, and an error. Not covered: a crash of the machine, except after `sync`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file: BinaryIO = path.open("a+b", buffering=0)
+        except OSError as error:
+            raise RunError(f"cannot open {path}: {error}") from error
+        self._mend()
+
+    def _mend(self) -> None:
+        size = self._file.seek(0, os.SEEK_END)
+        end = size
+        while end:
+            begin = max(0, end - 65_536)
+            self._file.seek(begin)
+            cut = self._file.read(end - begin).rfind(b"\n")
+            if cut >= 0:
+                end = begin + cut + 1
+                break
+            end = begin
+        if end != size:
+            self._file.truncate(end)
+
+    def append(self, line: str) -> None:
+        """Write a line, all of it or nothing; raise RunError where the disk takes no more."""
+        # Half a surrogate pair becomes its escape, which is how JSON writes it anyway.
+        data = line.encode("utf-8", "backslashreplace") + b"\n"
+        size = self._file.seek(0, os.SEEK_END)
+        try:
+            written = self._file.write(data)
+            if written != len(data):
+                raise OSError(f"only {written} of {len(data)} bytes were written")
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                self._file.truncate(size)
+            raise RunError(f"cannot write to {self.path}: {error}; make room, then resume the run") from error
+
+    def sync(self) -> None:
+        """Make what was written survive a crash of the machine."""
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def lines(path: Path) -> Iterator[dict[str, object]]:
+    """Yield what each whole line says; raise RunError, naming the line, where one cannot be read."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if not line.endswith(b"\n"):
+                return  # still being written, or cut off by a crash
+            try:
+                said = json.loads(line)
+                if not isinstance(said, dict):
+                    raise ValueError("not an object")
+            except ValueError as error:
+                raise RunError(f"{path}, line {number}, is damaged: {error}; begin a new run") from error
+            yield said

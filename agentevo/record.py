@@ -1,0 +1,249 @@
+"""The run folder: what finished, what the models said, and each step as it was taken, so that a run can go on.
+
+    RUN/
+        run.json          what the run is: its id, recipe, model, environment, seed
+        journal.jsonl     what finished, one line each: attempts, judgements, changes to memory, reports
+        replies.jsonl     what the models said, by request and place
+        steps.jsonl       each message of each attempt as it came: readable also when the attempt never ended
+        lock              held by the process that is running it
+
+A run that was killed goes on where it was: what finished is read, what had begun is begun again, and what a model said
+in it is not asked, or paid for, twice. A Record without a folder is a run in this process alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from filelock import FileLock, Timeout
+from pydantic import TypeAdapter
+
+from agentevo.errors import Misuse, RunError
+from agentevo.events import Event
+from agentevo.journal import Journal, lines
+from agentevo.models.cassette import Cassette
+from agentevo.models.usage import settle, spending
+from agentevo.position import at
+from agentevo.protocols import Model
+from agentevo.steps import Steps
+from agentevo.types import Experience, Json, Task, Usage
+
+T = TypeVar("T")
+X = TypeVar("X", Task, Experience)
+
+CONCURRENCY = 64
+"""So many attempts, or judgements, are under way at once."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """A run, or a part of one: a turn, say. What is done under a name is done once."""
+
+    id: str
+    concurrency: int = CONCURRENCY
+    clock: Callable[[], float] = time.time
+    _folder: _Folder | None = None
+    _part: str = ""
+
+    @classmethod
+    def open(
+        cls,
+        folder: str | Path | None = None,
+        *,
+        about: Mapping[str, Json] | None = None,
+        id: str | None = None,
+        concurrency: int = CONCURRENCY,
+        clock: Callable[[], float] = time.time,
+    ) -> Record:
+        """Begin a run in a folder, or go on with the one that is there; without a folder nothing is kept.
+
+        `about` says what the run is. Raise Misuse where the folder holds a run that was about something else, and
+        RunError where it cannot be used.
+        """
+        if concurrency < 1:
+            raise Misuse(f"concurrency is {concurrency!r}; expected how many attempts run at once, 1 or more")
+        if folder is None:
+            return cls(id or secrets.token_hex(4), concurrency, clock)
+        opened = _Folder(Path(folder), id or secrets.token_hex(4), dict(about or {}))
+        return cls(opened.id, concurrency, clock, opened)
+
+    def close(self) -> None:
+        """Let go of the folder; a second call does nothing."""
+        if self._folder is not None:
+            self._folder.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self.close()
+
+    @property
+    def folder(self) -> Path | None:
+        return self._folder.path if self._folder else None
+
+    @property
+    def key(self) -> str:
+        """Name this part of this run: what is committed under it is committed once."""
+        return f"{self.id}/{self._part}".rstrip("/")
+
+    def turn(self, name: int | str) -> Record:
+        """Return the part of the run that a turn, or a stretch of one, is kept under."""
+        return replace(self, _part=f"{self._part}{name}/")
+
+    def model(self, model: Model) -> Model:
+        """Return the model with its replies kept: what was asked before, in the same place, is not asked again."""
+        return Cassette(model, self._folder.path / "replies.jsonl", by_place=True) if self._folder else model
+
+    def note(self, event: Event) -> None:
+        """Keep a step of an attempt as it is taken; for `agentevo.events.listening`."""
+        if self._folder is not None:
+            self._folder.steps.note(event)
+
+    # --- doing things once
+
+    def read(self, name: str, kind: type[T]) -> T | None:
+        """Return what was done under a name, its cost counted; None where it was not done yet."""
+        done = self._folder.done.get(self._part + name) if self._folder else None
+        if done is None:
+            return None
+        value, usage = done
+        settle(Usage.model_validate(usage))
+        return TypeAdapter(kind).validate_python(value)
+
+    async def once(self, name: str, kind: type[T], work: Callable[[], Awaitable[T]]) -> T:
+        """Do a piece of work and keep what came of it; where it was done before, return that."""
+        found = self.read(name, kind)
+        if found is not None:
+            return found
+        with at(f"{self.id}/{self._part}{name}"), spending() as meter:
+            value = await work()
+        self.keep(name, kind, value, meter.usage)
+        return value
+
+    async def now(self) -> float:
+        """Return the time that this part of the run began, the same one after a crash."""
+
+        async def read_clock() -> float:
+            return self.clock()
+
+        return await self.once("now", float, read_clock)
+
+    async def each(self, slot: str, given: Sequence[X], work: Callable[[X], Awaitable[Experience]]) -> list[Experience]:
+        """Do a piece of work for each task or experience, many at once, in order; each is kept when it ends."""
+        gate = asyncio.Semaphore(self.concurrency)
+
+        async def one(name: str, item: X) -> Experience:
+            found = self.read(name, Experience)
+            if found is not None:
+                return found
+            async with gate:
+                return await self.once(name, Experience, lambda: work(item))
+
+        return await _together([one(name, item) for name, item in zip(_names(slot, given), given, strict=True)])
+
+    def keep(self, name: str, kind: type[T], value: T, usage: Usage) -> None:
+        """Keep what came of a piece of work."""
+        if self._folder is not None:
+            said = TypeAdapter(kind).dump_python(value, mode="json", exclude_defaults=True)
+            self._folder.keep(self._part + name, said, usage)
+
+    def sync(self) -> None:
+        """Make what was kept so far survive a crash of the machine too."""
+        if self._folder is not None:
+            self._folder.journal.sync()
+
+
+def _names(slot: str, given: Sequence[Task] | Sequence[Experience]) -> list[str]:
+    """Return one name each; a task that comes twice has two."""
+    ids = [item.id if isinstance(item, Task) else item.task.id for item in given]
+    seen: Counter[str] = Counter()
+    names = []
+    for name in ids:
+        seen[name] += 1
+        names.append(f"{slot}/{name}" + (f"~{seen[name]}" if seen[name] > 1 else ""))
+    return names
+
+
+async def _together(works: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
+    """Await all; where one fails, stop the others before its error is raised."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        return list(await asyncio.gather(*tasks))
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise
+
+
+# --- the folder
+
+
+class _Folder:
+    """The files of a run; one process at a time holds them."""
+
+    def __init__(self, path: Path, id: str, about: dict[str, Json]) -> None:
+        self.path = path
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            self._lock = FileLock(path / "lock", timeout=0)
+            self._lock.acquire()
+        except Timeout as error:
+            raise RunError(
+                f"the run in {path} is under way in another process; wait for it, or name another"
+            ) from error
+        except OSError as error:
+            raise RunError(f"cannot use the run folder {path}: {error}") from error
+        try:
+            self.id = self._begun(id, about)
+            self.steps = Steps(path / "steps.jsonl")
+            self.journal = Journal(path / "journal.jsonl")
+            self.done = {str(line["key"]): (line["value"], line.get("usage", {})) for line in lines(self.journal.path)}
+        except BaseException:
+            self.close()
+            raise
+
+    def _begun(self, id: str, about: dict[str, Json]) -> str:
+        """Return the id of the run that is here, or begin one; raise Misuse where it was about something else."""
+        path = self.path / "run.json"
+        about = json.loads(json.dumps(about))
+        if not path.exists():
+            part = path.with_suffix(".part")
+            part.write_text(json.dumps({"id": id, **about}, indent=1, ensure_ascii=False), "utf-8")
+            part.replace(path)
+            return id
+        try:
+            there = json.loads(path.read_text("utf-8"))
+            known = str(there.pop("id"))
+        except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
+            raise RunError(f"{path} says not what run this is: {error}; begin a new run") from error
+        differing = sorted(name for name in {*there, *about} if there.get(name) != about.get(name))
+        if differing:
+            name = differing[0]
+            raise Misuse(
+                f"the run in {self.path} was begun with another {', '.join(differing)} ({name}: then"
+                f" {there.get(name)!r:.80}, now {about.get(name)!r:.80}); go on as it began, or name another run"
+            )
+        return known
+
+    def keep(self, key: str, value: object, usage: Usage) -> None:
+        paid = usage.model_dump(exclude_defaults=True)
+        line = {"key": key, "value": value, **({"usage": paid} if paid else {})}
+        self.journal.append(json.dumps(line, ensure_ascii=False))
+        self.done[key] = (value, paid)
+
+    def close(self) -> None:
+        for part in (getattr(self, "journal", None), getattr(self, "steps", None)):
+            if part is not None:
+                part.close()
+        self._lock.release()

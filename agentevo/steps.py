@@ -1,0 +1,86 @@
+"""The steps of attempts, written as they are taken: what is left to read when a process dies in the middle of one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from agentevo.events import Added, Ended, Event, Started
+from agentevo.journal import Journal, lines
+from agentevo.position import attempt_id
+from agentevo.types import Attempt, Message, Record, Task, Usage
+
+
+class Step(Record):
+    """One line: an attempt began, went on by a message, or ended."""
+
+    attempt: str
+    task: Task | None = None
+    message: Message | None = None
+    ended: str = ""
+
+
+class Steps:
+    """Listens to attempts and writes each step down at once; without a path it lets them pass."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._journal: Journal | None = None
+
+    def note(self, event: Event) -> None:
+        """Write down what happened, where it is a step of an attempt."""
+        if self._path is None:
+            return
+        match event:
+            case Started(attempt=name, task=task):
+                step = Step(attempt=name, task=task)
+            case Added(attempt=name, message=message):
+                step = Step(attempt=name, message=message)
+            case Ended(attempt=attempt):
+                step = Step(attempt=attempt.id, ended=attempt.stopped or "by itself")
+            case _:
+                return
+        if self._journal is None:
+            self._journal = Journal(self._path)
+        self._journal.append(step.model_dump_json(exclude_defaults=True))
+
+    def close(self) -> None:
+        if self._journal is not None:
+            self._journal.close()
+
+
+class Seen:
+    """Listens to attempts and keeps the one that began last: what there is of it when a limit ends it."""
+
+    def __init__(self) -> None:
+        self._id = ""
+        self._messages: list[Message] = []
+
+    def note(self, event: Event) -> None:
+        """Keep what happened, where it is a step of the latest attempt."""
+        match event:
+            case Started(attempt=name):
+                self._id, self._messages = name, []
+            case Added(attempt=name, message=message) if name == self._id:
+                self._messages.append(message)
+
+    def attempt(self, task: Task, stopped: str, usage: Usage) -> Attempt:
+        """Return what there is of the attempt; its answer is what the model said last."""
+        said = [str(message.get("content") or "") for message in self._messages if message.get("role") == "assistant"]
+        return Attempt(
+            id=self._id or attempt_id(), task=task, messages=tuple(self._messages), answer=said[-1] if said else "",
+            usage=usage, stopped=stopped,
+        )  # fmt: skip
+
+
+def unfinished(path: str | Path) -> list[Attempt]:
+    """Return the attempts that began in a file of steps and did not end, with the messages that there are of them."""
+    begun: dict[str, Attempt] = {}
+    for line in lines(Path(path)):
+        step = Step.model_validate(line)
+        if step.task is not None:
+            begun[step.attempt] = Attempt(id=step.attempt, task=step.task, stopped="did not end")
+        elif step.ended:
+            begun.pop(step.attempt, None)
+        elif step.message is not None and (attempt := begun.get(step.attempt)):
+            begun[step.attempt] = attempt.model_copy(update={"messages": (*attempt.messages, step.message)})
+    return list(begun.values())

@@ -1,0 +1,215 @@
+"""The cycle: what is practised is learned, what does not help is not kept, and a run that was killed goes on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from cycles import LEARNING, NOW, Sums, by_heart, moment, remember, verify
+
+from agentevo.cycle import cycle, evolve, learn
+from agentevo.errors import UnknownName
+from agentevo.evaluate import evaluate
+from agentevo.events import Event, Learned, Turned, listening
+from agentevo.memory import Memory
+from agentevo.models import FunctionModel, ScriptedModel
+from agentevo.models.usage import Budget
+from agentevo.protocols import Recipe, State
+from agentevo.record import Record
+from agentevo.types import Attempt, Decision, Experience, Feedback, Item, Objective, Op, Report, Task, Transaction
+
+
+def memory() -> Memory:
+    return Memory.open(":memory:", embedder="hash", clock=lambda: NOW)
+
+
+def evolved(state: State, record: Record | None = None, cycles: int = 1, budget: Budget | None = None) -> list[Report]:
+    async def all_of_it() -> list[Report]:
+        return [report async for report in evolve(state, record or Record.open(), cycles, budget)]
+
+    return asyncio.run(all_of_it())
+
+
+def test_what_was_right_in_practice_is_known_when_it_counts() -> None:
+    with memory() as store:
+        model = ScriptedModel(["1", "wrong", "5", "7", "wrong"])  # four practised; what is known is not asked again
+        (report,) = evolved(moment(store, model=model))
+        assert (report.score, report.scores, report.accepted) == (0.75, {"math": 0.75}, True)
+        assert [x.score for x in report.practised] == [1, 0, 1, 1]
+        assert sorted(item.text for item in store.list()) == ["What is 0+1? 1", "What is 2+3? 5", "What is 3+4? 7"]
+
+
+def test_experiences_are_kept_with_what_was_made_of_them() -> None:
+    with memory() as store:
+        evolved(moment(store), Record.open(id="run"))
+        (item, *_) = store.list(order="oldest")
+        (transaction,) = [t for t in store.history() if isinstance(t, Transaction)]
+        assert (item.derived_from, transaction.key) == (("run/0/act/0+1#0",), "run/0")
+        assert [name for name, _ in store.experiences(run="run")] == [f"run/0/{n}" for n in range(4)]
+
+
+def refused(before: Report, after: Report) -> Decision:
+    return Decision(accepted=False, reason=f"no: {before.score} to {after.score}")
+
+
+def test_a_rejected_turn_leaves_the_memory_byte_for_byte_as_it_was() -> None:
+    with memory() as store:
+        store.insert("What is 9+9? 18", metadata={"prompt": "p", "answer": "a"}, kind="experience")
+        exported = list(store.export())  # type: ignore[arg-type]
+        (report,) = evolved(moment(store, replace(LEARNING, gate=refused)))
+        assert (report.accepted, report.reason) == (False, "no: 1.0 to 1.0")
+        assert list(store.export()) == exported  # type: ignore[arg-type]
+
+
+def test_evaluation_writes_nothing() -> None:
+    async def scribbling(state: State, task: Task) -> list[Attempt]:
+        op = Op(verb="insert", id="x", item=Item(id="x", text="scribble", created_at=0))
+        await state.memory.aapply([op])  # type: ignore[attr-defined]
+        return await by_heart(state, task)
+
+    with memory() as store:
+        report = asyncio.run(evaluate(moment(store, Recipe(act=scribbling)), Record.open()))
+        assert (report.score, store.list()) == (1.0, [])
+
+
+def test_of_several_attempts_the_first_one_counts() -> None:
+    async def two(state: State, task: Task) -> list[Attempt]:
+        return [Attempt(id="a", task=task, answer="wrong"), *await by_heart(state, task)]
+
+    with memory() as store:
+        assert asyncio.run(evaluate(moment(store, Recipe(act=two)), Record.open())).score == 0.0
+
+
+def test_no_attempt_is_a_wrong_one() -> None:
+    async def none(state: State, task: Task) -> list[Attempt]:
+        return []
+
+    with memory() as store:
+        report = asyncio.run(evaluate(moment(store, Recipe(act=none)), Record.open()))
+        assert (report.score, len(report.experiences)) == (0.0, 4)
+
+
+def test_the_gate_names_what_is_held_out() -> None:
+    class Gate:
+        splits = ("tset",)
+
+        def __call__(self, before: Report, after: Report) -> Decision:
+            return Decision(accepted=True, reason="")
+
+    with memory() as store, pytest.raises(UnknownName, match="unknown split of sums 'tset'; known: dev, train"):
+        evolved(moment(store, replace(LEARNING, gate=Gate())))
+
+
+def test_what_arrives_judged_is_not_judged_again() -> None:
+    task = Sums().task("0+1")
+    told = Attempt(id="a", task=task, answer="1", feedback=(Feedback(score=0, source="human"),))
+    fresh = Attempt(id="b", task=task, answer="1")
+    with memory() as store:
+        given = [Experience(task=task, attempts=(a,)) for a in (told, fresh)]
+        _, judged = asyncio.run(learn(moment(store), given, Record.open()))
+        assert [x.score for x in judged] == [0.0, 1.0]
+        assert [len(x.attempts[0].feedback) for x in judged] == [1, 1]
+
+
+def test_policies_see_what_those_before_them_did() -> None:
+    async def counting(state: State, experiences: Sequence[Experience]) -> list[Op]:
+        n = len(await state.memory.alist())
+        item = Item(id="count", text=f"{n} items", created_at=state.now, metadata={"prompt": "", "answer": ""})
+        return [Op(verb="insert", id="count", item=item)]
+
+    with memory() as store:
+        evolved(moment(store, replace(LEARNING, update=[remember, counting])))
+        assert store.get("count").text == "4 items"  # type: ignore[union-attr]
+
+
+def test_a_turn_sees_the_reports_of_those_before_it() -> None:
+    seen: list[tuple[int, float]] = []
+
+    def aim(state: State) -> Objective:
+        seen.append((state.round, state.history[-1].score if state.history else -1))
+        return Objective(ability=f"turn {state.round}")
+
+    with memory() as store:
+        evolved(moment(store, replace(LEARNING, objective=aim)), cycles=2)
+        assert seen == [(0, -1), (1, 1.0)]
+
+
+def test_a_budget_ends_the_turn_with_a_report_and_more_of_it_goes_on(tmp_path: Path) -> None:
+    with Memory.open(tmp_path / "m", embedder="hash") as store:
+        with Record.open(tmp_path / "run", concurrency=1) as record:
+            (report,) = evolved(moment(store), record, budget=Budget(max_calls=3))
+        assert (report.accepted, report.alarms, report.cost.calls) == (False, ("budget",), 3)
+        assert "max_calls=3" in report.reason
+        assert store.list() == []
+        model = ScriptedModel(["7"])  # the fourth task alone is left
+        with Record.open(tmp_path / "run", concurrency=1) as record:
+            (report,) = evolved(moment(store, model=model), record, budget=Budget(max_calls=4))
+        assert (report.score, report.cost.calls, len(store.list())) == (1.0, 4, 4)
+
+
+def test_a_finished_turn_is_read_and_not_run(tmp_path: Path) -> None:
+    with Memory.open(tmp_path / "m", embedder="hash") as store:
+        with Record.open(tmp_path / "run") as record:
+            first = evolved(moment(store), record, cycles=2)
+        with Record.open(tmp_path / "run") as record:
+            again = evolved(moment(store, model=ScriptedModel([])), record, cycles=2)
+        assert again == first
+
+
+def test_a_crash_between_the_commit_and_its_report_does_no_harm(tmp_path: Path) -> None:
+    journal = tmp_path / "run" / "journal.jsonl"
+    with Memory.open(tmp_path / "m", embedder="hash") as store:
+        exported = []
+        for _ in range(2):
+            with Record.open(tmp_path / "run") as record:
+                asyncio.run(cycle(moment(store), record.turn(0)))
+            exported.append(list(store.export()))  # type: ignore[arg-type]
+            *kept, last = journal.read_text().splitlines(keepends=True)
+            assert '"0/report"' in last
+            journal.write_text("".join(kept))
+        assert exported[0] == exported[1]
+
+
+def test_a_set_up_error_raises_and_nothing_is_kept() -> None:
+    async def broken(state: State, task: Task) -> list[Attempt]:
+        raise RuntimeError("the sandbox is gone")
+
+    with memory() as store:
+        with pytest.raises(RuntimeError, match="the sandbox is gone"):
+            evolved(moment(store, Recipe(act=broken, judge=[verify], update=[remember])))
+        assert (store.list(), store.history()) == ([], [])
+
+
+def test_cancelling_leaves_the_memory_whole() -> None:
+    async def main(store: Memory) -> None:
+        async def forever(messages: list[object]) -> str:
+            await asyncio.Event().wait()
+            return ""
+
+        async def all_of_it() -> None:
+            async for _ in evolve(moment(store, model=FunctionModel(forever)), Record.open(), 1):
+                pass
+
+        running = asyncio.create_task(all_of_it())
+        await asyncio.sleep(0.05)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+    with memory() as store:
+        asyncio.run(main(store))
+        assert (store.list(), store.verify().ok) == ([], True)
+
+
+def test_what_happens_is_told() -> None:
+    heard: list[Event] = []
+    with memory() as store, listening(heard.append):
+        evolved(moment(store))
+    learned, turned = heard
+    assert isinstance(learned, Learned)
+    assert (learned.policy, len(learned.ops)) == ("cycles.remember", 4)
+    assert isinstance(turned, Turned)
+    assert turned.report.score == 1.0
