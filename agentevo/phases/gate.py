@@ -1,0 +1,102 @@
+"""The gate: whether a drafted memory may replace the one there is, from what both did on the same held-out tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
+from statistics import fmean
+
+from agentevo.errors import Misuse, UnknownName
+from agentevo.protocols import Environment, Gate
+from agentevo.statistics import Interval, paired_bootstrap, power_note
+from agentevo.types import Decision, Report
+
+FEW = 50
+"""Below so many tasks the reason says how many it takes to see a loss as large as the margin."""
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Accept what is not worse: the lower end of the interval of after - before lies above -margin.
+
+    Scores are paired task by task (a task answered several times counts once, by its mean); tasks that only one
+    report has are left out. Where no task changed its score there is nothing to hold against the draft, and it is
+    accepted whatever the number of tasks. `splits` names what the evaluation uses; none named: see `splits_for`.
+    What this does not cover: a harm smaller than the margin each turn, or one that shows on other tasks only.
+    """
+
+    margin: float = 0.02
+    splits: Sequence[str] = ()
+    confidence: float = 0.9
+    _: KW_ONLY
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.margin <= 1:
+            raise Misuse(f"margin is {self.margin!r}; expected how much worse is no harm, from 0 to 1")
+        if isinstance(self.splits, str) or not all(isinstance(name, str) for name in self.splits):
+            raise Misuse(f"splits is {self.splits!r}; expected a list of names, such as ('dev',)")
+        if not 0 < self.confidence < 1:
+            raise Misuse(f"confidence is {self.confidence!r}; expected a share between 0 and 1, such as 0.9")
+        object.__setattr__(self, "splits", tuple(self.splits))
+
+    def __call__(self, before: Report, after: Report) -> Decision:
+        old, new, left_out = _paired(before, after)
+        found = paired_bootstrap(old, new, confidence=self.confidence, seed=self.seed)
+        unchanged = old == new
+        accepted = unchanged or found.low > -self.margin
+        said = [_figures(old, new, found), self._compared(found, accepted, unchanged)]
+        if left_out:
+            said.append(f"{left_out} tasks that only one report has were left out")
+        # Where the estimate alone would do, it is the number of tasks that does not.
+        if self.margin > 0 and not unchanged and (len(old) < FEW or (not accepted and found.estimate >= -self.margin)):
+            said.append(power_note(old, new, self.margin, confidence=self.confidence).sentence)
+        return Decision(accepted=accepted, reason="; ".join(said))
+
+    def _compared(self, found: Interval, accepted: bool, unchanged: bool) -> str:
+        if unchanged:
+            return f"accepted: no task changed its score ({found.n} tasks cannot rule out {found.low:+.3f})"
+        verdict, where = ("accepted", "above") if accepted else ("rejected", "not above")
+        return f"{verdict}: the lower end is {where} {-self.margin:+.3f}"
+
+
+def _paired(before: Report, after: Report) -> tuple[list[float], list[float], int]:
+    """Return the scores of the tasks that both reports have, in order, and how many tasks only one of them has."""
+    old, new = _by_task(before), _by_task(after)
+    common = [name for name in old if name in new]
+    if not common:
+        had = f"{len(old)} before ({_some(old)}), {len(new)} after ({_some(new)})"
+        raise Misuse(f"the two reports have no task in common: {had}; evaluate both on the same splits")
+    return [old[name] for name in common], [new[name] for name in common], len(old.keys() ^ new.keys())
+
+
+def _by_task(report: Report) -> dict[str, float]:
+    scores: dict[str, list[float]] = {}
+    for experience in report.experiences:
+        scores.setdefault(experience.task.id, []).append(experience.score)
+    return {name: fmean(values) for name, values in scores.items()}
+
+
+def _some(names: dict[str, float]) -> str:
+    return ", ".join([*list(names)[:3], *(["..."] if len(names) > 3 else [])]) or "none"
+
+
+def _figures(old: Sequence[float], new: Sequence[float], found: Interval) -> str:
+    interval = f"{found.confidence:.0%} interval {found.low:+.3f} to {found.high:+.3f}"
+    return f"{fmean(old):.3f} before, {fmean(new):.3f} after: {found.estimate:+.3f} ({interval}, n={found.n})"
+
+
+def splits_for(gate: Gate | None, environment: Environment) -> tuple[str, ...]:
+    """Return the splits to evaluate on: those the gate names, else "dev" where the environment has it, else "test"."""
+    there = tuple(environment.splits())
+    named: Sequence[str] = getattr(gate, "splits", ())
+    for name in named:
+        if name not in there:
+            raise UnknownName(f"split of {environment.card.name!r}", name, there)
+    if named:
+        return tuple(named)
+    for name in ("dev", "test"):
+        if name in there:
+            return (name,)
+    listed = ", ".join(there) or "none"
+    raise Misuse(f"{environment.card.name!r} has no split 'dev' or 'test' (it has: {listed}); name some: splits=(...)")

@@ -1,0 +1,123 @@
+"""The gate keeps what is not worse, says the figures, and knows which splits it looks at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from sums import Sums, outcome
+
+from agentevo.errors import Misuse, UnknownName
+from agentevo.phases.gate import HeldOut, splits_for
+from agentevo.types import Decision, Report
+
+
+def report(scores: Sequence[float], first: int = 0) -> Report:
+    return Report(experiences=tuple(outcome(f"{n}+0", score) for n, score in enumerate(scores, first)))
+
+
+def decided(before: Sequence[float], after: Sequence[float], gate: HeldOut | None = None) -> Decision:
+    return (gate or HeldOut())(report(before), report(after))
+
+
+def test_a_clear_gain_is_accepted_and_a_clear_loss_is_not() -> None:
+    low, high = [0.0, 1.0] * 40, [1.0, 1.0] * 40
+    assert decided(low, high).accepted
+    assert not decided(high, low).accepted
+
+
+def test_the_reason_says_the_figures() -> None:
+    found = decided([0.0, 1.0] * 40, [1.0, 1.0] * 40)
+    assert found.reason == (
+        "0.500 before, 1.000 after: +0.500 (90% interval +0.412 to +0.588, n=80); "
+        "accepted: the lower end is above -0.020"
+    )
+
+
+def test_a_loss_within_the_margin_needs_enough_tasks_to_be_accepted() -> None:
+    gate = HeldOut(margin=0.1)
+    few, many = [1.0] * 20, [1.0] * 400
+    small, large = decided(few, [0.0, *few[1:]], gate), decided(many, [0.0] * 20 + many[20:], gate)
+    assert (small.accepted, large.accepted) == (False, True)
+    assert "rejected: the lower end is not above -0.100; to see a difference of 0.1 in 80%" in small.reason
+    assert "there are 20" in small.reason
+    assert "to see a difference" not in large.reason
+
+
+def test_many_tasks_that_leave_it_open_get_the_power_note_and_a_clear_loss_does_not() -> None:
+    half = [1.0, 0.0] * 50
+    assert "there are 100" in decided(half, [1 - s for s in half]).reason
+    assert "there are" not in decided([1.0] * 100, [0.0] * 100).reason
+
+
+def test_what_changed_nothing_is_accepted_however_few_the_tasks() -> None:
+    found = decided([1.0, 0.0], [1.0, 0.0])
+    assert found.accepted
+    assert "no task changed its score (2 tasks cannot rule out -0.776)" in found.reason
+
+
+def test_one_task_that_got_better_shows_next_to_nothing() -> None:
+    assert not decided([0.0], [1.0]).accepted
+
+
+def test_losses_that_gains_make_up_for_on_average_are_no_proof() -> None:
+    assert not decided([1, 0, 1, 0], [0, 1, 1, 0]).accepted
+
+
+def test_scores_are_paired_by_task_whatever_their_order() -> None:
+    before = Report(experiences=tuple(outcome(f"{n}+0", n / 100) for n in range(60)))
+    after = Report(experiences=tuple(reversed(before.experiences)))
+    assert "n=60" in HeldOut()(before, after).reason
+    assert "no task changed" in HeldOut()(before, after).reason
+
+
+def test_a_task_answered_several_times_counts_once() -> None:
+    before = Report(experiences=(outcome("1+0", 1.0), outcome("1+0", 0.0), outcome("2+0", 0.5)))
+    found = HeldOut()(before, report([0.5, 0.5], first=1))
+    assert found.reason.startswith("0.500 before, 0.500 after: +0.000")
+    assert found.accepted
+
+
+def test_tasks_that_only_one_report_has_are_left_out_and_counted() -> None:
+    found = HeldOut()(report([0.0] * 10), report([0.0] * 10, first=5))
+    assert "n=5" in found.reason
+    assert "10 tasks that only one report has were left out" in found.reason
+
+
+def test_reports_without_a_common_task_are_refused() -> None:
+    with pytest.raises(Misuse, match=r"no task in common: 2 before \(0\+0, 1\+0\), 5 after \(5\+0, 6\+0, 7\+0, ...\)"):
+        HeldOut()(report([1, 1]), report([1] * 5, first=5))
+    with pytest.raises(Misuse, match=r"0 before \(none\)"):
+        HeldOut()(Report(), report([1]))
+
+
+def test_a_wider_margin_and_less_confidence_accept_more() -> None:
+    before, after = [1.0] * 60, [0.0] + [1.0] * 59
+    assert not decided(before, after).accepted
+    assert decided(before, after, HeldOut(margin=0.06)).accepted
+    mixed, better = [0.0, 1.0] * 10, [1.0, 1.0] * 6 + [0.0] * 8
+    accepted = [decided(mixed, better, HeldOut(margin=0, confidence=c)).accepted for c in (0.3, 0.99)]
+    assert accepted == [True, False]
+
+
+def test_options_that_cannot_be_are_refused() -> None:
+    with pytest.raises(Misuse, match=r"margin is -0\.1"):
+        HeldOut(margin=-0.1)
+    with pytest.raises(Misuse, match="confidence is 90"):
+        HeldOut(confidence=90)
+    with pytest.raises(Misuse, match="splits is 'dev'"):
+        HeldOut(splits="dev")
+
+
+def test_the_gate_says_which_splits_are_evaluated() -> None:
+    assert splits_for(HeldOut(), Sums()) == ("dev",)
+    assert splits_for(None, Sums(test=(), train=())) == ("test",)
+    assert splits_for(lambda before, after: Decision(accepted=True, reason=""), Sums()) == ("dev",)
+    assert splits_for(HeldOut(splits=["test", "train"]), Sums()) == ("test", "train")
+
+
+def test_splits_that_are_not_there_are_refused() -> None:
+    with pytest.raises(UnknownName, match="unknown split of 'sums' 'tests'; known: test, dev, train"):
+        splits_for(HeldOut(splits=("tests",)), Sums())
+    with pytest.raises(Misuse, match=r"no split 'dev' or 'test' \(it has: train\)"):
+        splits_for(None, Sums(train=()))
