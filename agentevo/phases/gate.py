@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from statistics import fmean
 
-from agentevo.errors import Misuse, UnknownName
-from agentevo.protocols import Environment, Gate
+from agentevo.errors import Misuse
 from agentevo.statistics import Interval, paired_bootstrap, power_note
 from agentevo.types import Decision, Report
 
@@ -21,7 +20,8 @@ class HeldOut:
 
     Scores are paired task by task (a task answered several times counts once, by its mean); tasks that only one
     report has are left out. Where no task changed its score there is nothing to hold against the draft, and it is
-    accepted whatever the number of tasks. `splits` names what the evaluation uses; none named: see `splits_for`.
+    accepted whatever the number of tasks. `splits` names what the evaluation uses; none named stands for "dev" where
+    the environment has such a split, else for "test".
     What this does not cover: a harm smaller than the margin each turn, or one that shows on other tasks only.
     """
 
@@ -84,19 +84,3 @@ def _some(names: dict[str, float]) -> str:
 def _figures(old: Sequence[float], new: Sequence[float], found: Interval) -> str:
     interval = f"{found.confidence:.0%} interval {found.low:+.3f} to {found.high:+.3f}"
     return f"{fmean(old):.3f} before, {fmean(new):.3f} after: {found.estimate:+.3f} ({interval}, n={found.n})"
-
-
-def splits_for(gate: Gate | None, environment: Environment) -> tuple[str, ...]:
-    """Return the splits to evaluate on: those the gate names, else "dev" where the environment has it, else "test"."""
-    there = tuple(environment.splits())
-    named: Sequence[str] = getattr(gate, "splits", ())
-    for name in named:
-        if name not in there:
-            raise UnknownName(f"split of {environment.card.name!r}", name, there)
-    if named:
-        return tuple(named)
-    for name in ("dev", "test"):
-        if name in there:
-            return (name,)
-    listed = ", ".join(there) or "none"
-    raise Misuse(f"{environment.card.name!r} has no split 'dev' or 'test' (it has: {listed}); name some: splits=(...)")

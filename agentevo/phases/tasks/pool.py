@@ -18,8 +18,8 @@ class Pool:
     """At most n tasks of a split; None stands for all of them.
 
     random: drawn anew each turn, none twice in a turn. in order: each turn goes on where the last one ended, and from
-    the beginning after the end. failed, solved: those that scored less than `solved`, or at least so much, when a
-    report of the state's history last has them; before any of the split was tried, all of it.
+    the beginning after the end. failed, solved: those that scored less than `solved`, or at least so much, when they
+    were last tried in the turns so far; before any of the split was tried, all of it.
     """
 
     split: str = "train"
@@ -62,12 +62,16 @@ def tasks_of(state: State, split: str) -> list[Task]:
 
 
 def tried(state: State) -> dict[str, list[Experience]]:
-    """Return the judged experiences that the history's reports have, by task, oldest first."""
+    """Return what came of each task in the turns so far, by task: the last judged experience of each turn.
+
+    What a turn practised counts, and what it answered when it counted, unless on a memory that was thrown away.
+    """
     found: dict[str, list[Experience]] = {}
     for report in state.history:
-        for experience in report.experiences:
-            if any(attempt.score is not None for attempt in experience.attempts):
-                found.setdefault(experience.task.id, []).append(experience)
+        seen = (*report.practised, *(report.experiences if report.accepted else ()))
+        latest = {x.task.id: x for x in seen if any(attempt.score is not None for attempt in x.attempts)}
+        for name, experience in latest.items():
+            found.setdefault(name, []).append(experience)
     return found
 
 

@@ -14,9 +14,9 @@ from agentevo.types import Task
 class Retry:
     """Try again what is not solved yet, each task at most `trials` times in all; then new tasks of the split, in order.
 
-    A try is a judged experience in a report of the state's history; the last one says whether the task is solved (a
-    score of at least `solved`). At most n tasks a turn, None for all of them; none are left once each is solved or
-    given up.
+    A turn that has a judged experience of a task is one trial; the last one says whether the task is solved (a score
+    of at least `solved`). At most n tasks a turn, None for all of them; none are left once each is solved or given up.
+    What a filter of the recipe threw out of a turn was not tried: a recipe that retries keeps its failures.
     """
 
     n: int | None = None

@@ -1,14 +1,14 @@
-"""The gate keeps what is not worse, says the figures, and knows which splits it looks at."""
+"""The gate keeps what is not worse, says the figures, and what so few tasks can show."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import pytest
-from sums import Sums, outcome
+from sums import outcome
 
-from agentevo.errors import Misuse, UnknownName
-from agentevo.phases.gate import HeldOut, splits_for
+from agentevo.errors import Misuse
+from agentevo.phases.gate import HeldOut
 from agentevo.types import Decision, Report
 
 
@@ -107,17 +107,4 @@ def test_options_that_cannot_be_are_refused() -> None:
         HeldOut(confidence=90)
     with pytest.raises(Misuse, match="splits is 'dev'"):
         HeldOut(splits="dev")
-
-
-def test_the_gate_says_which_splits_are_evaluated() -> None:
-    assert splits_for(HeldOut(), Sums()) == ("dev",)
-    assert splits_for(None, Sums(test=(), train=())) == ("test",)
-    assert splits_for(lambda before, after: Decision(accepted=True, reason=""), Sums()) == ("dev",)
-    assert splits_for(HeldOut(splits=["test", "train"]), Sums()) == ("test", "train")
-
-
-def test_splits_that_are_not_there_are_refused() -> None:
-    with pytest.raises(UnknownName, match="unknown split of 'sums' 'tests'; known: test, dev, train"):
-        splits_for(HeldOut(splits=("tests",)), Sums())
-    with pytest.raises(Misuse, match=r"no split 'dev' or 'test' \(it has: train\)"):
-        splits_for(None, Sums(train=()))
+    assert HeldOut(splits=["dev", "test"]).splits == ("dev", "test")

@@ -20,7 +20,7 @@ TRAIN = ["1+1", "1+2", "1+3", "1+4", "1+5"]
 def chosen(source: Pool | Retry, *turns: Sequence[Experience], seed: int = 0) -> list[str]:
     """Return the tasks a source proposes after turns that were reported so."""
     with memory() as m:
-        history = [Report(experiences=tuple(turn)) for turn in turns]
+        history = [Report(practised=tuple(turn)) for turn in turns]
         state = somewhere(m, Sums(), history=history, seed=seed)
         return [task.id for task in asyncio.run(source(state))]
 
@@ -83,6 +83,15 @@ def test_an_empty_split_has_no_tasks() -> None:
             assert asyncio.run(source(state)) == []
 
 
+def test_a_turn_counts_what_it_evaluated_last_unless_that_was_thrown_away() -> None:
+    practised, evaluated = (outcome("1+1", 0.0),), (outcome("1+1", 1.0),)
+    for accepted, expected in ((True, []), (False, ["1+1"])):
+        turn = Report(practised=practised, experiences=evaluated, accepted=accepted)
+        with memory() as m:
+            state = somewhere(m, Sums(), history=[turn])
+            assert [task.id for task in asyncio.run(Pool(select="failed")(state))] == expected
+
+
 # --- Retry
 
 
@@ -102,6 +111,11 @@ def test_a_task_is_given_up_after_so_many_trials() -> None:
     failed = [outcome("1+1", 0.0)]
     assert chosen(Retry(n=1, trials=3), failed, failed) == ["1+1"]
     assert chosen(Retry(n=1, trials=3), failed, failed, failed) == ["1+2"]
+
+
+def test_a_turn_is_one_trial_however_often_it_has_the_task() -> None:
+    often = [outcome("1+1", 0.0)] * 3
+    assert chosen(Retry(n=1, trials=2), often) == ["1+1"]
 
 
 def test_solved_at_last_is_solved_and_forgotten_again_is_not() -> None:
