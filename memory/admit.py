@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from pydantic import ValidationError
@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from agentevo.errors import Misuse
 from agentevo.memory.exact import Vector
 from agentevo.memory.masking import masked
-from agentevo.memory.orders import gives_orders
+from agentevo.memory.orders import why
 from agentevo.memory.source import Filter, Source
 from agentevo.memory.trust import LOW_TRUST, lowest, trust_of
 from agentevo.types import Item, Json, Op, why_invalid
@@ -67,12 +67,11 @@ def _admitted(text: str, fields: dict[str, Any], namespace: str, parents: Sequen
     fields["metadata"] = _masked(dict(fields["metadata"]))
     if fields.get("key_text"):
         fields["key_text"] = masked(fields["key_text"])
-    if _is_held(trust, text):
-        fields["status"] = "quarantined"
     try:
-        return Item(id=new_id(), namespace=namespace, text=masked(text), trust=trust, **fields)
+        item = Item(id=new_id(), namespace=namespace, text=masked(text), trust=trust, **fields)
     except ValidationError as error:
         raise Misuse(f"this cannot become an item: {why_invalid(error)}") from error
+    return item.model_copy(update={"status": "quarantined"}) if held_because(item) else item
 
 
 def _must_be_text(text: object) -> None:
@@ -84,42 +83,86 @@ def _must_be_text(text: object) -> None:
         raise Misuse(f"a text of {len(text):,} characters is too long for one item ({MAX_TEXT:,}); split it")
 
 
+def inserting(item: Item, reason: str) -> Op:
+    """Return the op that inserts an item; where it is held, the reason says why."""
+    op = Op(verb="insert", id=item.id, item=item, reason=reason)
+    return _told(op, held_because(item)) if item.status == "quarantined" else op
+
+
 def screened(ops: Sequence[Op], get: Callable[[str], Item | None]) -> list[Op]:
     """Return ops as they may be carried out: secrets masked, and orders from untrusted sources quarantined."""
     checked: list[Op] = []
-    for op in ops:
-        op = _without_secrets(op)
+    new: dict[str, Item] = {}
+    for op in map(_without_secrets, ops):
+        if op.item is not None:
+            because = held_because(op.item) if op.item.status != "forgotten" else None
+            status = "quarantined" if because else op.item.status
+            new[op.item.id] = item = op.item.model_copy(update={"status": status})
+            checked.append(_told(op.model_copy(update={"item": item}) if item != op.item else op, because))
+            continue
         checked.append(op)
-        item = get(op.id) if op.verb == "restore" or "text" in op.changes else None
-        if item is not None and _is_held(op.changes.get("trust", item.trust), str(op.changes.get("text", item.text))):
-            checked.append(Op(verb="quarantine", id=op.id, reason="it gives orders, and its source is not trusted"))
+        told = {name: value for name, value in op.changes.items() if name in _READ}
+        before = new.get(op.id) or get(op.id) if told or op.verb == "restore" else None
+        because = held_because(before.model_copy(update=told)) if before is not None else None
+        if because:
+            checked.append(Op(verb="quarantine", id=op.id, reason=because))
     return checked
+
+
+_SAID = ("text", "key_text", "metadata")
+_READ = (*_SAID, "trust")
 
 
 def _without_secrets(op: Op) -> Op:
     if op.item is not None:
         _must_be_text(op.item.text)
-        held = op.item.status == "live" and _is_held(op.item.trust, op.item.text)
-        said = {name: _masked(getattr(op.item, name)) for name in ("text", "key_text", "metadata")}
-        item = op.item.model_copy(update={**said, "status": "quarantined" if held else op.item.status})
+        said = {name: _masked(getattr(op.item, name)) for name in _SAID}
+        item = op.item.model_copy(update=said)
         return op if item == op.item else op.model_copy(update={"item": item})
-    said = {name: _masked(value) for name, value in op.changes.items() if name in ("text", "key_text", "metadata")}
+    said = {name: _masked(value) for name, value in op.changes.items() if name in _SAID}
     if "text" in said:
         _must_be_text(said["text"])
     return op.model_copy(update={"changes": {**op.changes, **said}}) if said else op
 
 
-def _is_held(trust: Any, text: str) -> bool:
-    return isinstance(trust, (int, float)) and trust < LOW_TRUST and gives_orders(text)
+def _told(op: Op, because: str | None) -> Op:
+    said = "; ".join(part for part in (op.reason, because) if part)
+    return op if because is None or because in op.reason else op.model_copy(update={"reason": said})
+
+
+def held_because(item: Item) -> str | None:
+    """Say which orders an untrusted item gives in its text, its key or its metadata; None where it is not held."""
+    trust: object = item.trust  # an edit's changes come unchecked
+    if not isinstance(trust, (int, float)) or trust >= LOW_TRUST:
+        return None
+    given = next((given for said in _texts([item.text, item.key_text, item.metadata]) if (given := why(said))), None)
+    return None if given is None else f"it gives orders ({given}), and its source {item.source!r} is not trusted"
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield every text inside a value, names included."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (list, tuple, Mapping)):
+        inner = [*value, *value.values()] if isinstance(value, Mapping) else value
+        for one in inner:
+            yield from _texts(one)
 
 
 def _masked(value: Any) -> Any:
-    """Mask every text inside a metadata value."""
+    """Mask every text inside a metadata value; a name such as `password` speaks for the text beside it."""
     if isinstance(value, str):
         return masked(value)
     if isinstance(value, Mapping):
-        return {key: _masked(inner) for key, inner in value.items()}
+        return {masked(key): _beside(key, inner) for key, inner in value.items()}
     return [_masked(inner) for inner in value] if isinstance(value, (list, tuple)) else value
+
+
+def _beside(name: str, value: Any) -> Any:
+    if not isinstance(value, str):
+        return _masked(value)
+    told = masked(f"{name}={value}")
+    return told.removeprefix(f"{name}=") if told.startswith(f"{name}=") else masked(value)
 
 
 def link_near(source: Source, items: Sequence[Item], vectors: Sequence[Vector], now: float) -> list[Item]:
@@ -130,6 +173,17 @@ def link_near(source: Source, items: Sequence[Item], vectors: Sequence[Vector], 
     return [
         item if row is None or row not in others else _linked(item, others[row].id)
         for item, row in zip(items, near, strict=True)
+    ]
+
+
+def near_linked(source: Source, ops: Sequence[Op], vectors: Mapping[str, Vector], now: float) -> list[Op]:
+    """Return the ops, what they insert linked to what it nearly repeats, unless they forget just that."""
+    new = [op.item for op in ops if op.verb == "insert" and op.item is not None]
+    gone = {op.id for op in ops if op.verb in ("forget", "supersede")}
+    linked = link_near(source, new, [vectors[item.id] for item in new], now) if new else []
+    changed = {i.id: i for i, before in zip(linked, new, strict=True) if not gone & (set(i.links) - set(before.links))}
+    return [
+        op.model_copy(update={"item": changed[op.id]}) if op.verb == "insert" and op.id in changed else op for op in ops
     ]
 
 

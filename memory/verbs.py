@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from agentevo.blocking import threaded
 from agentevo.errors import Misuse, UnknownName
-from agentevo.memory.admit import Metadata, admitted, link_near, screened
+from agentevo.memory.admit import Metadata, admitted, inserting, link_near, near_linked, screened
 from agentevo.memory.change import applied
 from agentevo.memory.exact import Vector
 from agentevo.memory.overlay import as_vector
@@ -122,7 +122,7 @@ class Verbs(ABC):
             if len({len(vector) for vector in vectors}) > 1:
                 raise Misuse(f"the vectors have different lengths: {sorted({len(vector) for vector in vectors})}")
         items = link_near(self._source, items, vectors, self._now())
-        ops = [Op(verb="insert", id=item.id, item=item, reason=reason) for item in items]
+        ops = [inserting(item, reason) for item in items]
         by_id = {item.id: vector for item, vector in zip(items, vectors, strict=True)}
         done = self._write(ops, by_id, reason)
         for item, kept in zip(items, done.items, strict=False):
@@ -131,7 +131,8 @@ class Verbs(ABC):
     def apply(self, ops: Sequence[Op], *, reason: str = "") -> Transaction:
         """Carry out ops that a policy made."""
         ops = screened(ops, self.get)
-        return self._write(ops, self._said_anew(ops), reason)
+        vectors = self._said_anew(ops)
+        return self._write(near_linked(self._source, ops, vectors, self._now()), vectors, reason)
 
     def _said_anew(self, ops: Sequence[Op]) -> dict[str, Vector]:
         """Embed what these ops say anew; an item that is edited is taken as the ops before left it."""
