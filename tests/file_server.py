@@ -9,12 +9,13 @@ Each request takes the next behaviour from the queue; once it is empty, the file
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 import socket
 import struct
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -31,11 +32,15 @@ class Asked:
 
 
 class FileServer:
-    """Serves `files`, by path. `etags` and `ranges` can be switched off; `seen` keeps what was asked."""
+    """Serves `files`, by path. `etags` and `ranges` can be switched off; `seen` keeps what was asked.
+
+    `sent` counts the bytes of files that were sent, by path.
+    """
 
     def __init__(self, files: Mapping[str, bytes], *, etags: bool = True, ranges: bool = True) -> None:
         self.files, self.etags, self.ranges = dict(files), etags, ranges
         self.seen: list[Asked] = []
+        self.sent: Counter[str] = Counter()
         self.arrived = threading.Semaphore(0)
         """Released once for each request."""
         self._queue: deque[Behaviour] = deque()
@@ -90,6 +95,18 @@ def cut(after: int) -> Behaviour:
     return lambda server, request: _serve(server, request, after)
 
 
+def stall(after: int) -> Behaviour:
+    """Send so many bytes of what should be sent, then nothing until the client leaves."""
+
+    def behave(server: FileServer, request: BaseHTTPRequestHandler) -> None:
+        _serve(server, request, after, abort=False)
+        request.close_connection = True
+        with contextlib.suppress(OSError):
+            request.connection.recv(1)
+
+    return behave
+
+
 def status(code: int, headers: Mapping[str, str] | None = None) -> Behaviour:
     """Answer with a status and no content."""
 
@@ -142,7 +159,7 @@ def etag(content: bytes) -> str:
     return f'"{hashlib.sha256(content).hexdigest()}"'
 
 
-def _serve(server: FileServer, request: BaseHTTPRequestHandler, after: int | None) -> None:
+def _serve(server: FileServer, request: BaseHTTPRequestHandler, after: int | None, abort: bool = True) -> None:
     content = server.files.get(request.path)
     if content is None:
         _head(request, 404, {"Content-Length": "0"})
@@ -158,8 +175,10 @@ def _serve(server: FileServer, request: BaseHTTPRequestHandler, after: int | Non
     if start:
         headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
     _head(request, 206 if start else 200, headers)
-    request.wfile.write(content[start:] if after is None else content[start : start + after])
-    if after is not None:
+    sending = content[start:] if after is None else content[start : start + after]
+    server.sent[request.path] += len(sending)
+    request.wfile.write(sending)
+    if after is not None and abort:
         _abort(request)
 
 

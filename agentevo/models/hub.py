@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import json
 import os
 import re
 import time
@@ -12,54 +11,32 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from email.message import Message
-from io import FileIO
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from agentevo.errors import Misuse, WeightsError
-from agentevo.models.installed import sha256_of, storing
+from agentevo.models.installed import sha256_of
+from agentevo.models.resuming import Answer, Broken, Headers, Part, WrongStart, fetch_rest
 
 if TYPE_CHECKING:
     from agentevo.models.pull import Progress
 
 PUBLIC_HUB = "https://huggingface.co"
 _STALLED_AFTER_S = 30.0
-_PAUSES_S = (0.1, 0.5, 2.0)
-"""Before trying again what brought no single byte; a connection that broke after some is taken up at once."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Remote:
-    """What the hub says of a file."""
-
-    etag: str | None
-    size: int | None
-    sha256: str | None
-
-
-class _Broken(Exception):
-    """The connection ended before the file did."""
 
 
 def fetch(
     path: str, folder: Path, sha256: str | None, progress: Progress, pause: Callable[[float], None] = time.sleep
 ) -> Path:
     """Return the file OWNER/REPO/FILE.gguf, fetched into the folder, or what was missing of it."""
-    url, part = address(path), folder / "file.part"
-    fruitless = 0
-    while True:
-        before = _length(part)
-        try:
-            remote = _fetch_rest(url, path, part, progress)
-            return _checked(part, path, remote, sha256)
-        except (_Broken, urllib.error.URLError, TimeoutError, ConnectionError, http.client.HTTPException) as error:
-            fruitless = 0 if _length(part) > before else fruitless + 1
-            if fruitless > len(_PAUSES_S):
-                raise WeightsError(f"cannot download {path} from {_host(url)}: {_why(error)}; pull again") from error
-            if fruitless:
-                pause(_PAUSES_S[fruitless - 1])
+    hub = _Hub(address(path), path)
+    part = Part(folder / "file.part", path, f"downloading {path.rpartition('/')[2]}", is_pinned=False)
+    try:
+        headers = fetch_rest(part, hub.opened, progress, pause)
+    except Broken as error:
+        raise WeightsError(f"cannot download {path} from {_host(hub.url)}: {error}; pull again") from error
+    return _checked(part.file, path, _promised(hub.linked or headers), sha256)
 
 
 def address(path: str) -> str:
@@ -74,62 +51,40 @@ def address(path: str) -> str:
     raise Misuse(f"{path!r} names no file of the hub; write hf:OWNER/REPO/FILE.gguf")
 
 
-def _fetch_rest(url: str, path: str, part: Path, progress: Progress) -> _Remote:
-    note, start = part.with_suffix(".json"), _length(part)
-    validator = _validator(note) if start else None
-    headers = {"User-Agent": "agentevo", "Accept-Encoding": "identity"}
-    if validator:
-        headers |= {"Range": f"bytes={start}-", "If-Range": validator}
-    with _opened(url, headers, path, part) as (response, linked):
-        if response.status != 206 or _starts_at(response.headers) != start:
-            start = 0  # the server knows no ranges, or has another file now
-        remote = _remote(response.headers, linked, start)
-        with storing(f"download {path}"):
-            note.write_text(json.dumps(response.headers.get("ETag")), "utf-8")
-            file = part.open("ab" if start else "wb", buffering=0)  # so that a full disk is noticed at the write
-        with file:
-            _receive(response, file, start, remote, path, progress)
-    return remote
+class _Hub:
+    """One file of a hub; `linked` is what it said of the file when it sent the client elsewhere."""
 
+    def __init__(self, url: str, path: str) -> None:
+        self.url, self._path = url, path
+        self.linked: Message | None = None
 
-def _receive(
-    response: http.client.HTTPResponse, file: FileIO, start: int, remote: _Remote, path: str, progress: Progress
-) -> None:
-    done = start
-    while True:
+    @contextmanager
+    def opened(self, headers: dict[str, str]) -> Iterator[Answer]:
+        """Ask for the file."""
+        redirects = _Redirects(os.environ.get("HF_TOKEN"), self.url)
+        request = urllib.request.Request(self.url, headers=headers)
+        redirects.authorize(request)
         try:
-            block = response.read1(1 << 20)
-        except http.client.IncompleteRead as error:
-            raise _Broken(str(error)) from error
-        if not block:
-            break
-        with storing(f"download {path}"):
-            left = memoryview(block)
-            while left:
-                left = left[file.write(left) :]
-        done += len(block)
-        progress(f"downloading {path.rpartition('/')[2]}", done, remote.size or 0)
-    if remote.size is not None and done < remote.size:
-        raise _Broken(f"the connection ended after {done} of {remote.size} bytes")
+            with urllib.request.build_opener(redirects).open(request, timeout=_STALLED_AFTER_S) as response:
+                self.linked = redirects.linked
+                yield Answer(response.status, response.headers, response.read1)
+        except urllib.error.HTTPError as error:
+            error.close()
+            raise self._refusal(error) from error
+        except (OSError, http.client.HTTPException) as error:  # what the disk says is a WeightsError by then
+            raise Broken(_why(error)) from error
 
-
-@contextmanager
-def _opened(
-    url: str, headers: dict[str, str], path: str, part: Path
-) -> Iterator[tuple[http.client.HTTPResponse, Message | None]]:
-    redirects = _Redirects(os.environ.get("HF_TOKEN"), url)
-    request = urllib.request.Request(url, headers=headers)
-    redirects.authorize(request)
-    try:
-        with urllib.request.build_opener(redirects).open(request, timeout=_STALLED_AFTER_S) as response:
-            yield response, redirects.linked
-    except urllib.error.HTTPError as error:
-        error.close()
-        if error.code == 416:  # what is here already is no beginning of the file
-            part.unlink(missing_ok=True)
-        if error.code in (408, 416, 429) or error.code >= 500:
-            raise _Broken(f"the server answered {error.code} {error.reason}") from error
-        raise _refusal(error, url, path) from error
+    def _refusal(self, error: urllib.error.HTTPError) -> Exception:
+        host = _host(self.url)
+        if error.code == 416:
+            return WrongStart("the server has less of the file than is here")
+        if error.code in (408, 429) or error.code >= 500:
+            return Broken(f"the server answered {error.code} {error.reason}")
+        if error.code in (401, 403):
+            return WeightsError(f"{host} refuses {self._path} ({error.code}); set HF_TOKEN to a token that may read it")
+        if error.code == 404:
+            return Misuse(f"{host} has no {self._path}; write hf:OWNER/REPO/FILE.gguf as the hub spells it")
+        return WeightsError(f"{host} answered {error.code} {error.reason} for {self._path}")
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
@@ -155,52 +110,24 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         return request
 
 
-def _remote(headers: Message, linked: Message | None, start: int) -> _Remote:
-    etag = headers.get("ETag")
-    digest = ((linked or headers).get("X-Linked-Etag") or etag or "").removeprefix("W/").strip('"')
-    length = headers.get("Content-Length")
-    size = start + int(length) if length and length.isdigit() else None
-    return _Remote(etag, size, digest if re.fullmatch(r"[0-9a-f]{64}", digest) else None)
+def _promised(headers: Headers) -> str | None:
+    """Return the SHA-256 that the hub gives to the file."""
+    digest = (headers.get("X-Linked-Etag") or headers.get("ETag") or "").removeprefix("W/").strip('"')
+    return digest if re.fullmatch(r"[0-9a-f]{64}", digest) else None
 
 
-def _checked(part: Path, path: str, remote: _Remote, sha256: str | None) -> Path:
+def _checked(part: Path, path: str, promised: str | None, sha256: str | None) -> Path:
     with part.open("rb") as stream:
         magic = stream.read(4)
     digest = sha256_of(part) if magic == b"GGUF" else ""
     if magic != b"GGUF":
         part.unlink()
         raise WeightsError(f"what the hub sent for {path} is no GGUF file: it begins with {magic!r}")
-    for expected, who in ((sha256, "you asked for"), (remote.sha256, "the hub says")):
+    for expected, who in ((sha256, "you asked for"), (promised, "the hub says")):
         if expected and digest != expected.lower():
             part.unlink()  # so that the next pull does not go on with it
             raise WeightsError(f"{path} arrived with the SHA-256 {digest}, but {who} {expected}; pull it again")
     return part
-
-
-def _refusal(error: urllib.error.HTTPError, url: str, path: str) -> Exception:
-    if error.code in (401, 403):
-        return WeightsError(f"{_host(url)} refuses {path} ({error.code}); set HF_TOKEN to a token that may read it")
-    if error.code == 404:
-        return Misuse(f"{_host(url)} has no {path}; write hf:OWNER/REPO/FILE.gguf as the hub spells it")
-    return WeightsError(f"{_host(url)} answered {error.code} {error.reason} for {path}")
-
-
-def _validator(note: Path) -> str | None:
-    """Return the strong ETag of what has been fetched so far; without one it cannot safely be gone on with."""
-    try:
-        etag = json.loads(note.read_text("utf-8"))
-    except (OSError, ValueError):
-        return None
-    return etag if isinstance(etag, str) and not etag.startswith("W/") else None
-
-
-def _starts_at(headers: Message) -> int | None:
-    found = re.match(r"bytes (\d+)-", headers.get("Content-Range", ""))
-    return int(found[1]) if found else None
-
-
-def _length(part: Path) -> int:
-    return part.stat().st_size if part.exists() else 0
 
 
 def _origin(url: str) -> tuple[str, str]:

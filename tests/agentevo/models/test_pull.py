@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import logging
 import os
+import random
 import resource
 import signal
 import subprocess
@@ -15,15 +17,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from file_server import FileServer, hold, serve, status
+from file_server import FileServer, cut, hold, serve, stall, status
 from gguf_files import write_head
 
 from agentevo.errors import Misuse, UnknownName, WeightsError
 from agentevo.models.catalogue import CATALOGUE, Weights
 from agentevo.models.installed import find, installed, sha256_of
 from agentevo.models.pull import pull
+from agentevo.models.wheels import fetch_wheel
 
 Seen = list[tuple[str, int, int]]
+PULL = "from agentevo.models.catalogue import CATALOGUE, Weights; from agentevo.models.pull import pull; "
 
 
 @pytest.fixture
@@ -162,29 +166,46 @@ def test_what_a_killed_pull_left_is_gone_after_the_next(empty_home: Path, gguf: 
 class Index:
     """A package index on loopback with one wheel, and the catalogue's entry for it."""
 
-    def __init__(self, server: FileServer, gguf: Path, member: str = "tinyweights/tiny.gguf") -> None:
-        self.server, self.path = server, "/files/tinyweights-1.0-py3-none-any.whl"
-        wheel = gguf.parent / "tinyweights-1.0-py3-none-any.whl"
-        with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as archive:
-            archive.write(gguf, "tinyweights/tiny.gguf")
-            archive.write(gguf, "tinyweights/model/model.safetensors")
+    def __init__(
+        self, server: FileServer, gguf: Path, monkeypatch: pytest.MonkeyPatch, member: str = "tinyweights/tiny.gguf"
+    ) -> None:
+        self.server, self.path, self._gguf = server, "/files/tinyweights-1.0-py3-none-any.whl", gguf
+        self._monkeypatch, self._member = monkeypatch, member
+        self.grow(0)
+
+    def grow(self, size: int) -> int:
+        """Make the wheel larger by so many bytes, and return its size."""
+        file = self._gguf.parent / "tinyweights-1.0-py3-none-any.whl"
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.write(self._gguf, "tinyweights/tiny.gguf")
+            archive.write(self._gguf, "tinyweights/model/model.safetensors")
             archive.writestr("tinyweights/model/1_Pooling/config.json", "{}")
+            archive.writestr("tinyweights/large.bin", random.Random(0).randbytes(size))
             archive.writestr("evil/../../escaped.txt", "x")
             archive.writestr(
                 "tinyweights-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: tinyweights\nVersion: 1.0\n"
             )
             archive.writestr("tinyweights-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
             archive.writestr("tinyweights-1.0.dist-info/RECORD", "")
-        self.wheel = wheel.read_bytes()
-        digest = hashlib.sha256(self.wheel).hexdigest()
+        self.offer(file.read_bytes())
+        return len(self.wheel)
+
+    def offer(self, wheel: bytes) -> None:
+        """Put a wheel on the index and into the catalogue: what can be pulled by name is data."""
+        self.wheel, digest = wheel, hashlib.sha256(wheel).hexdigest()
         page = f'<a href="{self.path}#sha256={digest}">tinyweights-1.0-py3-none-any.whl</a>'.encode()
-        server.files = {self.path: self.wheel, "/simple/tinyweights/": page}
+        self.server.files = {self.path: wheel, "/simple/tinyweights/": page}
         self.weights = Weights(
-            name="tiny-known", kind="embedder" if member.endswith("/") else "model",
+            name="tiny-known", kind="embedder" if self._member.endswith("/") else "model",
             package="tinyweights", version="1.0",
-            wheel_sha256=digest, wheel_bytes=len(self.wheel), member=member, sha256=sha256_of(gguf),
-            size_bytes=gguf.stat().st_size, licence="MIT", description="for tests",
+            wheel_sha256=digest, wheel_bytes=len(wheel), member=self._member, sha256=sha256_of(self._gguf),
+            size_bytes=self._gguf.stat().st_size, licence="MIT", description="for tests",
         )  # fmt: skip
+        self._monkeypatch.setitem(CATALOGUE, "tiny-known", self.weights)
+
+    @property
+    def ranges(self) -> list[str | None]:
+        return [asked.headers.get("Range") for asked in self.server.seen if asked.path == self.path]
 
     @property
     def fetched(self) -> int:
@@ -196,7 +217,7 @@ def index(
     empty_home: Path, gguf: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> Iterator[Index]:
     with FileServer({}) as server:
-        made = Index(server, gguf, getattr(request, "param", "tinyweights/tiny.gguf"))
+        made = Index(server, gguf, monkeypatch, getattr(request, "param", "tinyweights/tiny.gguf"))
         for name in [name for name in os.environ if name.startswith("PIP_")]:
             monkeypatch.delenv(name)
         monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
@@ -205,8 +226,6 @@ def index(
         monkeypatch.setenv("PIP_RETRIES", "0")
         monkeypatch.setenv("PIP_DEFAULT_TIMEOUT", "600")
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-        # What can be pulled by name is data: the entry stands in for the large ones.
-        monkeypatch.setitem(CATALOGUE, "tiny-known", made.weights)
         yield made
 
 
@@ -293,12 +312,8 @@ def test_a_member_with_another_hash_installs_nothing(
     assert list((empty_home / "models").iterdir()) == []
 
 
-def test_a_damaged_archive_is_told_in_one_line(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
-    broken = index.wheel[:200] + b"\xff" * 40 + index.wheel[240:]
-    digest = hashlib.sha256(broken).hexdigest()
-    page = f'<a href="{index.path}#sha256={digest}">tinyweights-1.0-py3-none-any.whl</a>'.encode()
-    index.server.files = {index.path: broken, "/simple/tinyweights/": page}
-    monkeypatch.setitem(CATALOGUE, "tiny-known", dataclasses.replace(index.weights, wheel_sha256=digest))
+def test_a_damaged_archive_is_told_in_one_line(index: Index) -> None:
+    index.offer(index.wheel[:200] + b"\xff" * 40 + index.wheel[240:])
     with pytest.raises(WeightsError, match="is damaged") as caught:
         pull("tiny-known")
     assert "\n" not in str(caught.value)
@@ -320,6 +335,94 @@ def test_other_weights_under_a_known_name_are_not_trusted(index: Index, empty_ho
         pull("tiny-known")
 
 
+def test_a_wheel_is_gone_on_with_where_a_killed_pull_left_it(index: Index, gguf: Path) -> None:
+    size = index.grow(1_000_000)
+    index.server.then(serve, stall(after=700_000))
+    script = PULL + f"CATALOGUE['tiny-known'] = {index.weights!r}\n"
+    script += "pull('tiny-known', progress=lambda label, done, total: print(label, done, total, flush=True))"
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        told = (line.split() for line in process.stdout)
+        label, name, there, total = next(words for words in told if int(words[2]) > 500_000)
+        process.kill()
+    assert (label, name, total) == ("downloading", "tiny-known", str(size))
+    assert installed() == []
+    assert pull("tiny-known").sha256 == index.weights.sha256
+    assert int(str(index.ranges[-1]).removeprefix("bytes=").removesuffix("-")) >= int(there)
+    assert index.server.sent[index.path] <= 700_000 + size - int(there)
+
+
+def test_a_wheel_whose_connection_breaks_is_taken_up_where_it_broke(index: Index) -> None:
+    index.grow(500_000)
+    index.server.then(serve, cut(after=200_000), cut(after=100_000))
+    assert pull("tiny-known").sha256 == index.weights.sha256
+    assert index.ranges == [None, "bytes=200000-", "bytes=300000-"]
+
+
+def test_a_part_that_is_not_of_the_wheel_is_thrown_away(index: Index, empty_home: Path) -> None:
+    index.grow(100_000)
+    part = empty_home / "downloads" / "tiny-known" / f"{index.weights.wheel_sha256[:16]}.part"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(b"x" * 1000)
+    with pytest.raises(WeightsError, match="what came has the SHA-256"):
+        pull("tiny-known")
+    assert pull("tiny-known").sha256 == index.weights.sha256
+    assert index.ranges == ["bytes=1000-", None]
+
+
+def test_more_than_the_wheel_is_thrown_away(index: Index, empty_home: Path) -> None:
+    part = empty_home / "downloads" / "tiny-known" / f"{index.weights.wheel_sha256[:16]}.part"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(index.wheel + b"x")
+    assert pull("tiny-known").sha256 == index.weights.sha256
+
+
+def test_a_wheel_that_only_breaks_off_is_given_up_and_kept(index: Index, tmp_path: Path) -> None:
+    index.grow(500_000)
+    index.server.then(serve, cut(after=200_000), *[status(503)] * 4)
+    folder, pauses = tmp_path / "downloads", list[float]()
+    folder.mkdir()
+    with pytest.raises(WeightsError, match=r"cannot download tiny-known .*; pull again to go on with it") as caught:
+        fetch_wheel(index.weights, folder, lambda *_: None, pauses.append)
+    assert "\n" not in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+    assert [file.stat().st_size for file in folder.glob("*.part")] == [200_000]
+    assert len(pauses) == 3
+
+
+def test_an_index_that_sends_no_parts_is_left_to_pip(index: Index) -> None:
+    index.server.then(serve, status(406))
+    assert pull("tiny-known").sha256 == index.weights.sha256
+
+
+def test_a_wheel_in_a_folder_of_the_users_is_found(
+    index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wheels = tmp_path / "wheels"
+    wheels.mkdir()
+    (wheels / index.path.rpartition("/")[2]).write_bytes(index.wheel)
+    monkeypatch.setenv("PIP_FIND_LINKS", str(wheels))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    assert pull("tiny-known").sha256 == index.weights.sha256
+    assert index.server.seen == []
+
+
+def test_a_pip_that_is_another_inside_still_fetches(index: Index, tmp_path: Path) -> None:
+    (tmp_path / "pip" / "_internal").mkdir(parents=True)
+    (tmp_path / "pip" / "_internal" / "__init__.py").touch()
+    (tmp_path / "pip" / "__init__.py").touch()
+    script = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); " + PULL
+    script += f"CATALOGUE['tiny-known'] = {index.weights!r}; pull('tiny-known')"
+    subprocess.run([sys.executable, "-c", script], check=True)
+    assert find("tiny-known").sha256 == index.weights.sha256
+
+
+def test_loggers_are_of_the_same_kind_after_a_pull(index: Index) -> None:
+    before = logging.getLoggerClass()
+    pull("tiny-known")
+    assert logging.getLoggerClass() is before
+
+
 def test_two_pulls_at_once_do_the_work_once(index: Index) -> None:
     go_on, waiting = threading.Event(), threading.Event()
     index.server.then(serve, hold(go_on))
@@ -338,9 +441,6 @@ def test_two_pulls_at_once_do_the_work_once(index: Index) -> None:
     assert index.fetched == 1
 
 
-PULL = "from agentevo.models.catalogue import CATALOGUE, Weights; from agentevo.models.pull import pull; "
-
-
 @pytest.mark.parametrize("killed_by", [signal.SIGINT, signal.SIGKILL])
 def test_a_pull_that_is_killed_installs_nothing_and_the_next_one_all(
     index: Index, empty_home: Path, killed_by: signal.Signals
@@ -354,9 +454,7 @@ def test_a_pull_that_is_killed_installs_nothing_and_the_next_one_all(
             assert index.server.arrived.acquire(timeout=120)
         os.kill(process.pid, killed_by)
         process.communicate(timeout=60)
-        if killed_by == signal.SIGKILL:
-            os.killpg(process.pid, signal.SIGKILL)  # nobody is left to end pip
-    assert gone.wait(20), "pip went on alone"
+    assert gone.wait(20), "something went on alone"
     assert installed() == []
     assert pull("tiny-known") == find("tiny-known")
     assert not (empty_home / "downloads" / "tiny-known").exists()
