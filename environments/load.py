@@ -1,0 +1,92 @@
+"""From the name of a suite to its environment and split: `house:level=2,convention=1@1/test`."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+from collections.abc import Callable
+from typing import TypeAlias
+
+from agentevo.errors import Misuse, UnknownName
+from agentevo.protocols import Environment
+
+Option: TypeAlias = int | float | bool | str
+
+ENVIRONMENTS = {
+    "house": "agentevo.environments.tool.house:House",
+}
+"""Where each environment is made: module and callable, imported when it is asked for. Packages may add their own."""
+
+_OPTION = r'[A-Za-z_]\w*=(?:"[^"]*"|[^",@/]*)'
+_SUITE = re.compile(
+    rf"(?P<name>[A-Za-z][\w.-]*)(?::(?P<options>{_OPTION}(?:,{_OPTION})*))?(?:@(?P<version>[\w.+-]+))?(?:/(?P<split>[\w.-]+))?"
+)
+_SHAPE = 'NAME, NAME/SPLIT or NAME:OPTION=VALUE,...@VERSION/SPLIT; quote a value with , @ or / in it: path="a/b.csv"'
+
+
+def names() -> list[str]:
+    """Return the names of the environments that can be loaded."""
+    return sorted(ENVIRONMENTS)
+
+
+def load(suite: str) -> tuple[Environment, str]:
+    """Return the environment of a suite, and its split: test where none is named, or else the first.
+
+    Raise UnknownName for a name, option or split that is not there, Misuse for another version.
+    """
+    match = _SUITE.fullmatch(suite)
+    if match is None:
+        raise Misuse(f"{suite!r} is no name of a suite; expected {_SHAPE}")
+    environment = _make(match["name"], _options(match["options"] or ""))
+    version, card = match["version"], environment.card
+    if version is not None and version != card.version:
+        raise Misuse(f"{card.name} is at version {card.version!r}; {suite!r} asks for {version!r}")
+    return environment, _split(environment, match["split"])
+
+
+def _make(name: str, options: dict[str, Option]) -> Environment:
+    if name not in ENVIRONMENTS:
+        raise UnknownName("environment", name, names())
+    module, _, attribute = ENVIRONMENTS[name].partition(":")
+    make: Callable[..., Environment] = getattr(importlib.import_module(module), attribute)
+    parameters = inspect.signature(make).parameters.values()
+    for option in options:
+        if option not in (known := [p.name for p in parameters]) and all(
+            p.kind is not p.VAR_KEYWORD for p in parameters
+        ):
+            raise UnknownName(f"option of {name}", option, known)
+    missing = [
+        p.name for p in parameters if p.default is p.empty and p.name not in options and p.kind < p.VAR_POSITIONAL
+    ]
+    if missing:
+        raise Misuse(f"{name} needs the option {missing[0]!r}: write {name}:{missing[0]}=...")
+    return make(**options)
+
+
+def _split(environment: Environment, split: str | None) -> str:
+    known = tuple(environment.splits())
+    if split is None and known:
+        return "test" if "test" in known else known[0]
+    if split is None or split not in known:
+        raise UnknownName(f"split of {environment.card.name}", split or "", known)
+    return split
+
+
+def _options(text: str) -> dict[str, Option]:
+    """Return what `level=2,path="a/b.csv"` says: numbers and true and false as such, all else as text."""
+    pairs = (option.partition("=") for option in re.findall(_OPTION, text))
+    return {name: _value(value) for name, _, value in pairs}
+
+
+def _value(text: str) -> Option:
+    if text.startswith('"'):
+        return text[1:-1]
+    if text in ("true", "false"):
+        return text == "true"
+    for number in (int, float):
+        try:
+            return number(text)
+        except ValueError:
+            continue
+    return text
