@@ -1,4 +1,4 @@
-"""Small GGUF files: a head without tensors, and a LoRA adapter that changes what the offline model says."""
+"""Small GGUF files: a head with next to no weights, and a LoRA adapter that changes what the offline model says."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ WIDTH, HIDDEN, RANK = 576, 1536, 4
 """The sizes of SmolLM2-135M that an adapter has to fit."""
 
 
-def write_head(path: Path, context: int = 64, kind: str = "model") -> Path:
-    """Write a GGUF file with metadata of every kind, but no weights."""
+def write_head(path: Path, context: int = 64, kind: str = "model", size: int = 256, **numbers: int) -> Path:
+    """Write a GGUF file with metadata of every kind, and one tensor of so many bytes that means nothing."""
     writer = GGUFWriter(str(path), "llama")
     writer.add_type(kind)
     writer.add_context_length(context)
@@ -21,6 +21,10 @@ def write_head(path: Path, context: int = 64, kind: str = "model") -> Path:
     writer.add_token_list(["<s>", "a", "b"])
     writer.add_token_scores([0.0, 1.0, 2.0])
     writer.add_array("nested", [1, 2, 3])
+    for name, value in numbers.items():
+        writer.add_uint32(name.replace("__", "."), value)
+    if size:
+        writer.add_tensor("blk.0.none.weight", np.resize(np.arange(256, dtype=np.uint8), size).view(np.float32))
     _finish(writer)
     return path
 

@@ -11,9 +11,9 @@ from typing import TypeAlias
 
 from filelock import FileLock, Timeout
 
-from agentevo.errors import Misuse, UnknownName, WeightsError
+from agentevo.errors import AgentEvoError, Misuse, UnknownName, WeightsError
 from agentevo.models.catalogue import CATALOGUE, Weights, WeightsKind
-from agentevo.models.gguf_header import read_header
+from agentevo.models.gguf_header import check_whole
 from agentevo.models.installed import (
     Card,
     Installed,
@@ -80,7 +80,12 @@ def _pull_gguf(spec: str, name: str, sha256: str | None, progress: Progress) -> 
     if found and found.origin == origin and sha256 in (None, found.sha256) and spec.startswith(HUB):
         return found
     with _source(spec, name, sha256, progress) as source:
-        digest = _checked(source, sha256)
+        try:
+            digest = _checked(source, sha256)
+        except AgentEvoError:
+            if spec.startswith(HUB):
+                source.unlink()  # it is all that the hub has: there is nothing to go on with
+            raise
         if found:
             if found.sha256 == digest:
                 return found
@@ -112,7 +117,9 @@ def _source(spec: str, name: str, sha256: str | None, progress: Progress) -> Ite
 
 def _checked(file: Path, sha256: str | None) -> str:
     """Return the file's hash; raise if it is not the one that was asked for, or no model."""
-    header = read_header(file)
+    header = check_whole(file)
+    if (parts := header.get("split.count")) not in (None, 0, 1):
+        raise Misuse(f"{file} is one of {parts} parts of a model; put them together with `llama-gguf-split --merge`")
     if header.get("general.type") == "adapter":
         raise Misuse(f"{file} is an adapter, not a model; copy it into the adapters folder beside its model.gguf")
     digest = sha256_of(file)

@@ -21,10 +21,7 @@ PATH = "/owner/repo/resolve/main/tiny.gguf"
 
 @pytest.fixture
 def gguf(tmp_path: Path) -> Path:
-    file = write_head(tmp_path / "tiny.gguf")
-    with file.open("ab") as stream:
-        stream.write(bytes(range(256)) * 2000)
-    return file
+    return write_head(tmp_path / "tiny.gguf", size=512_000)
 
 
 @pytest.fixture
@@ -69,12 +66,22 @@ def test_a_pull_that_gave_up_is_gone_on_with_by_the_next(hub: FileServer, gguf: 
     assert ranges(hub)[-1] == "bytes=1000-"
 
 
-def test_a_file_that_changed_meanwhile_is_fetched_from_its_beginning(hub: FileServer, gguf: Path) -> None:
+def test_a_file_that_changed_meanwhile_is_fetched_from_its_beginning(hub: FileServer, tmp_path: Path) -> None:
     hub.then(cut(after=1000), status(404))
     with pytest.raises(Misuse):
         pull(SPEC)
-    hub.files[PATH] = gguf.read_bytes() + b"new"
-    assert pull(SPEC).path.read_bytes() == gguf.read_bytes() + b"new"
+    hub.files[PATH] = write_head(tmp_path / "new.gguf", size=700_000).read_bytes()
+    assert pull(SPEC).path.read_bytes() == hub.files[PATH]
+
+
+def test_a_file_that_the_hub_itself_has_only_half_of_is_refused_and_not_kept(
+    hub: FileServer, gguf: Path, empty_home: Path
+) -> None:
+    hub.files[PATH] = gguf.read_bytes()[:-1000]
+    with pytest.raises(WeightsError, match="is cut off"):
+        pull(SPEC)
+    assert installed() == []
+    assert not list(empty_home.rglob("*.part"))
 
 
 @pytest.mark.parametrize("kind", ["no ranges", "no etags"])

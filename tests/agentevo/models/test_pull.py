@@ -103,6 +103,20 @@ def test_what_is_no_gguf_file_is_refused(empty_home: Path, tmp_path: Path, conte
     assert leftovers(empty_home) == []
 
 
+def test_a_file_that_is_cut_off_is_refused(empty_home: Path, gguf: Path) -> None:
+    gguf.write_bytes(gguf.read_bytes()[:-1])
+    with pytest.raises(WeightsError, match="is cut off: it has") as caught:
+        pull(str(gguf))
+    assert "\n" not in str(caught.value)
+    assert leftovers(empty_home) == []
+
+
+def test_one_part_of_a_model_is_not_taken_for_all_of_it(empty_home: Path, tmp_path: Path) -> None:
+    with pytest.raises(Misuse, match="is one of 3 parts of a model"):
+        pull(str(write_head(tmp_path / "tiny-00001-of-00003.gguf", split__count=3)))
+    assert leftovers(empty_home) == []
+
+
 def test_an_adapter_is_not_taken_for_a_model(empty_home: Path, tmp_path: Path) -> None:
     with pytest.raises(Misuse, match="is an adapter"):
         pull(str(write_head(tmp_path / "lora.gguf", kind="adapter")))
@@ -133,8 +147,7 @@ def files_no_larger_than(size: int) -> Iterator[None]:
 
 
 def test_a_full_disk_is_told_in_one_line_and_leaves_nothing(empty_home: Path, gguf: Path) -> None:
-    with gguf.open("ab") as file:
-        file.write(b"\0" * 500_000)
+    write_head(gguf, size=500_000)
     with files_no_larger_than(100_000), pytest.raises(WeightsError, match="the disk is full") as caught:
         pull(str(gguf))
     assert "\n" not in str(caught.value)
