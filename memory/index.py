@@ -8,6 +8,7 @@ lock to read; a process takes it there while it brings the server up to date.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import logging
 import os
 import shutil
@@ -21,6 +22,7 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from agentevo.memory.exact import Vector
+from agentevo.memory.ledger import Progress, silent
 
 if TYPE_CHECKING:
     from agentevo.memory.ledger import Ledger
@@ -178,15 +180,18 @@ class Index:
 
     # --- following the ledger
 
-    def catch_up(self, ledger: Ledger, ns: int, name: str) -> bool:
+    def catch_up(self, ledger: Ledger, ns: int, name: str, progress: Progress = silent) -> bool:
         """Bring the index up to the ledger, batch by batch, holding no lock of the ledger; True when it is there."""
         if self.url is not None:
             self._tried(lambda: self._collections.pop(ns, None))  # another process may have brought the server further
         try:
-            while not self._stop.is_set():
+            for batches in itertools.count(1):
+                if self._stop.is_set():
+                    break
                 done = self._tried(lambda: self._one_batch(ledger, ns, name))
                 if done is not False:
                     return done is True
+                progress("indexing", batches * _BATCH, 0)
             return False
         finally:
             if self.url is not None:

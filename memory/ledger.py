@@ -8,16 +8,24 @@ import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from agentevo.errors import LedgerBusy, LedgerCorrupt, LedgerError, Misuse
 from agentevo.memory.forks import closed_over_forks
 from agentevo.memory.migrations import migrate
 
+Progress: TypeAlias = Callable[[str, int, int], None]
+"""Told what is going on, how much of it is done, and how much there is, or 0 where that is not known."""
+
 BUSY_TIMEOUT_S = 30.0
 _CHECKPOINT_S = 1.0  # a reader that holds on for longer makes a purge say `pending` rather than wait
+_PAGES = 2_000
+
+
+def silent(what: str, done: int, total: int) -> None:
+    """Tell nobody how far something is."""
 
 
 class Ledger:
@@ -166,15 +174,26 @@ class Ledger:
             db.execute("BEGIN")
             yield db
 
-    def backup(self, folder: Path) -> None:
-        """Copy the ledger as it is at one moment, while others go on using it."""
+    def backup(self, folder: Path, progress: Progress = silent) -> None:
+        """Copy the ledger as it is at one moment, while others go on using it; the copy appears when it is whole."""
+
+        def told(_: int, left: int, total: int) -> None:
+            progress("copying pages", total - left, total)
+
+        part = folder / "ledger.db.part"
         with explained(str(folder)):
             folder.mkdir(parents=True, exist_ok=True)
-            with contextlib.closing(sqlite3.connect(folder / "ledger.db")) as copy:
-                with self.reading() as db:
-                    db.backup(copy)
-                copy.execute("UPDATE meta SET value = ? WHERE name = 'id'", (secrets.token_hex(8),))
-                copy.commit()
+            try:
+                with contextlib.closing(sqlite3.connect(part)) as copy:
+                    with self.reading() as db:
+                        db.execute("SELECT 1 FROM meta").fetchone()  # from here on it is one moment
+                        db.backup(copy, pages=_PAGES, progress=told)
+                    copy.execute("UPDATE meta SET value = ? WHERE name = 'id'", (secrets.token_hex(8),))
+                    copy.commit()
+                part.replace(folder / "ledger.db")
+            finally:
+                for name in (part.name, part.name + "-journal", part.name + "-wal", part.name + "-shm"):
+                    (folder / name).unlink(missing_ok=True)
 
     def checkpoint(self) -> bool:
         """Move the write-ahead log into the ledger and empty it; True where another connection is in the way."""

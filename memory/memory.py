@@ -20,7 +20,7 @@ from agentevo.memory.admit import new_id
 from agentevo.memory.draft import Draft, KeptDraft
 from agentevo.memory.exact import Vector
 from agentevo.memory.history import Change, Lineage
-from agentevo.memory.ledger import BUSY_TIMEOUT_S
+from agentevo.memory.ledger import BUSY_TIMEOUT_S, Progress, silent
 from agentevo.memory.overlay import as_vector
 from agentevo.memory.purge import Purged, destroy
 from agentevo.memory.source import Source, Stored
@@ -251,31 +251,31 @@ class Memory(Swept):
                 self._must(name)
         return destroy(stored, names, actor=self._actor, reason=reason or "purge", at=self._clock())
 
-    def export(self, path: str | Path | None = None) -> int | Iterator[str]:
+    def export(self, path: str | Path | None = None, *, progress: Progress = silent) -> int | Iterator[str]:
         """Write everything in this namespace as JSON lines to a file, and return how many; without one, yield them."""
-        lines = transfer.exported(self._stored)
+        lines = transfer.exported(self._stored, progress)
         return lines if path is None else _written(Path(path), lines)
 
-    def import_(self, lines: Iterable[str] | str | Path) -> int:
+    def import_(self, lines: Iterable[str] | str | Path, *, progress: Progress = silent) -> int:
         """Read an export, all of it or nothing; return how many items came in."""
         if isinstance(lines, (str, Path)):
             with Path(lines).open(encoding="utf-8") as file:
-                return self.import_(file)
+                return self.import_(file, progress=progress)
         stored = self._stored
         read = list(lines)  # whoever writes them may be slow, and others wait while a transaction is open
-        return transfer.imported(stored, read, self._store, self._clock())
+        return transfer.imported(stored, read, self._store, self._clock(), progress)
 
-    def backup(self, folder: str | Path) -> Path:
+    def backup(self, folder: str | Path, *, progress: Progress = silent) -> Path:
         """Copy the whole memory into a new folder while it is in use."""
         target = Path(folder)
         if target.exists() and (not target.is_dir() or any(target.iterdir())):
             raise Misuse(f"{target} is not an empty folder; a backup goes into a new one")
-        self._store.ledger.backup(target)
+        self._store.ledger.backup(target, progress)
         return target
 
-    def verify(self) -> Verification:
+    def verify(self, *, progress: Progress = silent) -> Verification:
         """Check the ledger against itself and the index against the ledger."""
-        return checks.verify(self._stored)
+        return checks.verify(self._stored, progress)
 
     def stats(self) -> Stats:
         """Count what is here."""
@@ -285,9 +285,9 @@ class Memory(Swept):
         """Bring the index up to date now; False where another process has it."""
         return self._store.index is None or self._stored.catch_up()
 
-    def reindex(self, embedder: str | Embedder | None = None) -> int:
+    def reindex(self, embedder: str | Embedder | None = None, *, progress: Progress = silent) -> int:
         """Build the index anew, with another embedder all vectors first; return how many vectors there are."""
-        return rebuild.reindex(self._store, embedder)
+        return rebuild.reindex(self._store, embedder, progress)
 
     arecord = threaded(record)
     ahistory = threaded(history)

@@ -8,6 +8,7 @@ import numpy as np
 
 from agentevo.blocking import wait
 from agentevo.errors import LedgerBusy
+from agentevo.memory.ledger import Progress, silent
 from agentevo.memory.store import Store
 
 if TYPE_CHECKING:
@@ -16,10 +17,10 @@ if TYPE_CHECKING:
 _BATCH = 256
 
 
-def reindex(store: Store, embedder: str | Embedder | None) -> int:
+def reindex(store: Store, embedder: str | Embedder | None, progress: Progress = silent) -> int:
     """Throw the index away and build it again; return how many vectors there are."""
     if embedder is not None:
-        _embed_anew(store, embedder)
+        _embed_anew(store, embedder, progress)
     with store.ledger.reading() as db:
         names = [name for (name,) in db.execute("SELECT name FROM namespaces ORDER BY ns")]
         count = int(db.execute("SELECT count(*) FROM vectors").fetchone()[0])
@@ -30,11 +31,11 @@ def reindex(store: Store, embedder: str | Embedder | None) -> int:
         with store.ledger.reading() as db:
             large = len(stored.shelf.columns(db).rows) > store.exact_limit
         if large and store.index is not None:
-            stored.catch_up()
+            store.index.catch_up(store.ledger, stored.ns, stored.collection, progress)
     return count
 
 
-def _embed_anew(store: Store, wanted: str | Embedder) -> None:
+def _embed_anew(store: Store, wanted: str | Embedder, progress: Progress) -> None:
     """Make every vector with another embedder first, then put them all in place in one transaction."""
     from agentevo.models import as_embedder
 
@@ -43,6 +44,7 @@ def _embed_anew(store: Store, wanted: str | Embedder) -> None:
         said = db.execute("SELECT row, coalesce(key_text, text) FROM items ORDER BY row").fetchall()
     made: list[tuple[int, bytes]] = []
     for start in range(0, len(said), _BATCH):
+        progress("embedding", start, len(said))
         part = said[start : start + _BATCH]
         vectors = np.asarray(wait(_embed(embedder, [text for _, text in part])), np.float32)
         made += [(row, vector.tobytes()) for (row, _), vector in zip(part, vectors, strict=True)]

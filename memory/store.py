@@ -120,9 +120,10 @@ class Store:
                 f"{self.ledger.name} holds vectors of {stored or strange[0]} dimensions; these have {strange[-1]}"
             )
         if fingerprint is not None and known is not None and known != fingerprint:
+            name = self.embedder.name if self.embedder is not None else "NAME"
             raise EmbedderError(
                 f"the embedder is not what it was when {self.ledger.name} was written (fingerprint {fingerprint}, "
-                f"then {known}): run `agentevo memory reindex --embedder NAME`"
+                f"then {known}): run `agentevo memory reindex --embedder {name}`"
             )
 
     def note(self, dimensions: int, fingerprint: str | None = None) -> None:

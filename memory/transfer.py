@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from agentevo.errors import EmbedderError, LedgerCorrupt, Misuse
 from agentevo.memory import rows
 from agentevo.memory.exact import Vector
+from agentevo.memory.ledger import Progress, silent
 from agentevo.memory.source import Stored
 from agentevo.memory.writer import Writer
 from agentevo.types import Experience, Item, Op, why_invalid
@@ -39,7 +40,7 @@ _TABLES = {
 }
 
 
-def exported(stored: Stored) -> Iterator[str]:
+def exported(stored: Stored, progress: Progress = silent) -> Iterator[str]:
     """Yield the namespace line by line: a header, then items with vectors, experiences, credits and the journal.
 
     Of a damaged ledger everything that can be read is yielded; then LedgerCorrupt says what could not.
@@ -49,9 +50,13 @@ def exported(stored: Stored) -> Iterator[str]:
         made_by = dict(db.execute(f"SELECT name, value FROM meta WHERE name IN {_MADE_BY}"))
         yield _line("header", {"format": FORMAT, "namespace": stored.namespace, **made_by})
         last = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'items'").fetchone()
-        for low in range(1, (last[0] if last else 0) + 1, _PAGE):
+        rows_in_all = last[0] if last else 0
+        for low in range(1, rows_in_all + 1, _PAGE):
+            progress("items", low, rows_in_all)
             yield from _items(db, stored, low, low + _PAGE - 1, lost)
-        yield from _journal(db, stored, lost)
+        for done, line in enumerate(_journal(db, stored, lost)):
+            progress("history", done, 0)
+            yield line
     if lost:
         raise LedgerCorrupt(
             f"{stored.ledger.name} is damaged: {len(lost)} parts could not be read ({', '.join(lost[:5])}), "
@@ -114,7 +119,7 @@ class Vectors(Protocol):
     def note(self, dimensions: int, fingerprint: str | None = None) -> None: ...
 
 
-def imported(stored: Stored, lines: Iterable[str], vectors: Vectors, at: float) -> int:
+def imported(stored: Stored, lines: Sequence[str], vectors: Vectors, at: float, progress: Progress = silent) -> int:
     """Read an export into a namespace in one transaction; return how many items came in.
 
     Into an empty namespace everything comes back as it was. Elsewhere the items are added, without those that are here
@@ -126,6 +131,7 @@ def imported(stored: Stored, lines: Iterable[str], vectors: Vectors, at: float) 
         target = _Whole(db, stored, at) if empty else _Added(db, stored, at)
         header: dict[str, Any] = {}
         for number, line in enumerate(lines, 1):
+            progress("reading lines", number, len(lines))
             with _named(f"line {number}"):
                 if line.strip():
                     header |= _take(target, line, vectors)
@@ -135,7 +141,7 @@ def imported(stored: Stored, lines: Iterable[str], vectors: Vectors, at: float) 
         if lengths:
             vectors.note(lengths.pop(), header.get("fingerprint"))
         with _named("what these lines say together"):
-            target.finish()
+            target.finish(progress)
         return target.count
 
 
@@ -207,7 +213,8 @@ class _Added:
         if kind == "experience" and not self.db.execute(query, (self.stored.ns, values["id"])).fetchone():
             _put(self.db, self.stored, kind, values)
 
-    def finish(self) -> None:
+    def finish(self, progress: Progress) -> None:
+        progress("writing items", 0, len(self._ops))
         self._writer.put(self._ops)
         self.count = len(self._ops) - len(self._writer.twins)
 
@@ -230,7 +237,7 @@ class _Whole:
         else:
             _put(self.db, self.stored, kind, values)
 
-    def finish(self) -> None:
+    def finish(self, progress: Progress) -> None:
         txns = dict(self.db.execute("SELECT id, txn FROM transactions WHERE ns = ?", (self.stored.ns,)))
         seqs: dict[str, int] = {}
         query = "INSERT INTO ops (txn, verb, item, reason, detail, before) VALUES (?,?,?,?,?,?)"
@@ -239,7 +246,8 @@ class _Whole:
             bound = (txns[op["transaction"]], op["verb"], op["item"], op["reason"], op["detail"], op["before"])
             seqs[op["item"]] = int(self.db.execute(query, bound).lastrowid or 0)
         writer = Writer(self.db, self.stored.namespace, self.stored.ns, self.vectors)
-        for item in self._items:
+        for done, item in enumerate(self._items):
+            progress("writing items", done, len(self._items))
             if item.id in seqs:
                 writer.add_row(item, seqs[item.id])
         self._rescue(writer, [item for item in self._items if item.id not in seqs])

@@ -7,6 +7,7 @@ import sqlite3
 from dataclasses import dataclass
 
 from agentevo.memory import rows
+from agentevo.memory.ledger import Progress, silent
 from agentevo.memory.source import Stored
 from agentevo.memory.words import words
 
@@ -40,18 +41,20 @@ class Stats:
     dimensions: int | None
 
 
-def verify(stored: Stored) -> Verification:
+def verify(stored: Stored, progress: Progress = silent) -> Verification:
     """Check a namespace; every problem is a line."""
     problems: list[str] = []
     with stored.ledger.reading() as db:
         damage = [row[0] for row in db.execute("PRAGMA quick_check(5)")]
         problems += [f"ledger: {line}" for line in damage if line != "ok"]
         items, vectors = 0, 0
+        count = db.execute("SELECT count(*) FROM items WHERE ns = ?", (stored.ns,)).fetchone()[0]
         query = f"""SELECT items.row, items.digest, vectors.row IS NOT NULL, length(vectors.vector), {rows.SELECT}
             FROM items LEFT JOIN vectors ON vectors.row = items.row WHERE ns = ? ORDER BY items.row"""
         dimensions = stored.ledger.meta("dimensions")
         for row, digest, has_vector, length, *columns in db.execute(query, (stored.ns,)):
             items += 1
+            progress("items", items, count)
             vectors += has_vector
             problems += _item_problems(db, stored, row, digest, columns)
             if has_vector and dimensions is not None and length != 4 * int(dimensions):

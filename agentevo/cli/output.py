@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from agentevo.types import Json
 
 Report: TypeAlias = Callable[[str, int, int], None]
-"""Called with a label, the bytes done, and the bytes there are, or 0 where that is not known."""
+"""Called with a label, how much is done, and how much there is, or 0 where that is not known."""
 
 SHOWN_AFTER_S = 1.0
 PLAIN_EVERY_S = 10.0
+REDRAWN_EVERY_S = 0.1
 
 
 def plain_streams() -> None:
@@ -120,59 +121,78 @@ def size(count: int) -> str:
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{count} B"
 
 
+def number(count: int) -> str:
+    """Return a count as people write it."""
+    return f"{count:,}"
+
+
 @contextlib.contextmanager
-def progress(clock: Callable[[], float] = time.monotonic) -> Iterator[Report]:
+def progress(clock: Callable[[], float] = time.monotonic, amount: Callable[[int], str] = size) -> Iterator[Report]:
     """Yield a callback that shows how far something is, once it has taken more than a second.
 
-    On a terminal that is a bar; elsewhere a plain line every ten seconds.
+    On a terminal that is a bar; elsewhere a plain line every ten seconds. What is counted are bytes, unless `amount`
+    writes it otherwise.
     """
-    reporter = _Bar(clock) if sys.stderr.isatty() else _Lines(clock)
+    reporter = _Bar(clock, amount) if sys.stderr.isatty() else _Lines(clock, amount)
     try:
         yield reporter
     finally:
         reporter.close()
 
 
+@contextlib.contextmanager
+def counting(what: str, clock: Callable[[], float] = time.monotonic) -> Iterator[Report]:
+    """Yield a callback like that of progress for things that are counted; the labels follow what is done with them."""
+    with progress(clock, number) as report:
+        yield lambda label, done, total: report(f"{what}: {label}", done, total)
+
+
 class _Lines:
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
+    def __init__(self, clock: Callable[[], float], amount: Callable[[int], str]) -> None:
+        self._clock, self._amount = clock, amount
         self._next = clock() + SHOWN_AFTER_S
 
     def __call__(self, label: str, done: int, total: int) -> None:
         if self._clock() >= self._next:
             self._next = self._clock() + PLAIN_EVERY_S
-            tell(f"{label}: {size(done)}" + (f" of {size(total)}" if total else ""))
+            tell(f"{label}: {_so_far(self._amount, done, total)}")
 
     def close(self) -> None:
         pass
 
 
 class _Bar:
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._since = clock()
+    def __init__(self, clock: Callable[[], float], amount: Callable[[int], str]) -> None:
+        self._clock, self._amount = clock, amount
+        self._since = self._shown = clock()
         self._progress: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
 
     def __call__(self, label: str, done: int, total: int) -> None:
-        if self._progress is None:
-            if self._clock() - self._since < SHOWN_AFTER_S:
-                return
-            self._progress = _rich_progress()
+        now = self._clock()
+        if now - self._since < SHOWN_AFTER_S or (label in self._tasks and now - self._shown < REDRAWN_EVERY_S):
+            return
+        self._shown = now
+        self._progress = self._progress or _rich_progress()
         if label not in self._tasks:
-            self._tasks[label] = self._progress.add_task(label, total=total or None)
-        self._progress.update(self._tasks[label], completed=done, total=total or None)
+            self._tasks[label] = self._progress.add_task(label, total=total or None, so_far="")
+        so_far = _so_far(self._amount, done, total)
+        self._progress.update(self._tasks[label], completed=done, total=total or None, so_far=so_far)
 
     def close(self) -> None:
         if self._progress is not None:
             self._progress.stop()
 
 
+def _so_far(amount: Callable[[int], str], done: int, total: int) -> str:
+    return f"{amount(done)} of {amount(total)}" if total else amount(done)
+
+
 def _rich_progress() -> Progress:
     from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    bar = Progress(*columns, console=Console(stderr=True), transient=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[so_far]}"))
+    bar = Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True)
     bar.start()
     return bar

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import resource
@@ -309,6 +310,48 @@ def test_an_interrupted_transaction_leaves_nothing(tmp_path: Path) -> None:
 
 def test_no_limit_is_left_behind() -> None:
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY
+
+
+def test_what_takes_long_tells_how_far_it_is(tmp_path: Path) -> None:
+    told: list[tuple[str, int, int]] = []
+
+    def progress(what: str, done: int, total: int) -> None:
+        assert 0 <= done <= (total or done)
+        told.append((what, done, total))
+
+    def said() -> set[str]:
+        names = {what for what, _, _ in told}
+        told.clear()
+        return names
+
+    with open_memory(tmp_path / "m") as memory, open_memory(tmp_path / "n") as other:
+        memory.insert([f"text {n}" for n in range(20)])
+        memory.verify(progress=progress)
+        assert told[-1] == ("items", 20, 20)
+        assert said() == {"items"}
+        memory.export(tmp_path / "lines", progress=progress)
+        assert said() == {"items", "history"}
+        for _ in range(2):
+            other.import_(tmp_path / "lines", progress=progress)
+            assert said() == {"reading lines", "writing items"}
+        memory.backup(tmp_path / "copy", progress=progress)
+        assert said() == {"copying pages"}
+        memory.reindex(WordVectors("others"), progress=progress)
+        assert said() == {"embedding"}
+
+
+def test_a_backup_that_breaks_off_leaves_nothing_behind(tmp_path: Path) -> None:
+    def full(what: str, done: int, total: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with open_memory(tmp_path / "m") as memory:
+        memory.insert("a text")
+        with pytest.raises((LedgerError, OSError)):
+            memory.backup(tmp_path / "copy", progress=full)
+        assert list((tmp_path / "copy").iterdir()) == []
+        memory.backup(tmp_path / "copy")
+    with open_memory(tmp_path / "copy") as copy:
+        assert copy.verify().ok
 
 
 def test_a_backup_is_whole_and_a_memory_of_its_own(tmp_path: Path) -> None:

@@ -13,16 +13,9 @@ from typing import Annotated
 
 import typer
 
-from agentevo.cli.memory.opening import (
-    EmbedderOption,
-    JsonOption,
-    LateEmbedder,
-    NamespaceOption,
-    PathOption,
-    opened,
-)
+from agentevo.cli.memory.opening import EmbedderOption, JsonOption, NamespaceOption, PathOption, opened
 from agentevo.cli.memory.shown import show_fields, visible
-from agentevo.cli.output import Report, json_visible, progress, show, show_json, tell
+from agentevo.cli.output import counting, json_visible, show, show_json, tell
 from agentevo.errors import Misuse
 
 
@@ -34,14 +27,14 @@ def export(
     as_json: JsonOption = False,
 ) -> None:
     """Write everything in a namespace as JSON lines: items, vectors, experiences and the whole history."""
-    with opened(context, path, namespace) as memory:
+    with opened(context, path, namespace) as memory, counting("exporting") as told:
         if file == "-":
-            lines = memory.export()
+            lines = memory.export(progress=told)
             assert not isinstance(lines, int)
             for line in lines:
                 sys.stdout.write(json_visible(line) + "\n")
             return
-        count = memory.export(Path(file))
+        count = memory.export(Path(file), progress=told)
     _done({"file": file, "lines": int(str(count))}, f"{count} lines in {visible(file)}", as_json)
 
 
@@ -56,13 +49,12 @@ def import_(
     """Read an export, all of it or nothing; a memory that is not there yet is made."""
     with contextlib.ExitStack() as stack:
         content = sys.stdin.buffer if file == "-" else stack.enter_context(Path(file).open("rb"))
-        total = 0 if file == "-" else Path(file).stat().st_size
         first = content.readline()
         memory = stack.enter_context(
             opened(context, path, namespace, embedder=embedder, like=_embedder_of(first), create=True)
         )
-        report = stack.enter_context(progress())
-        count = memory.import_(_read(itertools.chain([first], content), file, total, report))
+        told = stack.enter_context(counting("importing"))
+        count = memory.import_(_read(itertools.chain([first], content), file), progress=told)
     _done({"items": count}, f"{count} items came in", as_json)
 
 
@@ -75,12 +67,9 @@ def _embedder_of(header: bytes) -> str | None:
     return name if isinstance(name, str) else None
 
 
-def _read(content: Iterable[bytes], name: str, total: int, report: Report) -> Iterator[str]:
-    """Yield lines, and say how far it is."""
-    done = 0
+def _read(content: Iterable[bytes], name: str) -> Iterator[str]:
+    """Yield lines; raise Misuse where one is no text."""
     for number, line in enumerate(content, 1):
-        done += len(line)
-        report("importing", done, total)
         try:
             yield line.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError as error:
@@ -95,8 +84,8 @@ def backup(
     as_json: JsonOption = False,
 ) -> None:
     """Copy the whole memory, all namespaces, while it is in use."""
-    with opened(context, path, namespace) as memory:
-        made = memory.backup(folder)
+    with opened(context, path, namespace) as memory, counting("backup") as told:
+        made = memory.backup(folder, progress=told)
     _done({"folder": str(made)}, visible(str(made)), as_json)
 
 
@@ -107,8 +96,8 @@ def verify(
     as_json: JsonOption = False,
 ) -> None:
     """Check the ledger against itself and the index against it; exit 1 where anything is wrong."""
-    with opened(context, path, namespace, indexed=True) as memory:
-        found = memory.verify()
+    with opened(context, path, namespace, indexed=True) as memory, counting("verifying") as told:
+        found = memory.verify(progress=told)
     if as_json:
         show_json(dataclasses.asdict(found))
     else:
@@ -131,11 +120,10 @@ def reindex(
     as_json: JsonOption = False,
 ) -> None:
     """Build the index anew from the ledger, for all namespaces."""
-    with opened(context, path, namespace, indexed=True) as memory, progress() as report:
-        new = None if embedder is None else LateEmbedder(embedder, report)
-        if new is not None:
-            new.load()
-        count = memory.reindex(new)
+    from agentevo.cli.models import pull_progress
+
+    with opened(context, path, namespace, indexed=True) as memory, counting("reindexing") as told, pull_progress():
+        count = memory.reindex(embedder, progress=told)
     _done({"vectors": count}, f"{count} vectors", as_json)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from agentevo.cli import output
-from agentevo.cli.output import one_line, printable, progress, show_json, show_table, size
+from agentevo.cli.output import counting, one_line, printable, progress, show_json, show_table, size
 from agentevo.errors import Misuse
 
 
@@ -68,6 +68,14 @@ def test_on_a_terminal_a_bar_shows_after_a_second(monkeypatch: pytest.MonkeyPatc
     assert screen.getvalue() == ""
     report_at(Clock(), (0.5, 500_000), (1.5, 1_000_000), (2.0, 2_000_000))
     assert "weights" in screen.getvalue()
+
+
+def test_what_is_counted_is_shown_without_a_unit(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = Clock()
+    with counting("verifying", clock) as told:
+        clock.now += 2
+        told("items", 1_500, 20_000)
+    assert capsys.readouterr().err == "verifying: items: 1,500 of 20,000\n"
 
 
 @pytest.mark.parametrize(
