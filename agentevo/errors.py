@@ -10,6 +10,7 @@
     │   ├── ModelTimeout        the time budget of the call ran out
     │   ├── ModelUnavailable    rate limits, server errors or no connection, until retrying gave up
     │   ├── RequestRejected     the provider refused the request itself (4xx); never retried
+    │   │   └── ContextTooLong  the prompt has more tokens than the model takes in
     │   ├── BadReply            a reply that cannot be used: empty, cut off, malformed
     │   │   └── SchemaMismatch  a reply that does not fit its schema after one repair turn
     │   ├── RequestsForbidden   a real request while they are switched off
@@ -98,6 +99,10 @@ class ModelUnavailable(ModelError):
 
 class RequestRejected(ModelError):
     """The provider refused the request itself; the same request would be refused again."""
+
+
+class ContextTooLong(RequestRejected):
+    """The prompt has more tokens than the model takes in; shorten it, or choose another model."""
 
 
 class BadReply(ModelError):

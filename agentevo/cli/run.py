@@ -43,7 +43,7 @@ def run(
     question = read_prompt(prompt)
     preset = settings()
     budget = Budget(max_cost_usd=preset.max_cost_usd if max_cost is None else max_cost, max_seconds=timeout)
-    answering, messages = as_model(model or preset.model), _messages(question, system)
+    answering, messages = as_model(model or preset.model, timeout_s=timeout), _messages(question, system)
     moments = [time.monotonic()]
     with contextlib.nullcontext(_ignore) if as_json else streamed() as write:
 

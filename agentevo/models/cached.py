@@ -48,6 +48,11 @@ class Cached:
     def identity(self) -> Json:
         return getattr(self._model, "identity", None)
 
+    @property
+    def count_tokens(self) -> Callable[[str], int] | None:
+        """What counts the tokens of a text, where the model has it."""
+        return getattr(self._model, "count_tokens", None)
+
     async def complete(self, messages: Sequence[ChatMessage], **options: Unpack[Options]) -> Reply:
         """Answer from disk, or ask the model and keep its reply; see `agentevo.protocols.Model`."""
         request = request_of(messages, options)

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import os
-import secrets
-import shutil
-import tempfile
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,9 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from agentevo.errors import Misuse, ModelError, RequestRejected, WeightsError
+from agentevo.errors import ContextTooLong, Misuse, ModelError, RequestRejected, WeightsError
 from agentevo.models.gguf_header import Value, context_of, read_header
 from agentevo.models.installed import again
+from agentevo.models.private_socket import PrivateSocket
 from agentevo.models.threads import wait_without_spinning
 from agentevo.models.workers import Workers
 from agentevo.types import Json
@@ -31,12 +30,11 @@ CONTEXT = 4096
 """Tokens of prompt and reply together that a slot holds, unless the model was trained for fewer."""
 _BATCH = 512  # of prompt tokens; a request can be cancelled between two batches
 _LOOK_EVERY_S = 0.05
+_COUNTS_KEPT = 1024
+_LONG = 10_000
+"""Characters of a text whose count is not kept, so that what is kept stays small."""
 
 Body: TypeAlias = Mapping[str, Json]
-
-
-class ContextTooLong(RequestRejected):
-    """The prompt has more tokens than the model takes in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +59,10 @@ class Engine:
         header = read_header(model)
         for adapter in self._adapters:
             _check_adapter(adapter, header)
-        self._server = _start(name, model, self._adapters, header, threads, min(context, context_of(header) or context))
+        self._server, self._socket = _start(
+            name, model, self._adapters, header, threads, min(context, context_of(header) or context)
+        )
+        self._counted = functools.lru_cache(_COUNTS_KEPT)(functools.partial(_count, self._socket))
         self._adapting = threading.Lock()
         _alive.add(self)
         if _forked.is_set():
@@ -94,6 +95,13 @@ class Engine:
         if failures:
             raise failures[0]
 
+    def count_tokens(self, text: str) -> int:
+        """Return how many tokens a text has, marks of the chat template included where it holds any.
+
+        It takes a millisecond, also while requests run, and may be called by several threads at once.
+        """
+        return self._counted(text) if len(text) < _LONG else _count(self._socket, text)
+
     def _answer(self, body: Body, take: Callable[[object], bool]) -> None:
         try:
             self._server.handle_chat_completions(body, take)
@@ -116,6 +124,11 @@ class Engine:
         return [{"id": i, "scale": float(path == adapter)} for i, path in enumerate(self._adapters)]
 
 
+def _count(socket: PrivateSocket, text: str) -> int:
+    sendable = text.encode("utf-8", "replace").decode("utf-8")  # half a surrogate pair counts as one character
+    return len(socket.ask("/tokenize", {"content": sendable})["tokens"])
+
+
 _STREAMED: dict[str, Json] = {
     "stream": True,
     "stream_options": {"include_usage": True},
@@ -125,7 +138,7 @@ _STREAMED: dict[str, Json] = {
 
 def _start(
     name: str, model: Path, adapters: Sequence[Path], header: Mapping[str, Value], threads: int, context: int
-) -> Any:
+) -> tuple[Any, PrivateSocket]:
     # Without it a failed assertion starts a debugger that stops every thread of the process.
     os.environ.setdefault("GGML_NO_BACKTRACE", "1")
     wait_without_spinning()
@@ -147,15 +160,18 @@ def _start(
     params.cache_ram_mib = 0  # it would give a prompt the state it had with another adapter
     params.warmup = False
     _exact_attention(params, xllamacpp, header)
-    with _private_socket(params):
-        try:
-            server = xllamacpp.Server(params)
-            # Freed before its loop runs, a server waits for it for ever, and holds every Python thread meanwhile.
-            server.handle_completions({"prompt": [0], "max_tokens": 1, "cache_prompt": False}, lambda _: False)
-            return server
-        except (RuntimeError, ValueError) as error:
-            what = f"or one of its adapters in {model.parent / 'adapters'} " if adapters else ""
-            raise WeightsError(f"{model} {what}cannot be loaded: it is damaged; {again(name)}") from error
+    listening = PrivateSocket()
+    listening.arrange(params)
+    try:
+        server = xllamacpp.Server(params)
+        # Freed before its loop runs, a server waits for it for ever, and holds every Python thread meanwhile.
+        server.handle_completions({"prompt": [0], "max_tokens": 1, "cache_prompt": False}, lambda _: False)
+    except (RuntimeError, ValueError) as error:
+        listening.close()
+        what = f"or one of its adapters in {model.parent / 'adapters'} " if adapters else ""
+        raise WeightsError(f"{model} {what}cannot be loaded: it is damaged; {again(name)}") from error
+    listening.hide()
+    return server, listening
 
 
 def _exact_attention(params: Any, xllamacpp: Any, header: Mapping[str, Value]) -> None:
@@ -182,20 +198,6 @@ def _head_size(header: Mapping[str, Value]) -> int:
     if isinstance(key, int):
         return key
     return width // heads if isinstance(width, int) and isinstance(heads, int) and heads else 1
-
-
-@contextlib.contextmanager
-def _private_socket(params: Any) -> Iterator[None]:
-    """Let the runtime's listener, which cannot be left out, listen where nobody can reach it."""
-    # The path of a socket has room for about 100 characters.
-    folder = tempfile.mkdtemp(prefix="agentevo-", dir=None if len(tempfile.gettempdir()) < 60 else "/tmp")
-    params.hostnames = [f"{folder}/s.sock"]
-    params.api_keys = [secrets.token_hex(32)]
-    params.endpoint_slots, params.ui = False, False
-    try:
-        yield
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _check_adapter(adapter: Path, model: Mapping[str, Value]) -> None:

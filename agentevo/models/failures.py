@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from agentevo.errors import (
     AgentEvoError,
     BadReply,
+    ContextTooLong,
     MissingKey,
     Misuse,
     ModelTimeout,
@@ -61,7 +62,8 @@ def _by_status(error: Exception, status: int, model: str, text: str) -> Exceptio
         return Transient(ModelTimeout(f"model {model!r} timed out: {text}"), later)
     if (status in (409, 429) or status >= 500) and "insufficient_quota" not in text:
         return Transient(ModelUnavailable(f"model {model!r} is unavailable ({status}): {text}"), later)
-    return RequestRejected(f"model {model!r} refused the request ({status}): {text}")
+    kind = ContextTooLong if type(error).__name__ == "ContextWindowExceededError" else RequestRejected
+    return kind(f"model {model!r} refused the request ({status}): {text}")
 
 
 def _without_answer(error: Exception, model: str, text: str) -> ModelUnavailable | BadReply:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Unpack
 
 from agentevo.errors import BadReply, Misuse, ModelError, ModelTimeout
@@ -58,6 +59,18 @@ class LiteLLMModel:
         """What tells this model from others of its name, for caches and recordings."""
         endpoint: dict[str, Json] = {"api_base": self._api_base} if self._api_base else {}
         return endpoint | ({"extra": self._extra} if self._extra else {})
+
+    @property
+    def count_tokens(self) -> Callable[[str], int] | None:
+        """What counts the tokens of a text, for a `local/` model: it loads the model, and then takes milliseconds.
+
+        None for any other model: its tokenizer is not here.
+        """
+        if not self._name.startswith(LOCAL):
+            return None
+        from agentevo.models.offline import count_tokens
+
+        return partial(count_tokens, self._name.removeprefix(LOCAL))
 
     def __repr__(self) -> str:
         return f"LiteLLMModel({self._name!r})"

@@ -25,9 +25,9 @@ from litellm.types.utils import (
     Usage,
 )
 
-from agentevo.errors import AgentEvoError, Misuse, RequestRejected, UnknownName
+from agentevo.errors import AgentEvoError, ContextTooLong, Misuse, RequestRejected, UnknownName
 from agentevo.models import offline
-from agentevo.models.engine import ContextTooLong, Piece
+from agentevo.models.engine import Piece
 from agentevo.models.written_calls import Calling, plain
 from agentevo.types import Json
 from agentevo.types import Message as ChatMessage

@@ -7,9 +7,10 @@ from agentevo.protocols import Model
 from agentevo.settings import settings
 
 
-def as_model(model: str | Model) -> Model:
+def as_model(model: str | Model, *, timeout_s: float | None = None) -> Model:
     """Return the model of a litellm name, with the user's settings applied; a Model is returned as it is.
 
+    `timeout_s` is for a whole call, in place of that of the settings.
     Raise UnknownName for a `local/` model that is neither installed nor known.
     """
     if isinstance(model, Model) and not isinstance(model, type):
@@ -21,7 +22,9 @@ def as_model(model: str | Model) -> Model:
     if model.startswith(LOCAL):
         _check_local(model.removeprefix(LOCAL))
     chosen = settings()
-    real = LiteLLMModel(model, timeout_s=chosen.timeout_s, concurrency=chosen.concurrency)
+    real = LiteLLMModel(
+        model, timeout_s=chosen.timeout_s if timeout_s is None else timeout_s, concurrency=chosen.concurrency
+    )
     if not chosen.cache:
         return real
     from agentevo.models.cached import Cached

@@ -129,6 +129,12 @@ def load(model: str) -> None:
     _ready(model, threading.Event())
 
 
+def count_tokens(model: str, text: str) -> int:
+    """Return how many tokens a text has for NAME or NAME+ADAPTER, loaded first if it is not."""
+    engine, _ = _ready(model, threading.Event())
+    return engine.count_tokens(text)
+
+
 def _ready(model: str, stopped: threading.Event) -> tuple[Engine, Path | None]:
     """Return the engine and the adapter's file; raise UnknownName, which lists the models or the adapters."""
     name, adapter = split(model)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import sys
 from collections.abc import Iterator
 
 import pytest
-from openai_server import OpenAIServer, hangs, says, streams
+from openai_server import Exchange, OpenAIServer, hangs, says, streams
 from openai_server import status as http_status
 
 from agentevo.cli.app import status
@@ -99,6 +100,19 @@ def test_a_server_that_hangs_is_given_up(server: OpenAIServer, capsys: pytest.Ca
     said = capsys.readouterr()
     assert said.out == "half\n"
     assert said.err.startswith("error: ")
+
+
+async def _late(exchange: Exchange) -> None:
+    await asyncio.sleep(0.8)
+    await streams("late")(exchange)
+
+
+def test_a_timeout_on_the_command_line_wins_over_a_shorter_one_of_the_settings(
+    server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AGENTEVO_TIMEOUT_S", "0.4")
+    server.then(_late)
+    assert status(["run", "hi", "--timeout", "60"]) == 0
 
 
 @pytest.mark.usefixtures("server")

@@ -287,3 +287,14 @@ def test_the_default_folder_is_in_the_home_and_entries_say_what_was_asked(
 
 def test_a_cache_around_a_cache_still_tells_endpoints_apart() -> None:
     assert Cached(LiteLLMModel("openai/x", api_base="http://a")).identity == {"api_base": "http://a"}
+
+
+def test_tokens_are_counted_by_the_model_behind(tmp_path: Path) -> None:
+    class Counting(ScriptedModel):
+        def count_tokens(self, text: str) -> int:
+            return len(text)
+
+    count = Cached(Counting([]), tmp_path).count_tokens
+    assert count is not None
+    assert count("abc") == 3
+    assert Cached(ScriptedModel([]), tmp_path).count_tokens is None

@@ -6,7 +6,7 @@ import uuid
 import pytest
 from openai_server import OpenAIServer, says
 
-from agentevo.errors import BadReply, Misuse, ModelUnavailable, RequestRejected, UnknownName
+from agentevo.errors import BadReply, ContextTooLong, Misuse, ModelUnavailable, RequestRejected, UnknownName
 from agentevo.models import LiteLLMModel, allow_requests
 from agentevo.models.failures import chained, shortened, translate, unknown_provider
 from agentevo.models.retry import Transient
@@ -57,7 +57,7 @@ def test_litellms_connection_error_alone_is_believed() -> None:
 
 def test_a_context_that_is_too_long_is_a_rejected_request() -> None:
     error = translate(load_litellm().ContextWindowExceededError("too long", model="m", llm_provider="x"), "x/m")
-    assert isinstance(error, RequestRejected)
+    assert isinstance(error, ContextTooLong)
 
 
 def test_an_offline_model_without_its_prefix_is_recognised() -> None:

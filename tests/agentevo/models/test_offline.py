@@ -17,10 +17,10 @@ from pathlib import Path
 import pytest
 from gguf_files import write_adapter, write_head
 
-from agentevo.errors import RequestRejected, UnknownName, WeightsError
-from agentevo.models import offline
+from agentevo.errors import ContextTooLong, RequestRejected, UnknownName, WeightsError
+from agentevo.models import LiteLLMModel, offline
 from agentevo.models.catalogue import CATALOGUE
-from agentevo.models.engine import Body, ContextTooLong, Engine, Piece
+from agentevo.models.engine import Body, Engine, Piece
 from agentevo.models.installed import find, sha256_of
 from agentevo.types import Json
 
@@ -246,6 +246,49 @@ def test_an_error_of_the_listener_comes_out_and_ends_the_generation(model: str) 
         Engine(NAME, find(NAME).path, (), threads=1).stream(body("hi"), None, fail, threading.Event())
 
 
+# --- counting
+
+
+def test_tokens_are_counted_as_the_runtime_counts_them(model: str) -> None:
+    text = "Refund order 7 — naïve café 😀, 1234567 <|im_start|>\n"
+    usage = [ask(model, text * n)[-1].prompt_tokens for n in (1, 2, 3)]
+    assert offline.count_tokens(model, text) == usage[2] - usage[1] == usage[1] - usage[0]
+    assert offline.count_tokens(model, "") == 0
+
+
+def test_any_text_can_be_counted(model: str) -> None:
+    assert offline.count_tokens(model, "half \ud800 a pair") > 3
+    assert offline.count_tokens(model, "\0") > 0
+    assert offline.count_tokens(model, "word " * 20_000) == 20_000 + 1
+
+
+def generate(model: str, text: str, begun: threading.Event, stopped: threading.Event) -> None:
+    for _ in offline.pieces_now(model, body(text, max_tokens=2000)):
+        begun.set()
+        if stopped.is_set():
+            return
+
+
+def test_counting_does_not_wait_for_requests_and_threads_may_count_at_once(model: str) -> None:
+    stopped, begun = threading.Event(), [threading.Event() for _ in range(4)]
+    with ThreadPoolExecutor(12) as pool:
+        busy = [pool.submit(generate, model, f"Count to 1000, {n}", begun[n], stopped) for n in range(4)]
+        assert all(event.wait(60) for event in begun)
+        texts = [f"text {n} " * 50 for n in range(100)]
+        counts = list(pool.map(lambda text: offline.count_tokens(model, text), texts))
+        assert not any(one.done() for one in busy)
+        stopped.set()
+    assert counts == [offline.count_tokens(model, text) for text in texts]
+    assert len(set(counts)) > 1
+
+
+def test_a_named_offline_model_counts_tokens_and_a_remote_one_cannot(weights_home: Path) -> None:
+    count = LiteLLMModel(f"local/{NAME}").count_tokens
+    assert count is not None
+    assert count("hello world") == 2
+    assert LiteLLMModel("openai/gpt-4o").count_tokens is None
+
+
 # --- what goes wrong
 
 
@@ -382,7 +425,7 @@ def run(script: str, limit_s: float = 120) -> subprocess.CompletedProcess[str]:
 
 
 ASK = f"""
-from agentevo.models import offline
+from agentevo.models import LiteLLMModel, offline
 def ask():
     body = {{"messages": [{{"role": "user", "content": "hi"}}], "max_tokens": 2, "temperature": 0}}
     return "".join(piece.text for piece in offline.pieces_now({NAME!r}, body))
@@ -448,7 +491,7 @@ asking = [{"role": "user", "content": "Count to a million."}]
 """
 # Not through litellm: its clients import modules when they are freed, which can wait for ever on a daemon thread.
 ABANDONED = """
-from agentevo.models import offline
+from agentevo.models import LiteLLMModel, offline
 begun = threading.Event()
 def answer():
     for _ in offline.pieces_now("smollm2-135m", {"messages": asking, "max_tokens": 3000}):
