@@ -60,25 +60,29 @@ class Turned(Record):
 Event: TypeAlias = Started | Piece | Added | Ended | Learned | Turned
 Listener: TypeAlias = Callable[[Event], None]
 
-_listeners: ContextVar[tuple[Listener, ...]] = ContextVar("agentevo_listeners", default=())
+_listeners: ContextVar[tuple[tuple[Listener, bool], ...]] = ContextVar("agentevo_listeners", default=())
 
 
 @contextmanager
-def listening(listener: Listener) -> Iterator[None]:
-    """Hand each event that happens inside, also in tasks started inside, to a listener; it is called at once."""
-    token = _listeners.set((*_listeners.get(), listener))
+def listening(listener: Listener, *, pieces: bool = True) -> Iterator[None]:
+    """Hand each event that happens inside, also in tasks started inside, to a listener; it is called at once.
+
+    Who has no use for pieces says so: where nobody has, models are asked for whole replies, which costs less.
+    """
+    token = _listeners.set((*_listeners.get(), (listener, pieces)))
     try:
         yield
     finally:
         _listeners.reset(token)
 
 
-def is_heard() -> bool:
-    """Say whether anybody listens here: events that nobody hears need not be made."""
-    return bool(_listeners.get())
+def is_heard(*, pieces: bool = False) -> bool:
+    """Say whether anybody listens here, or listens for pieces: events that nobody hears need not be made."""
+    return any(wants or not pieces for _, wants in _listeners.get())
 
 
 def tell(event: Event) -> None:
     """Tell those who listen here."""
-    for listener in _listeners.get():
-        listener(event)
+    for listener, pieces in _listeners.get():
+        if pieces or not isinstance(event, Piece):
+            listener(event)
