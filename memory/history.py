@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 from agentevo.errors import Misuse
@@ -27,6 +28,10 @@ class Change:
     reason: str
     transaction: str
     before: Item | None
+    key: str | None = None
+    """Of a reinforcement, what it was given under: the attempt, for one."""
+    counts: Mapping[str, float] = field(default_factory=dict)
+    """Of a reinforcement, what it added."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +46,19 @@ class Lineage:
 
 def changes(stored: Stored, id: str) -> list[Change]:
     """Return what happened to an item, oldest first."""
-    query = """SELECT at, actor, verb, coalesce(nullif(ops.reason, ''), transactions.reason), transactions.id, before
-        FROM ops JOIN transactions USING (txn) WHERE item = ? AND ns = ? ORDER BY seq"""
+    query = """SELECT at, actor, verb, coalesce(nullif(ops.reason, ''), transactions.reason), transactions.id, before,
+        detail FROM ops JOIN transactions USING (txn) WHERE item = ? AND ns = ? ORDER BY seq"""
     with stored.ledger.reading() as db:
         found = db.execute(query, (id, stored.ns)).fetchall()
     return [
-        Change(at, actor, verb, reason, txn, _image(image, stored)) for at, actor, verb, reason, txn, image in found
+        Change(at, actor, verb, reason, txn, _image(image, stored), *(_counted(detail) if verb == "reinforce" else ()))
+        for at, actor, verb, reason, txn, image, detail in found
     ]
+
+
+def _counted(detail: str) -> tuple[str | None, dict[str, float]]:
+    said = json.loads(detail)
+    return said.get("key"), said.get("changes", {})
 
 
 def transactions(stored: Stored, limit: int | None = None) -> list[Transaction]:

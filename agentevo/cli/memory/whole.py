@@ -22,11 +22,12 @@ SEARCHED = 100
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """One time an item was used, and whether that helped; wins and losses are what was added then."""
+    """One time an item was used, whether that helped, and in which attempt, as far as that was told."""
 
     at: float
     wins: float
     losses: float
+    attempt: str = ""
 
     @property
     def outcome(self) -> str:
@@ -53,7 +54,14 @@ class Portrait:
             "utility": self.item.utility,
             "retention": self.retention,
             "uses": [
-                {"at": use.at, "outcome": use.outcome, "wins": use.wins, "losses": use.losses} for use in self.uses
+                {
+                    "at": use.at,
+                    "outcome": use.outcome,
+                    "wins": use.wins,
+                    "losses": use.losses,
+                    "attempt": use.attempt or None,
+                }
+                for use in self.uses
             ],
             "history": [change_as_json(change) for change in self.history],
             "lineage": lineage_as_json(self.lineage),
@@ -67,7 +75,7 @@ def portrait(memory: Memory, item: Item, query: str | None = None) -> Portrait:
     now = time.time()
     history = changes(memory, item.id)
     parts = _standing(item, now) if query is None else _scored(memory, item, query)
-    return Portrait(item, parts, retention(item, now), uses(history, item), history, memory.lineage(item.id))
+    return Portrait(item, parts, retention(item, now), uses(history), history, memory.lineage(item.id))
 
 
 def _standing(item: Item, now: float) -> dict[str, float]:
@@ -95,12 +103,20 @@ def changes(memory: Memory, id: str) -> list[Change]:
     return cast("list[Change]", memory.history(id))
 
 
-def uses(history: Sequence[Change], item: Item) -> list[Use]:
-    """Return when an item was used and how that went: the difference that each reinforcement made."""
+def uses(history: Sequence[Change]) -> list[Use]:
+    """Return when an item was used and how that went; of what was said of one attempt twice, the latter counts."""
+    latest = {change.key or str(n): change for n, change in enumerate(history) if change.verb == "reinforce"}
+    attempts: dict[str, list[Change]] = {}
+    for key, change in latest.items():
+        attempts.setdefault(key.removeprefix("use:"), []).append(change)  # a use and its credit are one attempt's
     return [
-        Use(change.at, later.wins - change.before.wins, later.losses - change.before.losses)
-        for change, later in zip(history, _after(history, item), strict=True)
-        if change.verb == "reinforce" and change.before is not None and later is not None
+        Use(
+            min(change.counts.get("at", change.at) for change in told),
+            sum(change.counts.get("wins", 0.0) for change in told),
+            sum(change.counts.get("losses", 0.0) for change in told),
+            name if told[0].key else "",
+        )
+        for name, told in attempts.items()
     ]
 
 
@@ -141,10 +157,16 @@ def show_portrait(seen: Portrait) -> None:
     if seen.uses:
         show("\nuse")
         for use in seen.uses:
-            show(f"  {when(use.at)}  {use.outcome}")
+            show(f"  {when(use.at)}  {_outcome(use)}")
     show("\nhistory")
     show_changes(seen.history, item)
     show_lineage(seen.lineage)
+
+
+def _outcome(use: Use) -> str:
+    """Return how a use went, with the shares where it went both ways, and the attempt."""
+    shares = f" ({use.wins:g} helped, {use.losses:g} hurt)" if use.wins and use.losses else ""
+    return use.outcome + shares + (f", in {visible(use.attempt)}" if use.attempt else "")
 
 
 def _fields(seen: Portrait) -> list[tuple[str, str]]:

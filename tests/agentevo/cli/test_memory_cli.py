@@ -11,7 +11,7 @@ import pytest
 
 from agentevo.cli.app import status
 from agentevo.cli.memory import app
-from agentevo.types import Experience, Task
+from agentevo.types import Experience, Op, Task
 
 if TYPE_CHECKING:
     from memory_console import Console
@@ -207,6 +207,26 @@ def test_an_edit_says_what_it_changed(console: Console) -> None:
     assert (item["importance"], item["trust"], item["source"], item["kind"]) == (0.9, 0.5, "tool", "lesson")
     assert console.data("edit", name, "--expires", "2030-01-01T00:00+00:00")["expires_at"] == 1893456000.0
     assert console.data("edit", name, "--expires", "never")["expires_at"] is None
+
+
+def test_show_tells_each_use_once_with_its_attempt_as_it_was_told_last(console: Console) -> None:
+    with console.memory() as memory:
+        item = memory.insert("a rule")
+        memory.apply([Op(verb="reinforce", id=item.id, changes={"uses": 1, "at": 86_400.0}, key="use:first")])
+        memory.apply([Op(verb="reinforce", id=item.id, changes={"wins": 1}, key="first")])
+        memory.reinforce(item.id, wins=1, key="second")
+        memory.reinforce(item.id, wins=0.25, losses=0.75, key="second")
+        memory.reinforce(item.id)
+    uses = console.data("show", item.id)["uses"]
+    assert [(use["attempt"], use["outcome"]) for use in uses] == [
+        ("first", "helped"),
+        ("second", "hurt"),
+        (None, "used"),
+    ]
+    assert (uses[0]["at"], uses[1]["wins"], uses[1]["losses"]) == (86_400.0, 0.25, 0.75)
+    said = [line[20:] for line in console.done("show", item.id).splitlines()]
+    start = said.index("helped, in first")
+    assert said[start : start + 3] == ["helped, in first", "hurt (0.25 helped, 0.75 hurt), in second", "used"]
 
 
 def test_show_has_worth_use_history_and_relatives(console: Console) -> None:
