@@ -4,8 +4,10 @@
         config.toml             the settings below, all optional
         models/NAME/            model.gguf, card.json, adapters/ADAPTER.gguf
         embedders/NAME/         a sentence-transformers folder, card.json
+        memory/                 the memory of `agentevo memory` where --path and AGENTEVO_MEMORY name no other
+        runs/NAME/              what a run did so far: a run that was ended goes on from it
         cache/                  model replies, by content; safe to delete
-        downloads/              what a pull has fetched so far; safe to delete
+        downloads/NAME/         what a pull has fetched so far, and the next goes on with; safe to delete
         locks/                  held while something is installed
 
 A variable AGENTEVO_<NAME> (AGENTEVO_MODEL, say) wins over the file.
