@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import cast
 
 from agentevo.errors import Misuse
+from agentevo.memory.rows import marked
 from agentevo.types import Item, Json, Op, Status, Verb
 
 COMMUTING: frozenset[Verb] = frozenset({"insert", "link", "reinforce"})
@@ -47,12 +48,12 @@ def applied(item: Item, op: Op) -> Item:
         return item
     if op.verb in _STATUS:
         before, after = _STATUS[op.verb]
-        return item.model_copy(update={"status": after}) if item.status in before else item
+        return marked(item, status=after) if item.status in before else item
     if op.verb == "supersede":
-        return item.model_copy(update={"status": "forgotten"})
+        return marked(item, status="forgotten")
     if op.verb in ("pin", "unpin"):
         pinned = op.verb == "pin"
-        return item if item.pinned == pinned else item.model_copy(update={"pinned": pinned})
+        return item if item.pinned == pinned else marked(item, pinned=pinned)
     if op.verb == "link":
         links = tuple(dict.fromkeys((*item.links, *op.to)))
         return item if links == item.links else item.model_copy(update={"links": links})

@@ -13,13 +13,14 @@ import numpy as np
 
 from agentevo.blocking import threaded
 from agentevo.errors import Misuse
+from agentevo.memory.admit import screened
 from agentevo.memory.change import COMMUTING
 from agentevo.memory.exact import Vector
 from agentevo.memory.overlay import Overlay
 from agentevo.memory.source import Source, Stored
 from agentevo.memory.verbs import Verbs
 from agentevo.memory.words import Stemmer
-from agentevo.types import Item, Op, Transaction
+from agentevo.types import Op, Transaction
 
 
 class Below(Protocol):
@@ -101,12 +102,13 @@ class Draft(Verbs):
         if not self._open:
             raise Misuse("this draft is closed; begin another with memory.draft()")
         self._vectors.update(vectors)
-        touched: list[Item] = []
-        for op in ops:
-            touched.append(self._overlay.put(op, vectors))
+        items: dict[str, None] = {}
+        for op, item in zip(ops, self._overlay.put(ops, vectors), strict=True):
             self._ops.append(op)
-        items = tuple(dict.fromkeys(item.id for item in touched))
-        return Transaction(id="", namespace=self.namespace, actor="draft", reason=reason, at=self._now(), items=items)
+            items[item.id] = None
+        return Transaction(
+            id="", namespace=self.namespace, actor="draft", reason=reason, at=self._now(), items=tuple(items)
+        )
 
     def draft(self) -> Draft:
         """Begin a draft over this one."""
@@ -121,6 +123,21 @@ class Draft(Verbs):
         if not self._open:
             raise Misuse("this draft is closed already; a draft commits once")
         done = self._below._committed(self._ops, self._vectors, self._overlay.expected, key, reason)
+        self._open = False
+        return done
+
+    def commit_with(self, ops: Sequence[Op], *, reason: str = "") -> Transaction:
+        """Commit with some last changes. The draft is not read again, so they go past it, which by thousands pays."""
+        began = self._overlay.began
+        if began is None:
+            self.apply(ops)
+            return self.commit(reason=reason)
+        if not self._open:
+            raise Misuse("this draft is closed already; a draft commits once")
+        ops = screened(ops, self.get)
+        vectors = self._vectors | self._said_anew(ops)
+        expected = dict.fromkeys(self._overlay.yet_unchanged(ops), began) | self._overlay.expected
+        done = self._below._committed([*self._ops, *ops], vectors, expected, None, reason)
         self._open = False
         return done
 
@@ -147,6 +164,7 @@ class Draft(Verbs):
         return found is not None and found[1] != expected[op.id]
 
     acommit = threaded(commit)
+    acommit_with = threaded(commit_with)
 
 
 class KeptDraft(Draft):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from agentevo.errors import Misuse
 from agentevo.memory.change import COMMUTING, applied, credited, says_anew
 from agentevo.memory.exact import Vector, likenesses
-from agentevo.memory.source import SORTS, Filter, Frequencies, Scored, Source, Stored
+from agentevo.memory.source import SORTS, Filter, Found, Frequencies, Scored, Source, Stored
 from agentevo.memory.where import Node, fits
 from agentevo.memory.words import Stemmer, body
 from agentevo.types import Item, Op, Status
@@ -36,27 +36,33 @@ class Overlay:
         self._saying: dict[tuple[str, str], set[int]] = {}
         self._twins: dict[str, str] = {}
         self._numbers: Iterator[int] = base._numbers if isinstance(base, Overlay) else itertools.count(-1, -1)
-        self._began = base.latest() if isinstance(base, Stored) else None
+        self.began = base.latest() if isinstance(base, Stored) else None
+        """The number of the ledger's latest change when the draft began; None in a draft of a draft."""
         self.expected: dict[str, int] = {}
         """The version each changed item had when the draft began."""
 
     # --- changing
 
-    def put(self, op: Op, vectors: Mapping[str, Vector]) -> Item:
-        """Apply one op and return the item as it leaves it; an insert may lead to a twin that was here already."""
+    def put(self, ops: Sequence[Op], vectors: Mapping[str, Vector]) -> Iterator[Item]:
+        """Apply ops; yield each item as its op leaves it. An insert may lead to a twin that was here already."""
+        below = self._base.found([op.id for op in ops if op.verb != "insert" and op.id not in self._rows])
+        for op in ops:
+            yield self._put(op, vectors, below)
+
+    def _put(self, op: Op, vectors: Mapping[str, Vector], below: Mapping[str, Found]) -> Item:
         if op.verb == "insert" and op.item:
             return self._insert(op.item, vectors)
-        found = self.find(op.id)
+        found = self._found(self._twins.get(op.id, op.id), below)
         if found is None:
             raise Misuse(f"no item {op.id!r} to {op.verb} in this draft")
-        before, version = found
+        row, before = found.row, found.item
         if op.verb not in COMMUTING:
             if self._rows.get(before.id, 0) >= 0:
                 # An item that changed after the beginning is one the draft's reader may have read as it was before:
                 # it is expected to be older than it is, so that this change to it is skipped.
-                self.expected.setdefault(before.id, version if self._began is None else min(version, self._began))
+                version = found.version
+                self.expected.setdefault(before.id, version if self.began is None else min(version, self.began))
             self._changes[before.id] += 1
-        row = self._rows[before.id] if before.id in self._rows else self._base.rows([before.id])[before.id]
         after = self._credited(before, op) if op.verb == "reinforce" and op.key else applied(before, op)
         if says_anew(before, after) and self._said_elsewhere(after):
             after = before
@@ -64,6 +70,16 @@ class Overlay:
         if op.verb == "supersede" and op.item:
             return self._insert(op.item.model_copy(update={"supersedes": before.id}), vectors)
         return after
+
+    def yet_unchanged(self, ops: Sequence[Op]) -> set[str]:
+        """Return the items below that these ops are the draft's first to change; raise Misuse where there is none."""
+        new = {op.item.id for op in ops if op.item} | {name for name, row in self._rows.items() if row < 0}
+        below = {name: op for op in ops if (name := self._twins.get(op.id, op.id)) not in new}
+        missing = below.keys() - self._base.rows(list(below)).keys()
+        if missing:
+            name = min(missing)
+            raise Misuse(f"no item {name!r} to {below[name].verb} in this draft")
+        return {self._twins.get(op.id, op.id) for op in ops if op.verb not in COMMUTING} - self.expected.keys() - new
 
     def _insert(self, item: Item, vectors: Mapping[str, Vector]) -> Item:
         twin = self.twin(item.kind, item.text)
@@ -156,10 +172,20 @@ class Overlay:
         return found | {name: self._rows[name] for name in ids if name in self._rows}
 
     def find(self, id: str) -> tuple[Item, int] | None:
-        name = self._twins.get(id, id)
-        if name in self._rows:
-            return self._items[self._rows[name]], self._version(name)
-        return self._base.find(name)
+        one = self.found([id]).get(id)
+        return None if one is None else (one.item, one.version)
+
+    def found(self, ids: Sequence[str]) -> dict[str, Found]:
+        names = {name: self._twins.get(name, name) for name in ids}
+        below = self._base.found([name for name in names.values() if name not in self._rows])
+        each = ((name, self._found(kept, below)) for name, kept in names.items())
+        return {name: one for name, one in each if one is not None}
+
+    def _found(self, name: str, below: Mapping[str, Found]) -> Found | None:
+        if name not in self._rows:
+            return below.get(name) or self._base.found([name]).get(name)
+        row = self._rows[name]
+        return Found(row, self._version(name), self._items[row])
 
     def _version(self, id: str) -> int:
         """Return a number that moves whenever the item changes, here or, before its first change here, below."""

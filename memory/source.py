@@ -7,7 +7,7 @@ import math
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,8 @@ from agentevo.memory.narrow import Masks
 from agentevo.memory.rows import SELECT, digest, to_item
 from agentevo.memory.where import Node, to_sql
 from agentevo.types import RECALLED_KINDS, Item, Status
+
+T = TypeVar("T")
 
 Scored = list[tuple[int, float]]
 
@@ -51,6 +53,15 @@ class Filter:
     now: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An item with the row it stands in and the version it has."""
+
+    row: int
+    version: int
+    item: Item
+
+
 class Source(Protocol):
     """What recall needs of a memory or a draft; rows are numbers that stand for items, negative in drafts."""
 
@@ -69,6 +80,8 @@ class Source(Protocol):
     def rows(self, ids: Sequence[str]) -> dict[str, int]: ...
 
     def find(self, id: str) -> tuple[Item, int] | None: ...
+
+    def found(self, ids: Sequence[str]) -> dict[str, Found]: ...
 
     def twin(self, kind: str, text: str) -> Item | None: ...
 
@@ -259,16 +272,28 @@ class Stored:
 
     def rows(self, ids: Sequence[str]) -> dict[str, int]:
         """Return the rows of these ids; an id that is not here is missing."""
+        found: dict[str, int] = {}
         with self.ledger.reading() as db:
-            query = f"SELECT id, row FROM items WHERE ns = ? AND id IN ({_marks(ids)})"
-            return dict(db.execute(query, (self.ns, *ids)))
+            for chunk in _chunks(ids):
+                query = f"SELECT id, row FROM items WHERE ns = ? AND id IN ({_marks(chunk)})"
+                found.update(db.execute(query, (self.ns, *chunk)))
+        return found
 
     def find(self, id: str) -> tuple[Item, int] | None:
         """Return the item of this id with its version, or None."""
-        query = f"SELECT version, {SELECT} FROM items WHERE id = ? AND ns = ?"
+        one = self.found([id]).get(id)
+        return None if one is None else (one.item, one.version)
+
+    def found(self, ids: Sequence[str]) -> dict[str, Found]:
+        """Return those of these items that are here, all as they were at one moment."""
+        found: dict[str, Found] = {}
         with self.ledger.reading() as db:
-            row = db.execute(query, (id, self.ns)).fetchone()
-        return (to_item(row[1:], self.namespace), row[0]) if row else None
+            for chunk in _chunks(ids):
+                query = f"SELECT row, version, {SELECT} FROM items WHERE ns = ? AND id IN ({_marks(chunk)})"
+                for row in db.execute(query, (self.ns, *chunk)):
+                    item = to_item(row[2:], self.namespace)
+                    found[item.id] = Found(row[0], row[1], item)
+        return found
 
     def twin(self, kind: str, text: str) -> Item | None:
         """Return the item that says the very same and is not forgotten, or None."""
@@ -336,7 +361,7 @@ def _marks(values: Sequence[object]) -> str:
     return ", ".join("?" * len(values))
 
 
-def _chunks(values: Sequence[int], size: int = 500) -> Iterator[Sequence[int]]:
+def _chunks(values: Sequence[T], size: int = 500) -> Iterator[Sequence[T]]:
     for start in range(0, len(values), size):
         yield values[start : start + size]
 

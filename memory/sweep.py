@@ -50,12 +50,11 @@ class Swept(Verbs):
                 model=_model(model), memory=draft, environment=Nowhere(), recipe=Recipe(act=_act, name="sweep"),
                 now=self._now() if now is None else now, seed=seed,
             )  # fmt: skip
-            for n, policy in enumerate(policies, 1):
-                ops = await policy(moment, [])
-                if dry_run and n == len(policies):  # nobody reads the draft any more, and it is not kept
-                    return Sweep((*draft.ops, *ops))
-                await draft.aapply(ops)
-            return Sweep(draft.ops, await draft.acommit(reason=reason) if draft.ops and not dry_run else None)
+            for policy in policies[:-1]:
+                await draft.aapply(await policy(moment, []))
+            last = [op for policy in policies[-1:] for op in await policy(moment, [])]
+            ops = (*draft.ops, *last)  # nobody reads the draft any more: the last ops need not be laid over it
+            return Sweep(ops, await draft.acommit_with(last, reason=reason) if ops and not dry_run else None)
 
     async def areflect(
         self,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import secrets
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from agentevo.memory import rows
 from agentevo.memory.change import COMMUTING, QUIET, applied, credited, says_anew
 from agentevo.memory.words import body
-from agentevo.types import Item, Op, Transaction
+from agentevo.types import Item, Op, Transaction, Verb
 
 Vector = NDArray[np.float32]
 
@@ -21,6 +22,15 @@ _INSERT = f"""INSERT INTO items (ns, version, digest, {", ".join(rows.COLUMNS)})
     VALUES ({", ".join("?" * (3 + len(rows.COLUMNS)))})"""
 _UPDATE = f"""UPDATE items SET version = ?, digest = ?,
     {", ".join(f"{name} = ?" for name in rows.COLUMNS)} WHERE row = ?"""
+_MARK = "UPDATE items SET version = ?, status = ?, pinned = ? WHERE row = ?"
+_JOURNAL = "INSERT INTO ops (seq, txn, verb, item, reason, detail, before) VALUES (?,?,?,?,?,?,?)"
+
+_MARKING: frozenset[Verb] = frozenset({"forget", "quarantine", "release", "pin", "unpin"})
+"""Ops that set a status or a pin and no more, and let nothing be said anew: many are read and written at once."""
+_AT_ONCE = 500
+
+_Read = tuple[int, int, Item]
+"""An item as the ledger has it: its row, its version, and what it says."""
 
 
 class Writer:
@@ -48,28 +58,62 @@ class Writer:
 
     def put(self, ops: Sequence[Op], expected: Mapping[str, int] | None = None) -> Transaction:
         """Apply the ops; those whose item changed since `expected` was read are skipped and reported."""
-        skipped = [op.id for op in ops if not self._put(op, (expected or {}).get(self.twins.get(op.id, op.id)))]
+        skipped = list(self._skipped(ops, expected or {}))
         content = any(op.verb not in QUIET for op in ops)
         self.db.execute(
             "UPDATE transactions SET content = ?, skipped = ? WHERE txn = ?", (content, json.dumps(skipped), self.txn)
         )
         named = (self.twins.get(name, name) for op in ops for name in (op.id, op.item.id if op.item else op.id))
-        items = tuple(name for name in dict.fromkeys(named) if name not in skipped)
+        missed = set(skipped)
+        items = tuple(name for name in dict.fromkeys(named) if name not in missed)
         return self.transaction.model_copy(update={"items": items, "skipped": tuple(skipped)})
+
+    def _skipped(self, ops: Sequence[Op], expected: Mapping[str, int]) -> Iterator[str]:
+        """Carry the ops out in their order; yield the ids of those that were not."""
+        for marking, run in itertools.groupby(ops, key=lambda op: op.verb in _MARKING):
+            if not marking:
+                yield from (op.id for op in run if not self._put(op, expected.get(self.twins.get(op.id, op.id))))
+                continue
+            while part := list(itertools.islice(run, _AT_ONCE)):
+                yield from self._mark(part, expected)
+
+    def _mark(self, ops: Sequence[Op], expected: Mapping[str, int]) -> Iterator[str]:
+        """Carry out ops that set no more than a status or a pin, together; yield the ids of those that were not."""
+        names = [self.twins.get(op.id, op.id) for op in ops]
+        found, seq = self._read(names), self._latest()
+        journal: list[tuple[object, ...]] = []
+        marked: dict[int, tuple[object, ...]] = {}
+        for op, name in zip(ops, names, strict=True):
+            if name not in found or not self._is_ours(found[name], expected.get(name)):
+                yield op.id
+                continue
+            row, _, before = found[name]
+            after = applied(before, op)
+            if after is not before:
+                seq += 1
+                journal.append((seq, *self._line(op, name, before)))
+                marked[row] = (seq, after.status, after.pinned, row)
+                found[name] = (row, seq, after)
+        self.db.executemany(_JOURNAL, journal)
+        self.db.executemany(_MARK, marked.values())
+
+    def _is_ours(self, found: _Read, expected: int | None) -> bool:
+        """Say whether an item is as it was expected, or was changed by nobody but this transaction since."""
+        _, version, item = found
+        ours = expected is None or version <= expected or item.id in self._own
+        if ours:
+            self._own.add(item.id)
+        return ours
 
     def _put(self, op: Op, expected: int | None) -> bool:
         if op.verb == "insert" and op.item:
             self._insert(op.item, op)
             return True
-        found = self._row(self.twins.get(op.id, op.id))
-        if found is None:
+        name = self.twins.get(op.id, op.id)
+        found = self._read([name]).get(name)
+        if found is None or not (self._is_ours(found, expected) or op.verb in COMMUTING):
             return False
-        row, version, before = found
-        changed = expected is not None and version != expected and before.id not in self._own
-        if changed and op.verb not in COMMUTING:
-            return False
-        if not changed:
-            self._own.add(before.id)
+        row, _, before = found
         after = self._credited(before, op) if op.verb == "reinforce" and op.key else applied(before, op)
         if says_anew(before, after) and self._twin(after):
             return False
@@ -94,20 +138,28 @@ class Writer:
         found = self.db.execute(query, (self.ns, rows.digest(item.kind, item.text), item.id)).fetchone()
         return found[0] if found else None
 
-    def _row(self, id: str) -> tuple[int, int, Item] | None:
-        found = self.db.execute(
-            f"SELECT row, version, {rows.SELECT} FROM items WHERE id = ? AND ns = ?", (id, self.ns)
-        ).fetchone()
-        return None if found is None else (found[0], found[1], rows.to_item(found[2:], self.namespace))
+    def _read(self, ids: Sequence[str]) -> dict[str, _Read]:
+        """Return those of these items that are here."""
+        query = f"SELECT row, version, {rows.SELECT} FROM items WHERE ns = ? AND id IN ({', '.join('?' * len(ids))})"
+        found = (
+            (row[0], row[1], rows.to_item(row[2:], self.namespace)) for row in self.db.execute(query, (self.ns, *ids))
+        )
+        return {one[2].id: one for one in found}
+
+    def _latest(self) -> int:
+        """Return the number of the journal's last line; nobody else adds one while this transaction is open."""
+        found = self.db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'ops'").fetchone()
+        return found[0] if found else 0
+
+    def _line(self, op: Op, id: str, before: Item | None) -> tuple[object, ...]:
+        """Return a line of the journal, but for its number."""
+        has_detail = op.changes or op.to or op.key
+        detail = op.model_dump_json(include={"changes", "to", "key"}, exclude_defaults=True) if has_detail else "{}"
+        image = before.model_dump_json(exclude_defaults=True, exclude={"namespace"}) if before else None
+        return (self.txn, op.verb, id, op.reason, detail, image)
 
     def _journal(self, op: Op, id: str, before: Item | None) -> int:
-        detail = op.model_dump_json(include={"changes", "to", "key"}, exclude_defaults=True)
-        image = before.model_dump_json(exclude_defaults=True, exclude={"namespace"}) if before else None
-        cursor = self.db.execute(
-            "INSERT INTO ops (txn, verb, item, reason, detail, before) VALUES (?,?,?,?,?,?)",
-            (self.txn, op.verb, id, op.reason, detail, image),
-        )
-        return int(cursor.lastrowid or 0)
+        return int(self.db.execute(_JOURNAL, (None, *self._line(op, id, before))).lastrowid or 0)
 
     def add_row(self, item: Item, version: int) -> None:
         """Write an item with all that is derived from it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
@@ -10,9 +11,10 @@ from moments import DAY, NOW, memory
 
 from agentevo.errors import Misuse, ModelError
 from agentevo.memory import Decay, Evict, Expire, Insert, Memory, Reflect
+from agentevo.memory.history import Change
 from agentevo.models import ScriptedModel
 from agentevo.protocols import State
-from agentevo.types import Experience, Op, Task
+from agentevo.types import Experience, Item, Json, Op, Task
 
 
 def test_each_policy_sees_what_those_before_it_did() -> None:
@@ -32,6 +34,106 @@ def test_a_sweep_is_one_transaction_with_a_reason_and_can_be_undone() -> None:
         assert (swept.transaction.reason, len(swept.transaction.items)) == ("nightly", 2)
         m.undo()
         assert len(m.list()) == 3
+
+
+def forgets(*ids: str) -> Callable[[State, Sequence[Experience]], Awaitable[list[Op]]]:
+    async def forget(state: State, experiences: Sequence[Experience]) -> list[Op]:
+        return [Op(verb="forget", id=name, reason="named") for name in ids]
+
+    return forget
+
+
+def test_a_large_sweep_is_journaled_item_by_item_and_undone_to_the_last_field() -> None:
+    with memory() as m:
+        count = 5_000
+        told: list[dict[str, Json]] = [{"n": n, "tags": ["a", n % 7]} if n % 3 else {} for n in range(count)]
+        m.insert([f"text {n}" for n in range(count)], metadata=told, created_at=[NOW - n / 7 for n in range(count)])
+        first, second, third = m.list(order="oldest", limit=3)
+        m.reinforce([first.id, second.id], wins=0.3)
+        m.link(second.id, third.id)
+        m.pin(third.id)
+        m.edit(first.id, importance=1 / 3)
+        before, exported = m.list(status=None, order="oldest"), content(m)
+        swept = m.sweep([Evict(1, "fifo")])
+        assert swept.transaction is not None
+        assert (len(swept.transaction.items), swept.transaction.skipped) == (count - 1, ())
+        assert [item.id for item in m.list()] == [third.id]
+        for item in (first, second, before[-1]):
+            last = m.history(item.id)[-1]
+            assert isinstance(last, Change)
+            assert (last.verb, last.reason[:7], last.before) == ("forget", "evicted", as_it_was(before, item.id))
+        m.undo()
+        assert m.list(status=None, order="oldest") == before
+        assert content(m) == exported
+        assert m.verify().problems == ()
+
+
+def content(m: Memory) -> list[str]:
+    """Return what an export says of all but the journal."""
+    lines = m.export()
+    assert not isinstance(lines, int)
+    return [line for line in lines if not line.startswith(('{"type":"op"', '{"type":"transaction"'))]
+
+
+def as_it_was(items: Sequence[Item], name: str) -> Item:
+    return next(item for item in items if item.id == name)
+
+
+def test_a_second_large_sweep_goes_over_what_the_first_left() -> None:
+    with memory() as m:
+        m.insert([f"text {n}" for n in range(1_200)], created_at=[NOW - n for n in range(1_200)])
+        swept = m.sweep([Evict(900, "fifo"), Evict(100, "fifo")])
+        assert swept.transaction is not None
+        assert (len(swept.ops), len(swept.transaction.items)) == (1_100, 1_100)
+        assert sorted(item.text for item in m.list()) == sorted(f"text {n}" for n in range(100))
+        m.undo()
+        assert len(m.list()) == 1_200
+
+
+def test_what_was_changed_meanwhile_is_skipped_in_the_middle_of_many() -> None:
+    with memory() as m:
+        ids = [item.id for item in m.insert([f"text {n}" for n in range(600)])]
+
+        async def raced(state: State, experiences: Sequence[Experience]) -> list[Op]:
+            await m.aedit(ids[7], "edited meanwhile")
+            await m.apurge(ids[8])
+            return [Op(verb="forget", id=name) for name in (*ids[:8], ids[5], *ids[9:], ids[5])]
+
+        swept = m.sweep([raced])
+        assert swept.transaction is not None
+        assert swept.transaction.skipped == (ids[7],)
+        assert [item.id for item in m.list()] == [ids[7]]
+        assert len(m.history(ids[5])) == 2, "what is forgotten is not forgotten again"
+
+
+def test_what_is_not_there_cannot_be_swept() -> None:
+    with memory() as m:
+        m.insert("a")
+        with pytest.raises(Misuse, match="no item 'nobody' to forget in this draft"):
+            m.sweep([forgets(*[item.id for item in m.list()], "nobody")])
+        assert len(m.list()) == 1
+
+
+def test_the_last_policy_may_change_what_those_before_it_inserted() -> None:
+    with memory() as m:
+        m.insert("here before")
+
+        async def says(state: State, experiences: Sequence[Experience]) -> list[Op]:
+            return [op("new"), op("here before")]
+
+        async def forgets_all(state: State, experiences: Sequence[Experience]) -> list[Op]:
+            return [Op(verb="forget", id=name) for name in ("new", "here before")]
+
+        def op(text: str) -> Op:
+            item = Item(id=text, namespace=m.namespace, text=text, created_at=NOW)
+            return Op(verb="insert", id=text, item=item)
+
+        m.sweep([says, forgets_all])
+        assert m.list() == []
+        assert sorted((item.text, item.status) for item in m.list(status=None)) == [
+            ("here before", "forgotten"),
+            ("new", "forgotten"),
+        ]
 
 
 def test_a_dry_run_says_what_would_be_done_and_does_nothing() -> None:
