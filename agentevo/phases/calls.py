@@ -14,7 +14,7 @@ from typing import NoReturn
 
 from agentevo.errors import BadReply
 from agentevo.models.written_calls import Calling
-from agentevo.quote import fenced
+from agentevo.quote import clean, fenced
 from agentevo.types import Json, Message, Reply, Tool, ToolCall
 
 AFTERWARDS = "The result comes with the next message. When you are done, answer in words."
@@ -102,7 +102,7 @@ def _asked(tools: Sequence[Tool], text: str) -> Iterator[Asked]:
         given = value.get("arguments", value.get("parameters", ...))
         if given is ... or "name" not in value:
             continue
-        name = str(value["name"])
+        name = clean(str(value["name"]), 200)
         try:
             yield _checked(name, given, tools)
         except (ValueError, RecursionError):
@@ -116,6 +116,7 @@ def _checked(name: str, given: Json, tools: Sequence[Tool]) -> Asked:
     parsed = _DECODER.decode(given) if isinstance(given, str) else {} if given is None else given
     if not isinstance(parsed, dict):
         raise ValueError("no object")
+    json.dumps(parsed, ensure_ascii=False).encode()  # refuses halves of surrogate pairs, which no file can hold
     return Asked(ToolCall(id="", name=name, arguments=parsed))
 
 

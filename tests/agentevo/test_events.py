@@ -52,6 +52,18 @@ def test_it_is_known_whether_anybody_listens() -> None:
         assert is_heard()
 
 
+def test_who_has_no_use_for_pieces_hears_the_rest() -> None:
+    heard: list[Event] = []
+    with listening(heard.append, pieces=False):
+        assert is_heard()
+        assert not is_heard(pieces=True)
+        tell(Piece(attempt="a", text="hi"))
+        tell(Started(attempt="a", task=TASK))
+        with listening(lambda event: None):
+            assert is_heard(pieces=True)
+    assert heard == [Started(attempt="a", task=TASK)]
+
+
 def test_events_come_back_from_json_as_what_they_were() -> None:
     events: list[Event] = [
         Started(attempt="a", task=TASK),
