@@ -9,11 +9,13 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from agentevo.agent import Agent as Agent
     from agentevo.errors import AgentEvoError as AgentEvoError
     from agentevo.errors import BudgetExceeded as BudgetExceeded
     from agentevo.errors import ModelError as ModelError
     from agentevo.memory import Draft as Draft
     from agentevo.memory import Memory as Memory
+    from agentevo.models import Budget as Budget
     from agentevo.models import FunctionModel as FunctionModel
     from agentevo.models import ScriptedModel as ScriptedModel
     from agentevo.models import as_embedder as as_embedder
@@ -34,9 +36,10 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "agentevo.agent": ("Agent",),
     "agentevo.errors": ("AgentEvoError", "BudgetExceeded", "ModelError"),
     "agentevo.memory": ("Draft", "Memory"),
-    "agentevo.models": ("FunctionModel", "ScriptedModel", "as_embedder", "as_model"),
+    "agentevo.models": ("Budget", "FunctionModel", "ScriptedModel", "as_embedder", "as_model"),
     "agentevo.protocols": ("Recipe", "State"),
     "agentevo.types": (
         "Attempt", "Experience", "Feedback", "Item", "Objective", "Op", "Reply", "Report", "Task", "Tool",

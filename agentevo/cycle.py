@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
 from typing import TypeAlias
 
 from agentevo.errors import BudgetExceeded
 from agentevo.evaluate import evaluate
-from agentevo.events import Learned, Turned, listening, tell
-from agentevo.models.usage import Budget, Meter, charging, spending
+from agentevo.events import Learned, Turned, tell
+from agentevo.models.usage import Budget, Meter, spending
 from agentevo.protocols import Draft, Keeper, State, describe
 from agentevo.record import Record
 from agentevo.types import Experience, Op, Report, Task, Transaction
@@ -26,14 +27,19 @@ async def evolve(
 
     A budget covers the whole run, what was spent before a crash too; where it ends, the last report says so.
     """
-    state, meter = replace(state, model=record.model(state.model)), Meter("evolve", budget)
-    for _ in range(cycles):
+    meter = Meter("evolve", budget)
+    async with aclosing(record.following(_turns(state, record, cycles), meter)) as reports:
         try:
-            with charging(meter), listening(record.note):  # closed again while a report is looked at
-                done = await cycle(state, record.turn(state.round))
+            async for report in reports:
+                yield report
         except BudgetExceeded as error:
             yield Report(accepted=False, reason=str(error), alarms=("budget",), cost=meter.usage)
-            return
+
+
+async def _turns(state: State, record: Record, cycles: int) -> AsyncGenerator[Report, None]:
+    state = replace(state, model=record.model(state.model))
+    for _ in range(cycles):
+        done = await cycle(state, record.turn(state.round))
         tell(Turned(round=state.round, report=done))
         state = replace(state, history=(*state.history, done))
         yield done

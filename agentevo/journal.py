@@ -19,14 +19,14 @@ class Journal:
     cannot be read is damage, and an error. Not covered: a crash of the machine, except after `sync`.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, anew: bool = False) -> None:
         self.path = path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file: BinaryIO = path.open("a+b", buffering=0)
         except OSError as error:
             raise RunError(f"cannot open {path}: {error}") from error
-        self._mend()
+        self._file.truncate(0) if anew else self._mend()
 
     def _mend(self) -> None:
         size = self._file.seek(0, os.SEEK_END)

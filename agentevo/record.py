@@ -18,7 +18,8 @@ import json
 import secrets
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -28,16 +29,17 @@ from filelock import FileLock, Timeout
 from pydantic import TypeAdapter
 
 from agentevo.errors import Misuse, RunError
-from agentevo.events import Event
+from agentevo.events import Event, listening
 from agentevo.journal import Journal, lines
 from agentevo.models.cassette import Cassette
-from agentevo.models.usage import settle, spending
+from agentevo.models.usage import Meter, charging, settle, spending
 from agentevo.position import at
 from agentevo.protocols import Model
 from agentevo.steps import Steps
 from agentevo.types import Experience, Json, Task, Usage
 
 T = TypeVar("T")
+V = TypeVar("V")
 X = TypeVar("X", Task, Experience)
 
 CONCURRENCY = 64
@@ -108,6 +110,17 @@ class Record:
         """Keep a step of an attempt as it is taken; for `agentevo.events.listening`."""
         if self._folder is not None:
             self._folder.steps.note(event)
+
+    async def following(self, work: AsyncGenerator[V, None], meter: Meter) -> AsyncGenerator[V, None]:
+        """Yield what work yields, each step noted and charged; whoever looks at it in between is not."""
+        async with aclosing(work):
+            while True:
+                with charging(meter), listening(self.note):
+                    try:
+                        value = await anext(work)
+                    except StopAsyncIteration:
+                        return
+                yield value
 
     # --- doing things once
 

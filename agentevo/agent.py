@@ -1,0 +1,200 @@
+"""Agent: a model with a memory and a way to learn. run answers, feedback teaches, evolve practises."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from agentevo.blocking import blocking, iterating
+from agentevo.cycle import commit, evolve, learn
+from agentevo.errors import BudgetExceeded, Misuse
+from agentevo.events import Ended, Event, listening
+from agentevo.models.usage import Budget, spending
+from agentevo.protocols import Environment, Model, Recipe, State, describe
+from agentevo.record import Record
+from agentevo.settings import home
+from agentevo.steps import Seen, Steps
+from agentevo.types import Attempt, Experience, Feedback, Json, Message, Op, Report, Task, Transaction
+
+if TYPE_CHECKING:
+    from agentevo.memory import Memory
+
+Asked: TypeAlias = str | Task | Sequence[Message]
+"""What an agent is asked: a text, a task, or the messages of a conversation, the last of them the user's."""
+
+
+class Agent:
+    """A model with a memory and a way to learn. Several runs may be under way at once; running changes no memory.
+
+    model is any litellm model string or a Model; memory a Memory, or the folder of one; recipe a name or a Recipe.
+    refine_rounds: so many times the model criticises and corrects an answer before it is given. budget holds for each
+    run by itself. runs is a folder in which each step of each run is kept as it is taken.
+    """
+
+    def __init__(
+        self,
+        model: str | Model,
+        *,
+        memory: Memory | str | Path | None = None,
+        recipe: str | Recipe = "evo",
+        environment: Environment | None = None,
+        refine_rounds: int = 0,
+        budget: Budget | None = None,
+        runs: str | Path | None = None,
+        seed: int = 0,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        from agentevo.models import as_model
+        from agentevo.recipes import as_recipe
+
+        self.model, self.memory, self.recipe = as_model(model), _memory(memory), as_recipe(recipe)
+        self.environment, self.budget, self.seed, self._clock = environment, budget, seed, clock
+        self._runs = None if runs is None else Path(runs)
+        self._steps = Steps(None if runs is None else Path(runs) / f"steps-{secrets.token_hex(4)}.jsonl")
+        if refine_rounds:
+            self.recipe = _refining(self.recipe, refine_rounds)
+
+    def state(self, environment: Environment | None = None) -> State:
+        """Return this agent's moment: what every strategy is given."""
+        from agentevo.environments.anything import Anything
+
+        return State(
+            model=self.model, memory=self.memory, environment=environment or self.environment or Anything(),
+            recipe=self.recipe, now=self._clock(), seed=self.seed,
+        )  # fmt: skip
+
+    def close(self) -> None:
+        """Let go of the file that steps are written to; the memory belongs to who opened it."""
+        self._steps.close()
+
+    # --- answering
+
+    async def arun(
+        self, asked: Asked, *, environment: Environment | None = None, budget: Budget | None = None
+    ) -> Attempt:
+        """Answer, and return how: the attempt's answer, messages, cost, and the items of memory that it used.
+
+        A limit that is reached, or a model that fails, ends the attempt early; `attempt.stopped` says why.
+        """
+        task, seen = as_task(asked), Seen()
+        with spending("run", budget or self.budget) as meter, listening(seen.note), listening(self._steps.note):
+            try:
+                attempts = await self.recipe.act(self.state(environment), task)
+            except BudgetExceeded as error:
+                if error.meter is not meter:
+                    raise  # a budget of the caller's own, around this run
+                return seen.attempt(task, f"limit: {error}", meter.usage)
+        if not attempts:
+            raise Misuse(f"the recipe {self.recipe.name or describe(self.recipe)!r} made no attempt at {task.id!r}")
+        return attempts[0]
+
+    async def astream(
+        self, asked: Asked, *, environment: Environment | None = None, budget: Budget | None = None
+    ) -> AsyncGenerator[Event, None]:
+        """Answer, and yield what happens as it does; the last event is Ended and holds the attempt."""
+        events: asyncio.Queue[Event | None] = asyncio.Queue()
+        with listening(events.put_nowait):
+            running = asyncio.create_task(self.arun(asked, environment=environment, budget=budget))
+        running.add_done_callback(lambda _: events.put_nowait(None))
+        try:
+            while (event := await events.get()) is not None:
+                if not isinstance(event, Ended):
+                    yield event
+            yield Ended(attempt=await running)
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+    # --- learning
+
+    async def afeedback(
+        self,
+        attempt: Attempt,
+        *,
+        score: float | None = None,
+        text: str = "",
+        correction: str | None = None,
+        environment: Environment | None = None,
+    ) -> Transaction:
+        """Say how good an attempt was, or what would have been right, and have the agent learn from it at once."""
+        told = attempt.told(_feedback(score, text, correction))
+        record, state = Record.open(clock=self._clock), self.state(environment)
+        draft, learnt = await learn(state, [Experience(task=told.task, attempts=(told,))], record)
+        earlier = [item for item in await self.memory.aderived(attempt.id) if item.status == "live"]
+        await draft.aapply([Op(verb="forget", id=item.id, reason="judged anew") for item in earlier])
+        return await commit(state, draft, learnt, record, "feedback")
+
+    async def aevolve(
+        self,
+        environment: Environment | None = None,
+        *,
+        cycles: int = 1,
+        budget: Budget | None = None,
+        run: str | None = None,
+    ) -> AsyncGenerator[Report, None]:
+        """Practise: turn the cycle and yield a report a turn. A run with a name goes on where it was stopped."""
+        state = self.state(environment)
+        folder = self._folder(run)
+        about: dict[str, Json] = {
+            "recipe": describe(self.recipe), "model": self.model.name, "seed": self.seed,
+            "environment": f"{state.environment.card.name}@{state.environment.card.version}",
+        }  # fmt: skip
+        with Record.open(folder, about=about, clock=self._clock) as record:
+            async with aclosing(evolve(state, record, cycles, budget)) as reports:
+                async for report in reports:
+                    yield report
+
+    run, feedback = blocking(arun), blocking(afeedback)
+    stream, evolve = iterating(astream), iterating(aevolve)
+
+    def _folder(self, run: str | None) -> Path | None:
+        if run is None and self._runs is None:
+            return None
+        name = time.strftime("%Y%m%d-%H%M%S-") + secrets.token_hex(2) if run is None else run
+        if not name or name != Path(name).name or name == "..":
+            raise Misuse(f"a run is named like a folder, without separators; got {run!r}")
+        return (self._runs or home() / "runs") / name
+
+
+def as_task(asked: Asked) -> Task:
+    """Return what an agent is asked as a task; earlier messages of a conversation stand in its data."""
+    if isinstance(asked, Task):
+        return asked
+    messages: list[Message] = [{"role": "user", "content": asked}] if isinstance(asked, str) else [*asked]
+    last = messages[-1] if messages else {}
+    prompt = last.get("content")
+    if last.get("role") != "user" or not isinstance(prompt, str) or not prompt.strip():
+        raise Misuse(f"an agent is asked a text, a Task, or messages that end with the user's; got {asked!r:.80}")
+    earlier: list[Json] = [dict(message) for message in messages[:-1]]
+    data: dict[str, Json] = {"messages": earlier} if earlier else {}
+    return Task(id=secrets.token_hex(8), prompt=prompt, data=data, provenance="user")
+
+
+def _feedback(score: float | None, text: str, correction: str | None) -> Feedback:
+    """Return what a person said as feedback; who says what would have been right says that this was not."""
+    if score is None and correction is None and not text.strip():
+        raise Misuse("feedback says something: score=, text= or correction=")
+    if score is not None and not 0 <= score <= 1:
+        raise Misuse(f"score is {score!r}; expected a number from 0 (wrong) to 1 (right)")
+    evidence: dict[str, Json] = {} if correction is None else {"answer": correction}
+    given = 0.0 if score is None and correction is not None else score
+    return Feedback(score=given, text=text, source="human", evidence=evidence)
+
+
+def _memory(memory: Memory | str | Path | None) -> Memory:
+    from agentevo.memory import Memory
+
+    return memory if isinstance(memory, Memory) else Memory.open(memory or ":memory:")
+
+
+def _refining(recipe: Recipe, rounds: int) -> Recipe:
+    from agentevo.phases.combine import Refined
+    from agentevo.phases.judge import Critique
+
+    return replace(recipe, act=Refined(recipe.act, by=Critique(), rounds=rounds))

@@ -1,0 +1,283 @@
+"""Agent: it answers from memory, learns from feedback and practice, and what one user tells it no other sees."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from cycles import LEARNING, Sums, answers
+
+from agentevo.agent import Agent, as_task
+from agentevo.errors import BudgetExceeded, Misuse, RunError, UnknownName
+from agentevo.events import Added, Ended, Piece, Started
+from agentevo.memory import Memory
+from agentevo.models import FunctionModel, ScriptedModel
+from agentevo.models.usage import Budget, spending
+from agentevo.steps import unfinished
+from agentevo.types import Message, Task
+
+
+def memory(namespace: str = "default", path: str | Path = ":memory:") -> Memory:
+    return Memory.open(path, embedder="hash", namespace=namespace)
+
+
+def echo(messages: Sequence[Message]) -> str:
+    """Answer with the last answer in the prompt that was given to the same question, else with 'no idea'."""
+    question = messages[-1]["content"]
+    turns = [b["content"] for a, b in itertools.pairwise(messages) if a["content"] == question]
+    return str(turns[-1]) if turns else "no idea"
+
+
+def test_an_agent_answers_and_says_how() -> None:
+    with memory() as store:
+        attempt = Agent(ScriptedModel(["Paris"]), memory=store).run("What is the capital of France?")
+        assert (attempt.answer, attempt.used, attempt.stopped, attempt.usage.calls) == ("Paris", (), "", 1)
+        assert [m["role"] for m in attempt.messages] == ["user", "assistant"]
+        assert (store.list(), store.history()) == ([], [])
+
+
+def test_a_correction_is_used_the_next_time() -> None:
+    with memory() as store:
+        agent = Agent(FunctionModel(echo), memory=store)
+        first = agent.run("Who signs refunds?")
+        agent.feedback(first, correction="Anna")
+        second = agent.run("Who signs refunds?")
+        (lesson,) = store.list()
+        assert (first.answer, second.answer, second.used) == ("no idea", "Anna", (lesson.id,))
+        assert (lesson.kind, lesson.derived_from) == ("lesson", (first.id,))
+
+
+def test_a_lesson_that_was_forgotten_is_missed_and_after_undo_used_again() -> None:
+    with memory() as store:
+        agent = Agent(FunctionModel(echo), memory=store)
+        agent.feedback(agent.run("Who signs refunds?"), correction="Anna")
+        (lesson,) = store.list()
+        store.forget(lesson.id)
+        assert agent.run("Who signs refunds?").answer == "no idea"
+        store.undo()
+        assert agent.run("Who signs refunds?").answer == "Anna"
+
+
+def test_praise_keeps_the_answer_and_credits_what_it_rested_on() -> None:
+    with memory() as store:
+        agent = Agent(FunctionModel(echo), memory=store)
+        agent.feedback(agent.run("Who signs refunds?"), correction="Anna")
+        (lesson,) = store.list()
+        agent.feedback(agent.run("Who signs refunds?"), score=1.0)
+        assert store.get(lesson.id).wins == 1  # type: ignore[union-attr]
+
+
+def test_feedback_given_twice_replaces_what_was_learned_from_the_first() -> None:
+    with memory() as store:
+        agent = Agent(ScriptedModel(["Anna"]), memory=store)
+        attempt = agent.run("Who signs refunds?")
+        agent.feedback(attempt, score=1.0)
+        assert [item.metadata["answer"] for item in store.list()] == ["Anna"]
+        agent.feedback(attempt, correction="Bob")
+        assert [item.metadata["answer"] for item in store.list()] == ["Bob"]
+
+
+def test_what_a_person_says_in_words_is_kept() -> None:
+    with memory() as store:
+        agent = Agent(ScriptedModel(["A very long answer"]), memory=store)
+        agent.feedback(agent.run("Who signs?"), score=0.0, text="Answer in one word.")
+        assert "Answer in one word." in store.list()[0].text
+
+
+@pytest.mark.parametrize("given", [{}, {"score": 2.0}, {"score": -0.1}, {"text": " "}])
+def test_feedback_that_says_nothing_or_too_much_is_refused(given: dict[str, object]) -> None:
+    with memory() as store:
+        agent = Agent(ScriptedModel(["a"]), memory=store)
+        attempt = agent.run("q")
+        with pytest.raises(Misuse, match=r"feedback says something|score is"):
+            agent.feedback(attempt, **given)  # type: ignore[arg-type]
+
+
+def test_earlier_messages_of_a_conversation_are_in_the_prompt() -> None:
+    model = FunctionModel(lambda messages: " / ".join(str(m["content"]) for m in messages))
+    talk: list[Message] = [
+        {"role": "user", "content": "I am Anna"}, {"role": "assistant", "content": "Hello"},
+        {"role": "user", "content": "Who am I?"},
+    ]  # fmt: skip
+    with memory() as store:
+        attempt = Agent(model, memory=store).run(talk)
+        assert (attempt.answer, attempt.task.prompt) == ("I am Anna / Hello / Who am I?", "Who am I?")
+
+
+@pytest.mark.parametrize("asked", ["", " ", [], [{"role": "assistant", "content": "hi"}], [{"role": "user"}]])
+def test_what_asks_nothing_is_refused(asked: object) -> None:
+    with pytest.raises(Misuse, match="an agent is asked a text"):
+        as_task(asked)  # type: ignore[arg-type]
+
+
+def test_a_task_is_taken_as_it_is() -> None:
+    task = Task(id="7", prompt="do")
+    assert as_task(task) is task
+
+
+# --- streaming
+
+
+def test_a_stream_tells_what_happens_and_ends_with_the_attempt() -> None:
+    with memory() as store:
+        events = list(Agent(ScriptedModel(["two words"]), memory=store).stream("Say two words"))
+    assert [type(event) for event in events] == [Started, Added, Piece, Piece, Added, Ended]
+    assert "".join(event.text for event in events if isinstance(event, Piece)) == "two words"
+    assert isinstance(events[-1], Ended)
+    assert events[-1].attempt.answer == "two words"
+
+
+def test_a_stream_that_is_left_early_stops_the_run() -> None:
+    stopped: list[bool] = []
+
+    async def slow(messages: object) -> str:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            stopped.append(True)
+        return ""
+
+    async def main(store: Memory) -> None:
+        stream = Agent(FunctionModel(slow), memory=store).astream("hi")
+        async for event in stream:
+            if isinstance(event, Added):
+                await asyncio.sleep(0.01)
+                break
+        await stream.aclose()
+
+    with memory() as store:
+        asyncio.run(main(store))
+        assert (stopped, store.verify().ok) == ([True], True)
+
+
+def test_an_error_in_a_stream_is_raised_to_who_reads_it() -> None:
+    with memory() as store, pytest.raises(Misuse, match="set up wrongly"):
+        list(Agent(ScriptedModel([Misuse("set up wrongly")]), memory=store).stream("hi"))
+
+
+# --- limits
+
+
+def test_a_budget_ends_a_run_with_what_there_is_of_it() -> None:
+    with memory() as store:
+        agent = Agent(ScriptedModel(["a"]), memory=store, budget=Budget(max_calls=0))
+        attempt = agent.run("hi")
+        assert attempt.stopped.startswith("limit: the budget of 'run' is used up: max_calls=0")
+        assert [m["content"] for m in attempt.messages] == ["hi"]
+
+
+def test_a_budget_of_the_callers_own_is_raised_to_the_caller() -> None:
+    with memory() as store, spending("mine", Budget(max_calls=0)), pytest.raises(BudgetExceeded, match="'mine'"):
+        asyncio.run(Agent(ScriptedModel(["a"]), memory=store).arun("hi"))
+
+
+def test_an_answer_is_refined_as_often_as_asked() -> None:
+    replies = ["4", '{"text": "It is 5.", "verdict": "wrong"}', "5", '{"text": "Good.", "verdict": "right"}']
+    with memory() as store:
+        attempt = Agent(ScriptedModel(replies), memory=store, refine_rounds=2).run("2+3?")
+        assert (attempt.answer, attempt.usage.calls) == ("5", 4)
+
+
+# --- practice
+
+
+def test_practice_makes_it_better_and_is_gone_on_with_under_its_name(tmp_path: Path) -> None:
+    with memory(path=tmp_path / "m") as store:
+        agent = Agent(FunctionModel(answers), memory=store, recipe=LEARNING, environment=Sums(), runs=tmp_path)
+        (first,) = agent.evolve(run="practice")
+        assert (first.score, len(store.list())) == (1.0, 4)
+        silent = Agent(ScriptedModel([], "function"), memory=store, recipe=LEARNING, environment=Sums(), runs=tmp_path)
+        assert list(silent.evolve(run="practice")) == [first]
+
+
+def test_another_recipe_cannot_go_on_with_a_run(tmp_path: Path) -> None:
+    with memory() as store:
+        list(Agent(FunctionModel(answers), memory=store, recipe=LEARNING, runs=tmp_path).evolve(Sums(), run="r"))
+        other = Agent(FunctionModel(answers), memory=store, recipe="evo", runs=tmp_path)
+        with pytest.raises(Misuse, match="begun with another recipe"):
+            list(other.evolve(Sums(), run="r"))
+
+
+@pytest.mark.parametrize("name", ["", "..", "a/b", "/tmp"])
+def test_a_run_has_the_name_of_a_folder(name: str, tmp_path: Path) -> None:
+    with memory() as store:
+        agent = Agent(FunctionModel(answers), memory=store, recipe=LEARNING, runs=tmp_path)
+        with pytest.raises(Misuse, match="named like a folder"):
+            list(agent.evolve(Sums(), run=name))
+
+
+def test_unknown_names_list_the_known_ones() -> None:
+    with memory() as store, pytest.raises(UnknownName, match="unknown recipe 'evoo'; known: evo"):
+        Agent(ScriptedModel([]), memory=store, recipe="evoo")
+
+
+# --- many at once
+
+
+def test_users_at_once_never_see_what_belongs_to_another(tmp_path: Path) -> None:
+    async def main() -> None:
+        with memory("anna", tmp_path) as annas, memory("bob", tmp_path) as bobs:
+            agents = {name: Agent(FunctionModel(echo), memory=store) for name, store in (("a", annas), ("b", bobs))}
+            for name, agent in agents.items():
+                await agent.afeedback(await agent.arun("My secret?"), correction=f"secret of {name}")
+            runs = [(name, agent.arun("My secret?")) for name, agent in agents.items() for _ in range(10)]
+            found = await asyncio.gather(*(run for _, run in runs))
+            assert [a.answer for a in found] == [f"secret of {name}" for name, _ in runs]
+            assert annas.verify().ok
+            assert bobs.verify().ok
+
+    asyncio.run(main())
+
+
+def test_a_run_that_is_cancelled_leaves_the_others_and_the_memory_alone(tmp_path: Path) -> None:
+    async def main() -> None:
+        begun, go = asyncio.Event(), asyncio.Event()
+
+        async def waiting(messages: object) -> str:
+            begun.set()
+            await go.wait()
+            return "done"
+
+        with memory(path=tmp_path) as store:
+            agent = Agent(FunctionModel(waiting), memory=store)
+            runs = [asyncio.create_task(agent.arun(f"task {n}")) for n in range(20)]
+            await begun.wait()
+            runs[7].cancel()
+            await asyncio.sleep(0)
+            go.set()
+            found = await asyncio.gather(*runs, return_exceptions=True)
+            assert [n for n, one in enumerate(found) if isinstance(one, asyncio.CancelledError)] == [7]
+            assert store.verify().ok
+
+    asyncio.run(main())
+
+
+# --- what is written while it runs
+
+
+def test_the_steps_of_a_run_are_on_disk_before_it_ends(tmp_path: Path) -> None:
+    left: list[list[Message]] = []
+
+    def looking(messages: object) -> str:
+        (path,) = tmp_path.glob("steps-*.jsonl")
+        left.append([dict(m) for a in unfinished(path) for m in a.messages])
+        return "done"
+
+    with memory() as store:
+        agent = Agent(FunctionModel(looking), memory=store, runs=tmp_path)
+        agent.run("look")
+        assert left == [[{"role": "user", "content": "look"}]]
+        (path,) = tmp_path.glob("steps-*.jsonl")
+        assert unfinished(path) == []
+        agent.close()
+
+
+def test_a_full_disk_ends_a_run_with_an_error_and_the_memory_whole() -> None:
+    with memory() as store:
+        agent = Agent(ScriptedModel(["a"]), memory=store, runs="/dev/full/x")
+        with pytest.raises(RunError, match="cannot open"):
+            agent.run("hi")
+        assert store.verify().ok
