@@ -116,6 +116,11 @@ def test_where_the_judge_fails_the_first_attempt_comes_back_and_says_so(caplog: 
     assert "2 attempts at task 1+1 were not judged: gone" in caplog.text
 
 
+def test_a_best_attempt_that_a_limit_stopped_still_says_so() -> None:
+    (best,) = acted(Best(giving("3", stopped="limit: tokens"), by=Vote()))
+    assert best.stopped == "limit: tokens"
+
+
 # --- Refined
 
 

@@ -56,6 +56,13 @@ def test_what_changed_nothing_is_accepted_however_few_the_tasks() -> None:
     assert "no task changed its score (2 tasks cannot rule out -0.776)" in found.reason
 
 
+def test_few_tasks_get_the_power_note_though_accepted_and_many_do_not() -> None:
+    few, many = decided([0.0, 1.0] * 10, [1.0] * 20), decided([0.0, 1.0] * 40, [1.0] * 80)
+    assert (few.accepted, many.accepted) == (True, True)
+    assert "there are 20" in few.reason
+    assert "there are" not in many.reason
+
+
 def test_one_task_that_got_better_shows_next_to_nothing() -> None:
     assert not decided([0.0], [1.0]).accepted
 
