@@ -1,0 +1,122 @@
+"""Comparing arms: curves, means, and paired differences with their intervals. It never scores anything itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from statistics import fmean
+
+from agentevo.benchmarks.matrix import Row
+from agentevo.statistics import learning_area, mcnemar, paired_bootstrap
+from agentevo.types import Record, Usage
+
+BLOCKS = 6
+"""A stream's curve is drawn in so many blocks of tasks."""
+
+
+class Arm(Record):
+    """How an arm did: scores over the whole, along the way, and by the groups that tasks belong to."""
+
+    name: str
+    rows: int
+    mean: float
+    curve: tuple[float, ...]
+    """Means of equal stretches of the stream, or of the test after 0, 1, 2, ... epochs."""
+    area: float
+    groups: dict[str, float]
+    usage: Usage
+
+
+class Difference(Record):
+    """What one arm has over another, task by task: the mean, and the bounds of its 95 % interval."""
+
+    arm: str
+    over: str
+    group: str = ""
+    mean: float
+    low: float
+    high: float
+    pairs: int
+    better: int
+    worse: int
+    chance: float
+    """McNemar's: of as many changes in one direction if neither were likelier."""
+
+
+class Comparison(Record):
+    """What a run says: its arms, and the last of them against each of the others."""
+
+    suite: str
+    model: str
+    recipe: str
+    protocol: str
+    seeds: int
+    arms: tuple[Arm, ...]
+    differences: tuple[Difference, ...]
+
+
+def compare(rows: Sequence[Row], arm: str | None = None) -> Comparison:
+    """Compare an arm, by default the last, with each of the others, over the tasks that both have met."""
+    names = list(dict.fromkeys(row.cell.arm for row in rows))
+    chosen = arm or names[-1]
+    last = [row for row in rows if row.cell.epoch == max(row.cell.epoch for row in rows)]
+    groups = sorted({group for row in last if (group := group_of(row))})
+    cell = next(row.cell for row in rows if row.cell.arm == chosen)
+    return Comparison(
+        suite=cell.suite, model=cell.model, recipe=cell.recipe, protocol=cell.protocol,
+        seeds=len({row.cell.seed for row in rows}),
+        arms=tuple(summary(name, [row for row in rows if row.cell.arm == name]) for name in names),
+        differences=tuple(
+            found
+            for group in ("", *(groups if len(groups) > 1 else ()))
+            for other in names
+            if other != chosen and (found := _difference(last, chosen, other, group)) is not None
+        ),
+    )  # fmt: skip
+
+
+def group_of(row: Row) -> str:
+    """Return the group that the environment put the task in; empty where it has none."""
+    return str(row.experience.task.data.get("group", ""))
+
+
+def summary(name: str, rows: Sequence[Row]) -> Arm:
+    """Return how an arm did."""
+    last = [row for row in rows if row.cell.epoch == max(row.cell.epoch for row in rows)]
+    curve = _curve(rows)
+    groups = sorted({group for row in last if (group := group_of(row))})
+    usage = sum((a.usage for row in rows for a in row.experience.attempts), Usage())
+    return Arm(
+        name=name, rows=len(last), mean=_mean(last), curve=curve, area=learning_area(curve),
+        groups={group: _mean([row for row in last if group_of(row) == group]) for group in groups}, usage=usage,
+    )  # fmt: skip
+
+
+def _curve(rows: Sequence[Row]) -> tuple[float, ...]:
+    if rows[0].cell.protocol == "epochs":
+        return tuple(_mean([r for r in rows if r.cell.epoch == n]) for n in sorted({r.cell.epoch for r in rows}))
+    length = 1 + max(row.cell.place for row in rows)
+    blocks = min(BLOCKS, length)
+    parts = [[row for row in rows if row.cell.place * blocks // length == n] for n in range(blocks)]
+    return tuple(_mean(part) for part in parts if part)
+
+
+def _mean(rows: Iterable[Row]) -> float:
+    return fmean(row.experience.score for row in rows)
+
+
+def _difference(rows: Sequence[Row], arm: str, over: str, group: str) -> Difference | None:
+    mine, theirs = _scores(rows, arm, group), _scores(rows, over, group)
+    common = [key for key in mine if key in theirs]
+    if not common:
+        return None
+    before, after = [theirs[key] for key in common], [mine[key] for key in common]
+    found, change = paired_bootstrap(before, after), mcnemar(before, after)
+    return Difference(
+        arm=arm, over=over, group=group, mean=found.estimate, low=found.low, high=found.high, pairs=found.n,
+        better=change.better, worse=change.worse, chance=change.p,
+    )  # fmt: skip
+
+
+def _scores(rows: Sequence[Row], arm: str, group: str) -> dict[tuple[int, int, str], float]:
+    chosen = (row for row in rows if row.cell.arm == arm and group in ("", group_of(row)))
+    return {(row.cell.seed, row.cell.place, row.experience.task.id): row.experience.score for row in chosen}
