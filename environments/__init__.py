@@ -2,5 +2,11 @@
 
 from agentevo.environments.check import BrokenContract, acheck_environment, check_environment
 from agentevo.environments.load import load, names
+from agentevo.environments.recorded import Recorded
+from agentevo.environments.replay import Replayed
+from agentevo.environments.wrappers import OutputLimit, TimeLimit
 
-__all__ = ["BrokenContract", "acheck_environment", "check_environment", "load", "names"]
+__all__ = [
+    "BrokenContract", "OutputLimit", "Recorded", "Replayed", "TimeLimit", "acheck_environment", "check_environment",
+    "load", "names",
+]  # fmt: skip
