@@ -33,9 +33,9 @@ async def acheck_environment(
     """Check the contract, clause by clause, and return the names of the clauses that were checked and hold.
 
     `again` makes the environment anew, to see that it comes out the same. All tasks are listed, so many of each split
-    are tried, and so many episodes run at once. Each clause may take `limit_s` seconds, and
-    what was closed or cancelled `patience_s` to be gone. What cannot be checked is not
-    in the result: gold where the environment knows none, the end of an episode that goes on for ever.
+    are tried, and so many episodes run at once. Each clause may take `limit_s` seconds, and what was closed or
+    cancelled `patience_s` to be gone. What cannot be checked is not in the result: actions where no step is taken,
+    null and gold where the card does not say what they score.
     Raises BrokenContract, an AssertionError, at the first clause that is broken.
     """
     if isinstance(environment, type) or not isinstance(environment, Environment):

@@ -39,7 +39,10 @@ class Case:
 
     def actions(self, task: Task) -> Sequence[Message]:
         """Return what is done in an episode: the right thing where it is known, else something harmless."""
-        return self.environment.gold(task) if isinstance(self.environment, Golden) else [PROBE, PROBE]
+        return self.gold(task) or [PROBE, PROBE]
+
+    def gold(self, task: Task) -> Sequence[Message]:
+        return self.environment.gold(task) if isinstance(self.environment, Golden) else []
 
     async def walk(self, task: Task, environment: Environment | None = None, level: FeedbackLevel = "weak") -> Walk:
         return await walked(environment or self.environment, task, self.actions(task), level)
@@ -65,12 +68,12 @@ def _refused(what: str, act: Callable[[], object]) -> None:
 
 
 async def card(case: Case) -> bool:
-    """The card names the environment, its version, what it is, its licence, its splits, and its null and gold scores"""
+    """The card names the environment, its version, what it is, its licence, its splits, and what known gold scores"""
     told = case.environment.card
     _must(isinstance(told, Card), f"the card is {told!r:.80}, not a Card")
     empty = [name for name in ("name", "version", "description", "licence", "splits") if not getattr(told, name)]
-    scores = ["null_score", "gold_score"] if isinstance(case.environment, Golden) else ["null_score"]
-    empty += [name for name in scores if getattr(told, name) is None]
+    if told.gold_score is None and any(map(case.gold, case.tried)):
+        empty.append("gold_score")
     _must(not empty, f"it says nothing of {', '.join(empty)}")
     return True
 
@@ -247,8 +250,9 @@ async def null(case: Case) -> bool:
 
 async def gold(case: Case) -> bool:
     """What gold says, done in an episode, scores the gold score of the card, in the mean"""
-    if not isinstance(case.environment, Golden) or case.environment.card.gold_score is None:
+    if case.environment.card.gold_score is None:
         return False
+    _must(isinstance(case.environment, Golden), "the card has a gold score, but there is no method gold")
     attempts = [attempt_of(task, (await case.walk(task)).messages) for task in case.tried]
     await _scores(case, attempts, case.environment.card.gold_score)
     return True

@@ -293,6 +293,10 @@ class Generous(Counting):
         return Feedback(score=1.0)
 
 
+class Boasting(Asking):
+    card = Counting.card
+
+
 class Unreachable(Counting):
     async def verify(self, task: Task, attempt: Attempt) -> Feedback:
         return Feedback(score=0.0)
@@ -338,6 +342,7 @@ BROKEN: Sequence[tuple[str, Callable[[], Environment], str]] = (
     ("verify", ByName, "the same attempt under another id got"),
     ("verify", Fragile, "it raised IndexError"),
     ("null", Generous, "6 attempts score 1.000 in the mean, the card says 0.0"),
+    ("gold", Boasting, "the card has a gold score, but there is no method gold"),
     ("gold", Unreachable, "6 attempts score 0.000 in the mean, the card says 1.0"),
 )
 
