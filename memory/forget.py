@@ -82,8 +82,12 @@ def _drawn(salt: str, id: str) -> float:
     return int.from_bytes(hashlib.blake2b(f"{salt}/{id}".encode(), digest_size=8).digest(), "big") / 2**64
 
 
+def _last(one: Vitals) -> float:
+    return one.created_at if one.last_used_at is None else one.last_used_at
+
+
 _WORTH: Mapping[str, Callable[[Vitals, float], float]] = {
-    "lru": lambda one, now: one.created_at if one.last_used_at is None else one.last_used_at,
+    "lru": lambda one, now: _last(one),
     "lfu": lambda one, now: one.uses,
     "fifo": lambda one, now: one.created_at,
     "utility": lambda one, now: one.utility,
@@ -94,7 +98,11 @@ _WORTH: Mapping[str, Callable[[Vitals, float], float]] = {
 
 @dataclass(frozen=True)
 class Evict:
-    """Keep at most `cap` items: those worth least by the order go, of equals the one inserted first."""
+    """Keep at most `cap` items: those worth least by the order go.
+
+    Of equals the one goes that was last used (or made) longest ago, then the least used, then the one inserted first:
+    where nobody told what helped, all are of equal utility, and what was used is still worth more than what was not.
+    """
 
     cap: int
     order: Order = "lru"
@@ -114,7 +122,9 @@ class Evict:
         if over <= 0:
             return []
         worth = _WORTH[self.order]
-        first = sorted((one for one in here if not one.pinned), key=lambda one: worth(one, state.now))
+        first = sorted(
+            (one for one in here if not one.pinned), key=lambda one: (worth(one, state.now), _last(one), one.uses)
+        )
         reason = f"evicted: {len(here)} items, {self.cap} may stay, first to go by {self.order}"
         return [_forget(one.id, reason) for one in first[:over]]
 

@@ -134,7 +134,7 @@ def test_decay_leaves_notes_prompts_and_adapters_alone_unless_they_are_named() -
         ("fifo", "abcd"),
         ("lru", "cbda"),
         ("lfu", "cdab"),
-        ("utility", "bacd"),
+        ("utility", "bcad"),
         ("importance", "bacd"),
         ("retention", "cdab"),
     ],
@@ -193,6 +193,23 @@ def test_of_equals_the_one_inserted_first_goes() -> None:
         m.insert([f"item {n}" for n in range(9)])
         m.sweep([Evict(4, "lfu")])
         assert texts(m) == [f"item {n}" for n in range(5, 9)]
+
+
+@pytest.mark.parametrize("order", ["lfu", "utility", "importance"])
+def test_of_equals_the_one_used_longest_ago_goes(order: Order) -> None:
+    with memory() as m:
+        ids = {text: m.insert(text, created_at=at).id for text, at in (("old", 1.0), ("new", 3.0), ("older", 0.0))}
+        m.edit(ids["older"], last_used_at=2.0)
+        gone = [m.sweep([Evict(cap, order)]).ops[0].id for cap in (2, 1, 0)]
+        assert gone == [ids["old"], ids["older"], ids["new"]]
+
+
+def test_what_was_used_outlives_what_was_not_though_nobody_told_whether_it_helped() -> None:
+    with memory() as m:
+        items = m.insert([f"item {n}" for n in range(20)])
+        m.reinforce([item.id for item in items[:10]])
+        m.sweep([Evict(10, "utility")])
+        assert texts(m) == [f"item {n}" for n in range(10)]
 
 
 def test_eviction_counts_only_its_kind_and_its_filter() -> None:
