@@ -19,8 +19,8 @@ class HeldOut:
     """Accept what is not worse: the lower end of the interval of after - before lies above -margin.
 
     Scores are paired task by task (a task answered several times counts once, by its mean); tasks that only one
-    report has are left out. Where no task changed its score there is nothing to hold against the draft, and it is
-    accepted whatever the number of tasks. `splits` names what the evaluation uses; none named stands for "dev" where
+    report has are left out. Where no task scored lower there is nothing to hold against the draft, and it is accepted
+    however few the tasks. `splits` names what the evaluation uses; none named stands for "dev" where
     the environment has such a split, else for "test".
     What this does not cover: a harm smaller than the margin each turn, or one that shows on other tasks only.
     """
@@ -43,21 +43,23 @@ class HeldOut:
     def __call__(self, before: Report, after: Report) -> Decision:
         old, new, left_out = _paired(before, after)
         found = paired_bootstrap(old, new, confidence=self.confidence, seed=self.seed)
-        unchanged = old == new
-        accepted = unchanged or found.low > -self.margin
-        said = [_figures(old, new, found), self._compared(found, accepted, unchanged)]
+        nothing_worse = all(b <= a for b, a in zip(old, new, strict=True))
+        accepted = nothing_worse or found.low > -self.margin
+        said = [_figures(old, new, found), self._compared(found, accepted)]
         if left_out:
             said.append(f"{left_out} tasks that only one report has were left out")
         # Where the estimate alone would do, it is the number of tasks that does not.
-        if self.margin > 0 and not unchanged and (len(old) < FEW or (not accepted and found.estimate >= -self.margin)):
+        is_open = len(old) < FEW or (not accepted and found.estimate >= -self.margin)
+        if is_open and self.margin > 0 and old != new:
             said.append(power_note(old, new, self.margin, confidence=self.confidence).sentence)
         return Decision(accepted=accepted, reason="; ".join(said))
 
-    def _compared(self, found: Interval, accepted: bool, unchanged: bool) -> str:
-        if unchanged:
-            return f"accepted: no task changed its score ({found.n} tasks cannot rule out {found.low:+.3f})"
-        verdict, where = ("accepted", "above") if accepted else ("rejected", "not above")
-        return f"{verdict}: the lower end is {where} {-self.margin:+.3f}"
+    def _compared(self, found: Interval, accepted: bool) -> str:
+        if found.low > -self.margin:
+            return f"accepted: the lower end is above {-self.margin:+.3f}"
+        if accepted:
+            return f"accepted: no task scored lower, though {found.n} cannot rule out {found.low:+.3f}"
+        return f"rejected: the lower end is not above {-self.margin:+.3f}"
 
 
 def _paired(before: Report, after: Report) -> tuple[list[float], list[float], int]:
