@@ -171,13 +171,11 @@ def power_note(
     # The last term makes up for a spread that is estimated (Guenther 1981).
     needed = (spread * (sure + NormalDist().inv_cdf(power)) / difference) ** 2 + sure**2 / 2
     pairs = max(2, math.ceil(needed))
-    how = (
-        f"as these {n} differ (spread {spread:.3g})"
-        if known
-        else f"which may spread by {spread:.3g} ({n} tell no more)"
-    )
-    to_see = f"to see a difference of {abs(difference):g} in {power:.0%} of cases at {confidence:.0%} confidence"
-    return Power(pairs, spread, f"{to_see} takes about {pairs:,} pairs that differ {how}; there are {n}")
+    to_see = f"to see a difference of {abs(difference):g} in {power:.0%} of cases at {confidence:.0%} confidence takes"
+    takes, there = f"about {pairs:,} pairs that differ as these do (spread {spread:.3g})", f"there are {n}"
+    if not known:
+        takes, there = f"up to {pairs:,} pairs, as the spread is not known", f"there are {n}, all alike"
+    return Power(pairs, spread, f"{to_see} {takes}; {there}")
 
 
 def wilson(scores: Sequence[float], *, confidence: float = 0.95) -> Interval:
