@@ -58,7 +58,7 @@ class Answers:
         name: str = "",
         version: str = "",
         instruction: str | None = None,
-        licence: str = "",
+        licence: str = "not stated",
         ability: str = "knowledge",
     ) -> None:
         self._check = as_check(check)

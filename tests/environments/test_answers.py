@@ -6,13 +6,14 @@ import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
 from agentevo.environments.answers import Answers, Number, Pattern
 from agentevo.environments.answers.environment import Source
+from agentevo.environments.check import check_environment
 from agentevo.errors import Misuse, UnknownName
 from agentevo.protocols import Environment, Episode, FeedbackLevel, Golden
 from agentevo.types import Attempt, Outcome, Task
@@ -233,3 +234,34 @@ def test_banking77_works_as_it_is() -> None:
     assert {str(environment.gold(task)[0]["content"]) for task in environment.tasks("test")} <= {
         str(environment.gold(task)[0]["content"]) for task in environment.tasks("train")
     }
+
+
+GIVEN = [
+    {
+        "text": f"{n}+{n}?",
+        "label": f"l{n % 3}",
+        "sum": 2 * n,
+        "right": "B",
+        "o": ["x", "y"],
+        "like": f"{n}+",
+        "eg": f"{n}",
+    }
+    for n in range(40)
+]
+
+
+@pytest.mark.parametrize(
+    ("make", "has_gold"),
+    [
+        (lambda: Answers(GIVEN), True),
+        (lambda: Answers(GIVEN, check="number", answer="sum"), True),
+        (lambda: Answers(GIVEN, check="choice", answer="right", options="o"), True),
+        (lambda: Answers(GIVEN, check="pattern", answer="like", example="eg"), True),
+        (lambda: Answers(GIVEN, check="pattern", answer="like"), False),
+    ],
+    ids=["exact", "number", "choice", "pattern with examples", "pattern"],
+)
+def test_it_keeps_the_contract_of_environments(make: Callable[[], Answers], has_gold: bool) -> None:
+    held = check_environment(make(), again=make)
+    assert {"card", "disjoint", "deterministic", "order", "cancelled", "together", "actions", "verify"} <= set(held)
+    assert ("gold" in held) == has_gold
