@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
@@ -64,8 +65,11 @@ def examine(offline: bool = False) -> Iterator[Finding]:
     yield from _home()
     settings, finding = _settings()
     yield finding
-    yield _checked("model", lambda: _model(settings.model, offline))
-    yield _checked("embedder", lambda: _embedder(settings.embedder, offline))
+    if settings is None:
+        yield from (Finding(name, "skip", "not checked without settings") for name in ("model", "embedder"))
+    else:
+        yield _checked("model", partial(_model, settings.model, offline))
+        yield _checked("embedder", partial(_embedder, settings.embedder, offline))
     yield from _extras()
 
 
@@ -142,15 +146,15 @@ def _home() -> Iterator[Finding]:
         yield Finding("disk", "ok", f"{size(free)} free")
 
 
-def _settings() -> tuple[Settings, Finding]:
-    """Return the user's settings, or the defaults where those cannot be read."""
+def _settings() -> tuple[Settings | None, Finding]:
+    """Return the user's settings, or None where they cannot be read: nothing that needs them works then."""
     from agentevo.settings import Settings, home, settings
 
     path = home() / "config.toml"
     try:
         chosen = settings()
     except AgentEvoError as error:
-        return Settings(), Finding("settings", "fail", one_line(error), "correct it; the defaults are checked below")
+        return None, Finding("settings", "fail", one_line(error))
     changed = ", ".join(f"{k}={v}" for k, v in chosen if v != Settings.model_fields[k].default)
     return chosen, Finding("settings", "ok", changed or f"the defaults; {path} would change them")
 

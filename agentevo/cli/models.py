@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -69,20 +70,20 @@ def rm(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Remove installed weights, with their adapters."""
-    from agentevo.models.installed import find, remove
+    from agentevo.models.installed import located, remove, size_of
 
-    doomed = [find(name) for name in names]
+    doomed = [(folder, size_of(folder)) for name in dict.fromkeys(names) for folder in located(name)]
     if not yes:
         _confirm(doomed)
-    for one in doomed:
-        remove(one.name)
-        show(f"removed {one.name}: {size(one.size_bytes)} free")
+    for name in dict.fromkeys(names):
+        remove(name)
+        show(f"removed {name}: {size(sum(taken for folder, taken in doomed if folder.name == name))} free")
 
 
-def _confirm(doomed: list[Installed]) -> None:
+def _confirm(doomed: Sequence[tuple[Path, int]]) -> None:
     if not sys.stdin.isatty():
         raise Misuse("rm asks before it removes, and there is no terminal to ask; add --yes")
-    tell("\n".join(f"{one.name}  {size(one.size_bytes)}  {one.path}" for one in doomed))
+    tell("\n".join(f"{folder.name}  {size(taken)}  {folder}" for folder, taken in doomed))
     if not typer.confirm("Remove?", err=True):
         raise typer.Exit(1)
 

@@ -103,7 +103,7 @@ def unknown_provider(model: str) -> UnknownName:
     if not rest:
         from agentevo.models.catalogue import CATALOGUE
 
-        offline = [f"local/{known}" for known in CATALOGUE]
+        offline = [f"local/{known.name}" for known in CATALOGUE.values() if known.kind == "model"]
         return UnknownName("model", model, [*offline, *(f"{provider}/..." for provider in WELL_KNOWN)])
     return UnknownName("model provider", name, {*near, *WELL_KNOWN})
 

@@ -79,16 +79,23 @@ def find(name: str, kind: WeightsKind | None = None) -> Installed:
 def known_names(kind: WeightsKind | None = None) -> list[str]:
     """Return the names that are installed or can be pulled."""
     pullable = [weights.name for weights in CATALOGUE.values() if kind in (None, weights.kind)]
-    return sorted({*pullable, *(weights.name for weights in installed(kind))})
+    here = (folder for one in ([kind] if kind else _FOLDERS) for folder in _folders_in(home() / _FOLDERS[one]))
+    return sorted({*pullable, *(folder.name for folder in here if not isinstance(_card(folder), Exception))})
+
+
+def located(name: str) -> list[Path]:
+    """Return the folders of that name, also one with a broken card; raise UnknownName, listing what is here."""
+    checked_name(name)
+    folders = [folder for kind in _FOLDERS if (folder := folder_of(name, kind)).is_dir()]
+    if not folders:
+        here = (folder.name for kind in _FOLDERS.values() for folder in _folders_in(home() / kind))
+        raise UnknownName("installed model or embedder", name, here)
+    return folders
 
 
 def remove(name: str) -> None:
     """Remove what is installed under the name, adapters included; a folder whose card is broken is removed too."""
-    checked_name(name)
-    folders = [folder for kind in _FOLDERS if (folder := folder_of(name, kind)).is_dir()]
-    if not folders:
-        raise UnknownName("model or embedder", name, [weights.name for weights in installed()])
-    for folder in folders:
+    for folder in located(name):
         with storing(f"remove {name}"):
             doomed = folder.with_name(f".removed-{uuid.uuid4().hex}")  # at once: half of a folder is never seen
             folder.rename(doomed)
@@ -193,10 +200,16 @@ def _folders_in(parent: Path) -> Iterator[Path]:
 
 
 def _read(kind: WeightsKind, folder: Path) -> Installed | None:
-    try:
-        card = Card.model_validate_json((folder / CARD).read_bytes())
-    except (OSError, ValidationError) as error:
-        log.warning("%s is ignored: no readable %s (%s)", folder, CARD, type(error).__name__)
+    card = _card(folder)
+    if isinstance(card, Exception):
+        log.warning("%s is ignored: no readable %s (%s)", folder, CARD, type(card).__name__)
         return None
     path = folder / _DECISIVE["model"] if kind == "model" else folder
     return Installed(folder.name, kind, path, card.size_bytes, card.sha256, card.origin)
+
+
+def _card(folder: Path) -> Card | OSError | ValidationError:
+    try:
+        return Card.model_validate_json((folder / CARD).read_bytes())
+    except (OSError, ValidationError) as error:
+        return error

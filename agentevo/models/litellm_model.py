@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -259,7 +260,11 @@ class LiteLLMModel:
 
             await asyncio.to_thread(register)
             # Pulling and loading the weights is no part of any call, and so not of its time budget.
-            await asyncio.to_thread(load, self._name.removeprefix(LOCAL))
+            stopped = threading.Event()
+            try:
+                await asyncio.to_thread(load, self._name.removeprefix(LOCAL), stopped)
+            finally:
+                stopped.set()  # a pull that nobody waits for any more would keep the process from ending
             return _Traits(enforces_schema=True)
         provider = self._extra.get("custom_llm_provider")
         try:

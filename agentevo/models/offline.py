@@ -124,9 +124,9 @@ class _Unwanted(Exception):
     """Ends a pull whose caller was cancelled."""
 
 
-def load(model: str) -> None:
-    """Load NAME or NAME+ADAPTER, pulled first if it is missing; what is loaded already stays so."""
-    _ready(model, threading.Event())
+def load(model: str, stopped: threading.Event) -> None:
+    """Load NAME or NAME+ADAPTER, pulled first if it is missing, until `stopped` is set; what is loaded stays so."""
+    _ready(model, stopped)
 
 
 def count_tokens(model: str, text: str) -> int:

@@ -111,7 +111,13 @@ def _source(spec: str, name: str, sha256: str | None, progress: Progress) -> Ite
     from agentevo.models.hub import fetch
 
     downloads = _downloads(name)
-    yield fetch(spec.removeprefix(HUB), downloads, sha256, progress)
+    try:
+        file = fetch(spec.removeprefix(HUB), downloads, sha256, progress)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            downloads.rmdir()  # where there is nothing to go on with
+        raise
+    yield file
     shutil.rmtree(downloads, ignore_errors=True)
 
 

