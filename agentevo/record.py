@@ -42,6 +42,7 @@ T = TypeVar("T")
 V = TypeVar("V")
 X = TypeVar("X", Task, Experience)
 
+NOTHING = Usage()
 CONCURRENCY = 64
 """So many attempts, or judgements, are under way at once."""
 
@@ -164,7 +165,7 @@ class Record:
 
         return await _together([one(name, item) for name, item in zip(_names(slot, given), given, strict=True)])
 
-    def keep(self, name: str, kind: type[T], value: T, usage: Usage) -> None:
+    def keep(self, name: str, kind: type[T], value: T, usage: Usage = NOTHING) -> None:
         """Keep what came of a piece of work."""
         if self._folder is not None:
             said = TypeAdapter(kind).dump_python(value, mode="json", exclude_defaults=True)

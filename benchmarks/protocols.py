@@ -13,7 +13,7 @@ from agentevo.cycle import commit, learn, practise
 from agentevo.evaluate import evaluate
 from agentevo.protocols import State
 from agentevo.record import Record
-from agentevo.types import Experience, Task, Usage
+from agentevo.types import Experience, Task
 
 
 async def stream(state: State, tasks: Sequence[Task], record: Record) -> AsyncIterator[Experience]:
@@ -24,7 +24,7 @@ async def stream(state: State, tasks: Sequence[Task], record: Record) -> AsyncIt
         if found is None:
             (practised,) = await study(state, [task], part)
             found = await _scored(state, practised)
-            part.keep("row", Experience, found, Usage())
+            part.keep("row", Experience, found)
         yield found
 
 

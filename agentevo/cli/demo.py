@@ -1,41 +1,197 @@
-"""`agentevo demo`: what works here, in one reply."""
+"""`agentevo demo`: an agent that gets better at a job in front of your eyes."""
 
 from __future__ import annotations
 
+import asyncio
+import sys
 import time
-from typing import TYPE_CHECKING
+from contextlib import aclosing, nullcontext
+from typing import TYPE_CHECKING, Annotated
 
-from agentevo.cli.output import show, streamed, tell
+import typer
+
+from agentevo.cli.bench import folder_of, spark
+from agentevo.cli.output import printable, show, tell
 
 if TYPE_CHECKING:
-    from agentevo.types import Message
+    from rich.live import Live
+
+    from agentevo.benchmarks.demo import Answered, Demo, Ended, Moment, Reflected
 
 MODEL = "local/smollm2-135m"
-PROMPT = "What is the capital of France? Answer in one sentence."
+BLOCK = 8
+SHOWN = 110
+NAMES = {"none": "without memory", "rule": "substitution rule", "memory": "with memory"}
 
 
-def demo() -> None:
-    """Let the offline model answer one question."""
-    from agentevo.cli.run import ask
-    from agentevo.models import Budget, as_model
+def demo(
+    seed: Annotated[int, typer.Option(help="Which requests, in which order; the same seed shows the same.")] = 0,
+    convention: Annotated[int, typer.Option(min=0, help="Which house convention is to be learned.")] = 0,
+    tasks: Annotated[int, typer.Option(min=BLOCK, help="How many requests are worked through.")] = 48,
+    new: Annotated[int, typer.Option(min=2, help="How many in phrasings never seen before, at the end.")] = 24,
+    model: Annotated[str, typer.Option("--model", "-m", help="local/NAME or any litellm model name.")] = MODEL,
+    run: Annotated[str | None, typer.Option("--run", help="Name the run; the same name goes on where it was.")] = None,
+) -> None:
+    """Watch a small model learn a made-up command language from experience; offline, without a key."""
+    from agentevo.benchmarks.demo import Demo
+    from agentevo.cli.models import pull_progress
+    from agentevo.models import as_model
 
-    show(f"model   {MODEL} (135 million parameters, in this process)")
-    show(f"prompt  {PROMPT}")
+    name = run or time.strftime("demo-%Y%m%d-%H%M%S")
+    with pull_progress():
+        played = Demo(as_model(model), folder_of(name), seed, convention, tasks, new)
+        _introduce(played, model)
+        asyncio.run(_played(played))
+
+
+async def _played(played: Demo) -> None:
+    since, curves = time.monotonic(), _Curves()
+    with _live() as live:
+        async with aclosing(played.play()) as moments:
+            async for moment in moments:
+                _show(moment, curves, live, played, time.monotonic() - since)
+
+
+def _show(moment: Moment, curves: _Curves, live: Live | None, played: Demo, seconds: float) -> None:
+    from agentevo.benchmarks.demo import Answered, Reflected
+
+    lines = []
+    if isinstance(moment, Answered):
+        lines = curves.take(moment)
+        if live is not None:
+            live.update(curves.text(moment))
+    elif isinstance(moment, Reflected):
+        lines = _reflected(moment)
+    else:
+        lines = _ended(moment, curves, played, seconds)
+    for line in lines:
+        live.console.print(printable(line), markup=False, highlight=False, soft_wrap=True) if live else show(line)
+
+
+class _Curves:
+    """The scores of each arm so far, in blocks."""
+
+    def __init__(self) -> None:
+        self._scores: dict[bool, dict[str, list[float]]] = {False: {}, True: {}}
+        self._told = False
+
+    def take(self, answered: Answered) -> list[str]:
+        """Return what is worth a line of its own: some lessons, what was forgotten, and every block a table."""
+        scores = self._scores[answered.is_new_phrasing]
+        for name, score in answered.scores.items():
+            scores.setdefault(name, []).append(score)
+        lines = []
+        if answered.is_new_phrasing and not self._told:
+            self._told = True
+            lines.append(
+                f"\n{answered.of} requests in phrasings that it has never seen; nothing is learned from these:"
+            )
+        if answered.place < BLOCK // 2 and not answered.is_new_phrasing:
+            lines += _lesson(answered)
+        lines += [f"  forgotten, the least useful of too many: {_line(text)}" for text in answered.forgotten[:1]]
+        is_block = (answered.place + 1) % BLOCK == 0 or answered.place + 1 == answered.of
+        return [*lines, *self.table(answered)] if is_block else lines
+
+    def table(self, answered: Answered) -> list[str]:
+        scores = self._scores[answered.is_new_phrasing]
+        title = f"after {answered.place + 1} of {answered.of} requests"
+        return [title, *(f"  {NAMES[name]:<18} {spark(self.blocks(s))} {_shares(s)}" for name, s in scores.items())]
+
+    def blocks(self, scores: list[float]) -> list[float]:
+        parts = [scores[n : n + BLOCK] for n in range(0, len(scores), BLOCK)]
+        return [sum(part) / len(part) for part in parts]
+
+    def text(self, answered: Answered) -> str:
+        said = answered.answers["memory"] or "(nothing)"
+        mark = "right" if answered.scores["memory"] else f"wrong: {answered.right}"
+        return printable("\n".join([*self.table(answered), f"  {_line(answered.prompt)} -> {said} ({mark})"]))
+
+    def total(self, name: str, *, is_new: bool) -> str:
+        scores = self._scores[is_new].get(name, [])
+        return f"{sum(scores):.0f} of {len(scores)}"
+
+
+def _shares(scores: list[float]) -> str:
+    blocks = [scores[n : n + BLOCK] for n in range(0, len(scores), BLOCK)]
+    return "  right in each block: " + " ".join(f"{sum(block):.0f}/{len(block)}" for block in blocks)
+
+
+def _introduce(played: Demo, model: str) -> None:
+    show(f"An agent learns house commands: {model}, convention {played.convention}, seed {played.seed}.")
+    show("The convention is made up, so no model can know it. After each answer the agent is told what was right,")
+    show("and remembers it; before each answer it recalls the four cases that are most like it. Beside it: the same")
+    show("model without memory, and a rule that copies the nearest case and substitutes the words that differ.")
+    show("A small model on a small domain: this demonstrates how it works, not how strong it is.\n")
     tell("loading the model ...")
-    since = time.monotonic()
-    question: Message = {"role": "user", "content": PROMPT}
-    with streamed() as on_text:
-        reply = ask(as_model(MODEL), [question], Budget(), temperature=0.0, max_tokens=60, on_text=on_text)
-    show(f"\n{reply.usage.completion_tokens} tokens in {time.monotonic() - since:.1f} s, loading included.")
-    show("Nothing left this machine: the model ran in this process, without a key and without a network.")
-    show("\nNext:")
-    for command, why in NEXT:
-        show(f"  {command:<46} {why}")
 
 
-NEXT = (
-    ('agentevo run "What is the capital of Japan?"', "ask it something else"),
-    ('agentevo run -m openai/gpt-5-mini "Hello"', "ask another model: any litellm name, with its key set"),
-    ("agentevo models list", "what is installed, and what can be"),
-    ("agentevo doctor", "what works on this machine, and what to do about the rest"),
-)
+def _lesson(answered: Answered) -> list[str]:
+    if not answered.learned:
+        return []
+    said = answered.answers["memory"] or "(nothing)"
+    return [f"  asked   {_line(answered.prompt)}", f"  said    {_line(said)}", f"  lesson  {_line(answered.right)}"]
+
+
+def _reflected(moment: Reflected) -> list[str]:
+    lines = ["\nreflecting on what went wrong last; what the model writes stays only if held-out requests gain by it:"]
+    lines += [f"  wrote   {_line(text)}" for text in moment.insights] or ["  wrote   nothing"]
+    kept = "kept" if moment.report.accepted and moment.insights else "not kept"
+    return [*lines, f"  gate    {kept}: {_line(moment.report.reason or 'there was nothing to keep')}"]
+
+
+def _ended(moment: Ended, curves: _Curves, played: Demo, seconds: float) -> list[str]:
+    lines = ["\nwhat came of it"]
+    lines += [
+        f"  {NAMES[name]:<18} {curves.total(name, is_new=False)} as they came,"
+        f" {curves.total(name, is_new=True)} in new phrasings"
+        for name in NAMES
+    ]
+    lines += [
+        f"  with memory - without: {_interval(moment.over_none)} over the requests as they came",
+        f"  with memory - rule:    {_interval(moment.over_rule_on_new)} on new phrasings",
+        f"  memory: {moment.live} live, {moment.forgotten} forgotten (and can be restored); {seconds:.0f} s",
+    ]
+    return [*lines, *_life(moment), *_next(moment, played)]
+
+
+def _life(moment: Ended) -> list[str]:
+    lesson = moment.lesson
+    if lesson is None:
+        return ["\nno lesson has helped yet"]
+    return [
+        f"\nthe life of one lesson, {lesson.id}",
+        f"  came from  {', '.join(lesson.derived_from[:1])}, where it said {_line(moment.tried or '(nothing)')}",
+        f"  says       {_line(str(lesson.metadata.get('prompt', lesson.text)))} -> {lesson.metadata.get('answer', '')}",
+        f"  helped     {lesson.wins:g} times, failed to help {lesson.losses:g} times",
+        *(f"             in: {_line(prompt)}" for prompt in moment.helped[:3]),
+    ]
+
+
+def _next(moment: Ended, played: Demo) -> list[str]:
+    memory = f"agentevo memory --path {played.path}"
+    shown = [f"{memory} stats", f"{memory} history"]
+    if moment.lesson is not None:
+        name = moment.lesson.id
+        shown += [f"{memory} show {name}", f"{memory} forget {name}", f"{memory} undo"]
+    again = f"agentevo bench run house:convention={played.convention} --seeds 3"
+    return ["\nlook into the memory that it made, change it, measure it:", *(f"  {c}" for c in [*shown, again])]
+
+
+def _interval(bounds: tuple[float, float, float]) -> str:
+    estimate, low, high = bounds
+    verdict = "does not exclude 0" if low <= 0 <= high else "excludes 0"
+    return f"{estimate:+.2f} (95% interval {low:+.2f} to {high:+.2f}, {verdict})"
+
+
+def _line(text: str) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= SHOWN else flat[: SHOWN - 3] + "..."
+
+
+def _live() -> Live | nullcontext[None]:
+    """Return a part of the terminal that changes in place; nothing where there is no terminal."""
+    if not sys.stdout.isatty():
+        return nullcontext()
+    from rich.live import Live
+
+    return Live("", refresh_per_second=4)

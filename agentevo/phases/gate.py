@@ -22,6 +22,7 @@ class HeldOut:
     report has are left out. Where no task scored lower there is nothing to hold against the draft, and it is accepted
     however few the tasks. `splits` names what the evaluation uses; none named stands for "dev" where
     the environment has such a split, else for "test".
+    A margin below 0 is a gain that must be shown: what changes nothing is then rejected.
     What this does not cover: a harm smaller than the margin each turn, or one that shows on other tasks only.
     """
 
@@ -32,8 +33,8 @@ class HeldOut:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.margin <= 1:
-            raise Misuse(f"margin is {self.margin!r}; expected how much worse is no harm, from 0 to 1")
+        if not -1 < self.margin <= 1:
+            raise Misuse(f"margin is {self.margin!r}; expected how much worse is no harm, to 1, or a gain as -0.05")
         if isinstance(self.splits, str) or not all(isinstance(name, str) for name in self.splits):
             raise Misuse(f"splits is {self.splits!r}; expected a list of names, such as ('dev',)")
         if not 0 < self.confidence < 1:
@@ -43,7 +44,7 @@ class HeldOut:
     def __call__(self, before: Report, after: Report) -> Decision:
         old, new, left_out = _paired(before, after)
         found = paired_bootstrap(old, new, confidence=self.confidence, seed=self.seed)
-        nothing_worse = all(b <= a for b, a in zip(old, new, strict=True))
+        nothing_worse = self.margin >= 0 and all(b <= a for b, a in zip(old, new, strict=True))
         accepted = nothing_worse or found.low > -self.margin
         said = [_figures(old, new, found), self._compared(found, accepted)]
         if left_out:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agentevo.memory import Credit, Discard, Evict, Insert, TopK, failed, lessons, succeeded
+from agentevo.memory import Credit, Evict, Insert, TopK, failed, lessons, succeeded
 from agentevo.memory.corrections import corrected, has_correction, is_unexplained, told
+from agentevo.memory.harmful import Harmful
 from agentevo.memory.recall import Mode
 from agentevo.memory.retest import Retested
 from agentevo.phases.context import Recalled
@@ -13,7 +14,6 @@ from agentevo.phases.gate import HeldOut
 from agentevo.phases.judge import Verify
 from agentevo.phases.loop import Loop
 from agentevo.protocols import FeedbackLevel, Recipe
-from agentevo.types import Item
 
 
 def evo(
@@ -45,13 +45,8 @@ def evo(
             Insert(corrected, when=has_correction, kind="lesson"),
             Insert(told, when=failed, kind="lesson"),
             *written,
-            Discard(harms, reason="it stood in the prompt of failures, three more than of successes"),
+            Harmful(),
             Evict(cap, "utility"),
         ],
         gate=HeldOut(margin),
     )
-
-
-def harms(item: Item) -> bool:
-    """Say whether an item failed clearly more often than it helped."""
-    return item.losses - item.wins >= 3

@@ -111,10 +111,20 @@ def test_a_wider_margin_and_less_confidence_accept_more() -> None:
 
 
 def test_options_that_cannot_be_are_refused() -> None:
-    with pytest.raises(Misuse, match=r"margin is -0\.1"):
-        HeldOut(margin=-0.1)
+    with pytest.raises(Misuse, match=r"margin is -1"):
+        HeldOut(margin=-1)
+    with pytest.raises(Misuse, match=r"margin is 1\.5"):
+        HeldOut(margin=1.5)
     with pytest.raises(Misuse, match="confidence is 90"):
         HeldOut(confidence=90)
     with pytest.raises(Misuse, match="splits is 'dev'"):
         HeldOut(splits="dev")
     assert HeldOut(splits=["dev", "test"]).splits == ("dev", "test")
+
+
+def test_a_negative_margin_is_a_gain_that_must_be_shown() -> None:
+    low, high = [0.0, 1.0] * 40, [1.0, 1.0] * 40
+    gate = HeldOut(margin=-0.05)
+    assert decided(low, high, gate).accepted
+    assert not decided(low, low, gate).accepted
+    assert decided(low, low).accepted

@@ -1,0 +1,210 @@
+"""What the demo plays: the offline model works through requests in a made-up convention, without memory and with.
+
+Every figure is measured while it runs: the model, the memory, the gate and the tasks are the real ones. The
+substitution rule sees the same memory as the agent, before each answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeAlias
+
+from agentevo.benchmarks.arms import arm
+from agentevo.benchmarks.protocols import study
+from agentevo.cycle import commit, gated, learn
+from agentevo.environments.tool.house import House
+from agentevo.evaluate import verified
+from agentevo.memory import Memory, Reflect
+from agentevo.phases.gate import HeldOut
+from agentevo.protocols import Environment, Golden, Model, Recipe, State
+from agentevo.recipes import load
+from agentevo.record import Record
+from agentevo.statistics import Interval, paired_bootstrap
+from agentevo.types import Experience, Item, Json, Report, Task
+from agentevo.types import Record as Line
+
+ARMS = ("none", "rule", "memory")
+MUST_GAIN = -0.02
+"""What the model writes when it reflects must make it better by so much, surely, or it does not stay."""
+
+
+class Answered(Line):
+    """A request, what each arm made of it, and the lesson that came of it."""
+
+    place: int
+    of: int
+    is_new_phrasing: bool
+    prompt: str
+    right: str
+    answers: dict[str, str]
+    scores: dict[str, float]
+    learned: tuple[Item, ...] = ()
+    forgotten: tuple[str, ...] = ()
+
+
+class Reflected(Line):
+    """What the model wrote when it reflected, and what the gate said to it."""
+
+    insights: tuple[str, ...]
+    report: Report
+
+
+class Ended(Line):
+    """The differences, and one lesson's life."""
+
+    over_none: tuple[float, float, float]
+    over_rule_on_new: tuple[float, float, float]
+    lesson: Item | None
+    tried: str
+    helped: tuple[str, ...]
+    live: int
+    forgotten: int
+
+
+Moment: TypeAlias = Answered | Reflected | Ended
+
+
+@dataclass(frozen=True)
+class Demo:
+    """A stream of requests in one convention, then requests in phrasings that were never seen."""
+
+    model: Model
+    folder: Path
+    seed: int = 0
+    convention: int = 0
+    tasks: int = 48
+    new: int = 24
+    embedder: str | None = None
+
+    @property
+    def path(self) -> Path:
+        """Where the memory is that the demo makes."""
+        return self.folder / "memory"
+
+    def recipe(self) -> Recipe:
+        """evo, with a memory too small to keep everything."""
+        return load("evo", stop=("\n",), max_tokens=48, temperature=0.0, cap=self.tasks * 3 // 4)
+
+    async def play(self) -> AsyncGenerator[Moment, None]:
+        """Yield what happens; a demo that was stopped goes on where it was."""
+        environment = House(self.convention, tasks=max(50, self.tasks, 2 * self.new))
+        about: dict[str, Json] = {
+            "model": self.model.name,
+            "seed": self.seed,
+            "convention": self.convention,
+            "tasks": self.tasks,
+        }
+        with (
+            Memory.open(self.path, embedder=self.embedder, actor="agent") as memory,
+            Record.open(self.folder, about=about, concurrency=1) as record,
+        ):
+            state = State(
+                model=record.model(self.model), memory=memory, environment=environment, recipe=self.recipe(),
+                seed=self.seed,
+            )  # fmt: skip
+            stream = state.dice("demo", "stream").sample(list(environment.tasks("train")), self.tasks)
+            seen: list[Answered] = []
+            for place, task in enumerate(stream):
+                seen.append(await _met(state, task, record.turn(place), place, self.tasks))
+                yield seen[-1]
+            yield await _reflected(state, seen, stream, record.turn("reflect"))
+            new = [task for task in environment.tasks("test") if task.data["group"] == "new phrasing"]
+            tested = []
+            for place, task in enumerate(state.dice("demo", "new").sample(new, self.new)):
+                tested.append(await _tested(state, task, record.turn(f"new-{place}"), place, self.new))
+                yield tested[-1]
+            yield _ended(memory, record.id, seen, tested)
+
+
+async def _met(state: State, task: Task, record: Record, place: int, of: int) -> Answered:
+    """Let every arm answer a new request, then let the agent learn from it."""
+    done = record.read("met", Answered)
+    if done is not None:
+        return done
+    answers = await _cheap(state, task, record)
+    before = {item.id: item for item in await state.memory.alist(limit=None)}
+    (practised,) = await study(state, [task], record)
+    attempt = practised.attempts[0]
+    scored = attempt.told(await state.environment.verify(task, attempt))
+    after = {item.id: item for item in await state.memory.alist(limit=None)}
+    met = _answered(state, task, {**answers, "memory": Experience(task=task, attempts=(scored,))}, place, of).but(
+        learned=tuple(item for name, item in after.items() if name not in before),
+        forgotten=tuple(item.text for name, item in before.items() if name not in after),
+    )
+    record.keep("met", Answered, met)
+    return met
+
+
+async def _tested(state: State, task: Task, record: Record, place: int, of: int) -> Answered:
+    """Let every arm answer a request, and learn nothing from it."""
+    arms = {**await _cheap(state, task, record), "memory": await _once(state, task, record, "memory")}
+    return _answered(state, task, arms, place, of)
+
+
+async def _cheap(state: State, task: Task, record: Record) -> dict[str, Experience]:
+    return {name: await _once(state, task, record, name) for name in ARMS if name != "memory"}
+
+
+async def _once(state: State, task: Task, record: Record, name: str) -> Experience:
+    acting = replace(state, recipe=arm(name, state.recipe))
+    return await record.once(name, Experience, lambda: verified(acting, task))
+
+
+def _answered(state: State, task: Task, arms: dict[str, Experience], place: int, of: int) -> Answered:
+    return Answered(
+        place=place, of=of, is_new_phrasing=task.data.get("group") == "new phrasing", prompt=task.prompt,
+        right=_gold(state.environment, task), answers={name: x.attempts[0].answer for name, x in arms.items()},
+        scores={name: x.score for name, x in arms.items()},
+    )  # fmt: skip
+
+
+def _gold(environment: Environment, task: Task) -> str:
+    assert isinstance(environment, Golden)
+    return str(environment.gold(task)[-1]["content"])
+
+
+async def _reflected(state: State, seen: Sequence[Answered], stream: Sequence[Task], record: Record) -> Reflected:
+    """Have the model reflect on what went wrong last, and let the gate say whether that stays."""
+    done = record.read("reflected", Reflected)
+    if done is not None:
+        return done
+    failed = [task.id for answered, task in zip(seen, stream, strict=True) if not answered.scores["memory"]][-6:]
+    if len(failed) < 2:
+        return Reflected(insights=(), report=Report(reason="too little went wrong to reflect on"))
+    policy = Reflect("all", where={"task": list(failed)}, kinds=("lesson",), at_least=2, at_most=6)
+    reflecting = replace(
+        state, recipe=replace(state.recipe, update=[policy], gate=HeldOut(margin=MUST_GAIN)), now=await record.now()
+    )
+    draft, _ = await learn(reflecting, [], record)
+    report = await gated(reflecting, draft, record)
+    if report.accepted and draft.ops:
+        await commit(reflecting, draft, [], record, "reflected")
+    insights = tuple(op.item.text for op in draft.ops if op.item is not None and op.item.status == "live")
+    reflected = Reflected(insights=insights, report=report)
+    record.keep("reflected", Reflected, reflected)
+    return reflected
+
+
+def _ended(memory: Memory, run: str, seen: Sequence[Answered], tested: Sequence[Answered]) -> Ended:
+    lessons = [item for item in memory.list(kind="lesson", limit=None) if item.wins > 0]
+    lesson = max(lessons, key=lambda item: (item.wins, item.utility), default=None)
+    helped = [x.task.prompt for _, x in memory.experiences(run=run) if lesson and _helped(x, lesson)]
+    return Ended(
+        over_none=_bounds(_over(seen, "none")), over_rule_on_new=_bounds(_over(tested, "rule")), lesson=lesson,
+        tried=str(lesson.metadata.get("tried", "")) if lesson else "", helped=tuple(helped),
+        live=memory.stats().live, forgotten=len(memory.list(status="forgotten", limit=None)),
+    )  # fmt: skip
+
+
+def _helped(experience: Experience, lesson: Item) -> bool:
+    return any(lesson.id in attempt.used and attempt.score == 1 for attempt in experience.attempts)
+
+
+def _over(answered: Sequence[Answered], other: str) -> Interval:
+    return paired_bootstrap([a.scores[other] for a in answered], [a.scores["memory"] for a in answered])
+
+
+def _bounds(found: Interval) -> tuple[float, float, float]:
+    return found.estimate, found.low, found.high
