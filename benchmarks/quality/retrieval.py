@@ -4,9 +4,11 @@
 
 --longmemeval  LongMemEval format: recall@10 of the turns that hold the answer, and of fifty dated sessions the right
                ones among the first five; for knowledge updates how often the newest answer comes before older ones;
-               and what is left after half is forgotten, when what held the answer had helped once before.
---labels       banking77 format (text,category): of the ten nearest texts the share with the right label, and, after
-               half of the memory is forgotten by utility, retention, age or chance, how much of that share is left.
+               and what is left of the recall after half is forgotten, when the question had been asked once before:
+               in the same words, with and without being told which hits helped, or in other words (those of the
+               answer, which find less). fifo knows nothing of use.
+--labels       banking77 format (text,category): of the ten nearest texts the share with the right label, and how much
+               of that share is left after half is forgotten, by questions practised before and by new ones.
 
 Every turn is embedded once (17,000 turns take a quarter of an hour on one core); vectors are kept in --cache.
 """
@@ -24,7 +26,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,20 +91,36 @@ def longmemeval(file: Path, embedder: Kept) -> Figures:
     texts = [turn["content"] for q in questions for _, _, turns in q["sessions"] for turn in turns]
     asked = [str(question[name]) for question in questions for name in ("question", "answer")]
     embedder.prepare(list(dict.fromkeys([*texts, *asked])), file.name)
-    orders: tuple[Order, ...] = ("utility", "fifo")
-    found: dict[str, list[dict[str, float]]] = {
-        name: [] for name in (*MODES, *(f"half forgotten, {o}" for o in orders))
-    }
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in (*MODES, *HALVES)}
     for question in questions:
         with Memory.open(":memory:", embedder=embedder) as memory:
             right = _remember(memory, question)
             for mode in MODES if right else ():
                 found[mode].append(_found(memory, question, right, mode))
-            for order in orders if right else ():
-                _forget_half(memory, question, right, order)
-                found[f"half forgotten, {order}"].append(_found(memory, question, right, "hybrid"))
-                memory.undo()
-    return {mode: _means(rows) for mode, rows in found.items()}
+        for name, half in HALVES.items() if right else ():
+            with Memory.open(":memory:", embedder=embedder) as memory:
+                right = _remember(memory, question)
+                _forget_half(memory, question, right, half)
+                found[name].append(_found(memory, question, right, "hybrid"))
+    figures = {mode: _means(rows) for mode, rows in found.items()}
+    return {name: _beside(values, figures["hybrid"]) if name in HALVES else values for name, values in figures.items()}
+
+
+class Half(NamedTuple):
+    """How half is forgotten: in which words the question had been asked, whether it was told what helped, the order."""
+
+    words: str
+    is_told: bool
+    order: Order
+
+
+HALVES = {
+    "half, asked before, utility": Half("question", True, "utility"),
+    "half, outcome not told, utility": Half("question", False, "utility"),
+    "half, outcome not told, lru": Half("question", False, "lru"),
+    "half, in other words, utility": Half("answer", True, "utility"),
+    "half, fifo": Half("", False, "fifo"),
+}
 
 
 def _questions(file: Path) -> Iterator[dict[str, Any]]:
@@ -149,12 +167,18 @@ def _found(memory: Memory, question: dict[str, Any], right: dict[str, float], mo
     return figures
 
 
-def _forget_half(memory: Memory, question: dict[str, Any], right: dict[str, float], order: Order) -> None:
-    """Forget half, after one past use: the answer itself was asked for, and what held it had helped."""
-    for hit in memory.recall(str(question["answer"]), 10, now=question["at"]):
+def _forget_half(memory: Memory, question: dict[str, Any], right: dict[str, float], half: Half) -> None:
+    """Forget half, after one past use of what recall found for the words of the practice."""
+    for hit in memory.recall(str(question[half.words]), 10, now=question["at"]) if half.words else ():
         helped = hit.item.id in right
-        memory.reinforce(hit.item.id, wins=float(helped), losses=float(not helped), key=question["question_id"])
-    memory.sweep([Evict(memory.stats().live // 2, order=order)], now=question["at"])
+        wins, losses = (float(helped), float(not helped)) if half.is_told else (0.0, 0.0)
+        memory.reinforce(hit.item.id, wins=wins, losses=losses)
+    memory.sweep([Evict(memory.stats().live // 2, order=half.order)], now=question["at"])
+
+
+def _beside(values: dict[str, float], before: dict[str, float]) -> dict[str, float]:
+    """Return figures with the share that each is of what it was before."""
+    return values | {f"share left of {name}": value / before[name] for name, value in values.items()}
 
 
 def _means(rows: list[dict[str, float]]) -> dict[str, float]:
@@ -177,7 +201,8 @@ def labels(file: Path, embedder: Kept, stored: int = 2000, asked: int = 400) -> 
     with Memory.open(":memory:", embedder=embedder) as memory:
         memory.insert([text for text, _ in kept], metadata=[{"label": label} for _, label in kept])
         figures |= {mode: _labelled(memory, test, mode) for mode in MODES}
-        before = figures["hybrid"]
+        asked_before = practice[:asked]
+        new, old = figures["hybrid"], _labelled(memory, asked_before, "hybrid")
         for text, label in practice:
             for hit in memory.recall(text, 10):
                 helped = hit.item.metadata["label"] == label
@@ -185,9 +210,8 @@ def labels(file: Path, embedder: Kept, stored: int = 2000, asked: int = 400) -> 
         orders: tuple[Order, ...] = ("utility", "lfu", "lru", "fifo")
         for order in orders:
             memory.sweep([Evict(stored // 2, order=order)], reason=order)
-            left = _labelled(memory, test, "hybrid")
-            shares = {f"share left of {name}": value / before[name] for name, value in left.items()}
-            figures[f"half forgotten, {order}"] = left | shares
+            figures[f"half, {order}, asked before"] = _beside(_labelled(memory, asked_before, "hybrid"), old)
+            figures[f"half, {order}, new questions"] = _beside(_labelled(memory, test, "hybrid"), new)
             memory.undo()
     return figures
 
@@ -221,7 +245,7 @@ def main() -> int:
     for what, figures in results.items():
         print(f"\n{what}")
         for name, values in figures.items():
-            print(f"  {name:24}", "  ".join(f"{key} {value:.3f}" for key, value in values.items()))
+            print(f"  {name:34}", "  ".join(f"{key} {value:.3f}" for key, value in values.items()))
     return 0
 
 
