@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -29,8 +29,8 @@ from agentevo.phases.compact import SUMMARY, WARNED, Compact
 from agentevo.phases.episode import opened
 from agentevo.phases.loop import MOST_CALLS, NOT_RUN, TOO_MANY, Loop
 from agentevo.phases.trajectory import Limits
-from agentevo.protocols import State
-from agentevo.types import Attempt, Message, Outcome, Reply, Task, Usage
+from agentevo.protocols import FeedbackLevel, Model, State
+from agentevo.types import Attempt, Message, Outcome, Reply, Section, Task, Usage
 
 
 def forever(messages: list[Message]) -> Any:
@@ -197,7 +197,8 @@ def test_the_end_of_the_episode_ends_the_attempt_and_leaves_no_call_without_a_re
 
 
 def test_an_episode_that_is_cut_off_stops_the_attempt() -> None:
-    attempt = looped(World(lambda name, given: Outcome(observation="Time!", truncated=True)), [call()])
+    reply = Reply(texts=("This one.",), tool_calls=(call(),))
+    attempt = looped(World(lambda name, given: Outcome(observation="Time!", truncated=True)), [reply])
     assert (attempt.answer, attempt.stopped) == ("", "environment: truncated")
     assert told(attempt)[-1] == ("tool", "Time!")
 
@@ -415,15 +416,19 @@ def test_what_is_sent_is_bounded_and_the_attempt_keeps_every_message() -> None:
         sent.append(messages)
         return call(id=str(len(sent))) if len(sent) < 12 else "Done."
 
+    async def example(state: State, task: Task) -> Section:
+        return Section(messages=({"role": "user", "content": "Hi."}, {"role": "assistant", "content": "Hello."}))
+
     world = World(lambda name, given: "word " * 20, instruction="Look well.")
     compact = Compact(300, count=lambda text: len(text.split()))
-    attempt = looped(world, FunctionModel(answer), Loop(compact=compact, context=["Use tools."]))
+    attempt = looped(world, FunctionModel(answer), Loop(compact=compact, context=["Use tools.", example]))
     assert attempt.answer == "Done."
     assert sum(m["role"] == "tool" for m in attempt.messages) == 11
     assert any(SUMMARY in str(messages) for messages in sent)
     assert SUMMARY not in str(attempt.messages)
     assert [m["content"] for m in attempt.messages].count(WARNED) >= 1
-    assert all(messages[:2] == list(attempt.messages[:2]) for messages in sent), "the task is never lost"
+    assert all(messages[:4] == list(attempt.messages[:4]) for messages in sent), "the task is never lost"
+    assert max(str(messages).count(WARNED) for messages in sent) == 1
     assert max(len(messages) for messages in sent) < len(attempt.messages)
     assert attempt.usage.calls > len(sent), "summaries cost as well"
 
@@ -446,42 +451,57 @@ def test_each_message_is_told_when_it_is_there() -> None:
     assert [event.type for event in heard if event.type not in ("added", "piece")] == ["started", "ended"]
 
 
-@pytest.mark.parametrize("times", [1, 3])
-def test_cancelling_closes_the_episode_and_goes_through(times: int) -> None:
-    closing, closed = asyncio.Event(), list[str]()
+@dataclass
+class Slow(World):
+    """Takes its time to close, and can be watched."""
 
-    class Slow(World):
-        async def open(self, *args: Any, **kwargs: Any) -> Any:
-            visit = await super().open(*args, **kwargs)
-            visit.close = self._close
-            return visit
+    closing: asyncio.Event = field(default_factory=asyncio.Event)
 
-        async def _close(self) -> None:
-            closing.set()
-            await asyncio.sleep(0.01)
-            closed.append("closed")
+    async def open(self, task: Task, seed: int = 0, feedback: FeedbackLevel = "weak") -> Any:
+        visit = await super().open(task, seed, feedback)
+        visit.close = self._close
+        return visit
 
-    async def cancelled() -> None:
-        with memory() as m:
-            state = replace(moment(m, FunctionModel(forever)), environment=Slow(lambda name, given: never()))
-            running = asyncio.create_task(Loop()(state, TASK))
+    async def _close(self) -> None:
+        self.closing.set()
+        await asyncio.sleep(0.01)
+        self.closed += 1
+
+
+async def cancelled(world: Slow, model: Model, *, first: asyncio.Event, times: int) -> None:
+    """Cancel an attempt when something has happened, and again while it closes; its episode is closed all the same."""
+    with memory() as m:
+        running = asyncio.create_task(Loop()(replace(moment(m, model), environment=world), TASK))
+        await first.wait()
+        for _ in range(times):
+            running.cancel()
             await asyncio.sleep(0)
-            while not closing.is_set():
-                running.cancel()
-                await asyncio.sleep(0)
-            for _ in range(times - 1):
-                running.cancel()
-                await asyncio.sleep(0)
-            with pytest.raises(asyncio.CancelledError):
-                await running
-            assert closed == ["closed"]
-            assert len(asyncio.all_tasks()) == 1
+            await asyncio.sleep(0)
+        with pytest.raises(asyncio.CancelledError):
+            await running
+    assert world.closed == 1
+    assert len(asyncio.all_tasks()) == 1, "nothing is left behind"
 
-    async def never() -> str:
-        await asyncio.Event().wait()
-        return ""
 
-    asyncio.run(cancelled())
+@pytest.mark.parametrize("times", [1, 3])
+@pytest.mark.parametrize("where", ["in the model", "in the environment", "while it closes"])
+def test_cancelling_closes_the_episode_and_goes_through(where: str, times: int) -> None:
+    async def tried() -> None:
+        reached = asyncio.Event()
+
+        async def hang(*_: Any) -> str:
+            reached.set()
+            await asyncio.Event().wait()
+            return "never"
+
+        world = Slow(lambda name, given: hang())
+        model = FunctionModel(hang if where == "in the model" else forever)
+        if where == "while it closes":
+            await cancelled(world, ScriptedModel(["Done."]), first=world.closing, times=times)
+        else:
+            await cancelled(world, model, first=reached, times=times)
+
+    asyncio.run(tried())
 
 
 def test_sixty_four_at_once_do_not_mix() -> None:
