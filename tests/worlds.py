@@ -12,7 +12,7 @@ from moments import memory, moment
 
 from agentevo.models.fakes import Scripted
 from agentevo.phases.loop import Loop
-from agentevo.protocols import Environment, FeedbackLevel, Model, State
+from agentevo.protocols import Act, Environment, FeedbackLevel, Model, State
 from agentevo.types import Attempt, Card, Feedback, Message, Outcome, Task, Tool, ToolCall
 
 LOOK = Tool(name="look", description="Look at a place.", parameters={"type": "object", "properties": {"at": {}}})
@@ -86,7 +86,7 @@ def call(name: str = "look", id: str = "1", **arguments: Any) -> ToolCall:
 
 
 def looped(
-    world: Environment, replies: Model | Sequence[Scripted], loop: Loop | None = None, task: Task = TASK
+    world: Environment, replies: Model | Sequence[Scripted], loop: Act | None = None, task: Task = TASK
 ) -> Attempt:
     """Make one attempt in a world, with a model or the replies of one."""
 

@@ -43,7 +43,6 @@ class Sample:
                 texts = await self._texts(state, task, made)
             except ModelError as error:
                 stopped = why_stopped(error, meter)
-                made[0].keep_partial(error)
         missing = stopped or f"model: {len(texts)} of {self.n} replies came"
         for trajectory, text in zip(made, texts, strict=False):
             trajectory.add({"role": "assistant", "content": text})
@@ -55,10 +54,14 @@ class Sample:
         prompt = await assembled(state, task, self.context)
         for trajectory in made:
             trajectory.show(prompt)
-        reply = await state.model.complete(
-            prompt.messages, n=self.n, temperature=self.temperature, max_tokens=self.max_tokens, stop=self.stop,
-            seed=seed_of(state, task, self.temperature), on_text=made[0].on_text,
-        )  # fmt: skip
+        try:
+            reply = await state.model.complete(
+                prompt.messages, n=self.n, temperature=self.temperature, max_tokens=self.max_tokens, stop=self.stop,
+                seed=seed_of(state, task, self.temperature), on_text=made[0].on_text,
+            )  # fmt: skip
+        except ModelError as error:
+            made[0].keep_partial(error)
+            raise
         return list(reply.texts[: self.n])
 
 

@@ -106,7 +106,6 @@ class _Run:
                     await self._act(e)
             except (Stopped, BudgetExceeded, ModelError, TimeoutError) as error:
                 self._stopped = why_stopped(error, meter, limits)
-                self._made.keep_partial(error)
         return self._made.ended(self._answer, meter.usage, self._stopped)
 
     async def _act(self, episode: Episode) -> None:
@@ -131,7 +130,8 @@ class _Run:
     async def _begin(self, episode: Episode) -> None:
         self._tools = tuple(episode.tools)
         rules = calls.described(self._tools) if self._is_text else ""
-        seen = self._shown(episode.observation, nothing="")
+        is_known = episode.observation.strip() == self._task.prompt.strip()
+        seen = "" if is_known else self._shown(episode.observation, nothing="")
         prompt = await assembled(self._state, self._task, self._loop.context, rules=rules, observation=seen)
         self._made.show(prompt)
         self._fixed = len(prompt.messages)
@@ -146,17 +146,21 @@ class _Run:
                 max_tokens=loop.max_tokens, stop=loop.stop, seed=seed_of(self._state, self._task, loop.temperature),
                 on_text=self._made.on_text,
             )  # fmt: skip
-        except RequestRejected:
-            self.is_refused = bool(self._tools) and len(self._made.messages) == self._fixed
+        except ModelError as error:
+            self.is_refused = isinstance(error, RequestRejected) and self._is_first and bool(self._tools)
+            if isinstance(error, BadReply) and (spoken := calls.unreadable(error, self._tools)) is not None:
+                return spoken
+            self._made.keep_partial(error)
             raise
-        except BadReply as error:
-            if (spoken := calls.unreadable(error, self._tools)) is None:
-                raise
-            return spoken
         if not self._tools:
             return Spoken({"role": "assistant", "content": reply.text})
         read = calls.written if self._is_text else calls.native if loop.tools == "native" else calls.either
         return read(reply, self._tools)
+
+    @property
+    def _is_first(self) -> bool:
+        """Say whether the model has said nothing yet."""
+        return len(self._made.messages) == self._fixed
 
     async def _to_send(self) -> Sequence[Message]:
         """Return what the model is sent: the trajectory, or what is left of it within the budget."""

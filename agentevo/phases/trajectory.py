@@ -85,9 +85,9 @@ class Trajectory:
         if is_heard():
             tell(Added(attempt=self.id, message=message))
 
-    def keep_partial(self, error: Exception) -> None:
-        """Keep what a model had said when it failed."""
-        if isinstance(error, ModelError) and error.reply is not None and error.reply.text.strip():
+    def keep_partial(self, error: ModelError) -> None:
+        """Keep what the model had said when it failed."""
+        if error.reply is not None and error.reply.text.strip():
             self.add({"role": "assistant", "content": error.reply.text})
 
     @property

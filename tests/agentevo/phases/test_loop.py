@@ -21,10 +21,12 @@ from agentevo.errors import (
     ModelUnavailable,
     RequestRejected,
     RequestsForbidden,
+    SchemaMismatch,
 )
 from agentevo.events import Added, Event, listening
 from agentevo.models import FunctionModel, ScriptedModel
 from agentevo.models.usage import Budget, charge, reserve, spending
+from agentevo.phases.act import Sample
 from agentevo.phases.compact import SUMMARY, WARNED, Compact
 from agentevo.phases.episode import opened
 from agentevo.phases.loop import MOST_CALLS, NOT_RUN, TOO_MANY, Loop
@@ -157,6 +159,12 @@ def test_what_is_seen_is_cleaned_and_cut_however_much_it_is() -> None:
 def test_what_is_seen_at_first_is_shown_where_it_says_more_than_the_task(observation: str, asked: str) -> None:
     attempt = looped(World(observation=observation), ["Done."])
     assert told(attempt)[0] == ("user", asked)
+
+
+def test_a_long_task_that_is_also_what_is_seen_stands_in_the_prompt_once_and_whole() -> None:
+    prompt = "Sum up: " + "<|word|> " * 9_000
+    attempt = looped(World(observation=prompt), ["Done."], task=Task(id="t", prompt=prompt))
+    assert told(attempt)[0] == ("user", prompt)
 
 
 # --- episodes without tools
@@ -329,6 +337,15 @@ def test_somebody_elses_time_out_is_not_the_attempts() -> None:
 def test_a_model_that_fails_leaves_what_there_is_of_the_trajectory() -> None:
     attempt = looped(World(), [call(), ModelUnavailable("down")])
     assert (attempt.stopped, attempt.answer, len(attempt.messages)) == ("model: down", "", 3)
+
+
+@pytest.mark.parametrize("act", [Loop, Sample])
+def test_a_part_of_the_prompt_whose_model_fails_leaves_none_of_its_words_in_the_trajectory(act: Any) -> None:
+    async def part(state: State, task: Task) -> Section:
+        raise SchemaMismatch("no list of ids", Reply(texts=("I like 3",)))
+
+    attempt = looped(World(), ["never said"], act(context=[part]))
+    assert (attempt.messages, attempt.stopped) == ((), "model: no list of ids")
 
 
 @pytest.mark.parametrize("error", [RequestsForbidden("off"), CassetteError("not in it"), Misuse("wrong")])
