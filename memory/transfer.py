@@ -41,7 +41,7 @@ _TABLES = {
 
 
 def exported(stored: Stored, progress: Progress = silent) -> Iterator[str]:
-    """Yield the namespace line by line: a header, then items with vectors, experiences, credits and the journal.
+    """Yield the namespace line by line: a header, items with vectors, experiences, credits, the journal, and an end.
 
     Of a damaged ledger everything that can be read is yielded; then LedgerCorrupt says what could not.
     """
@@ -57,6 +57,7 @@ def exported(stored: Stored, progress: Progress = silent) -> Iterator[str]:
         for done, line in enumerate(_journal(db, stored, lost)):
             progress("history", done, 0)
             yield line
+        yield _line("end", {})
     if lost:
         raise LedgerCorrupt(
             f"{stored.ledger.name} is damaged: {len(lost)} parts could not be read ({', '.join(lost[:5])}), "
@@ -135,6 +136,7 @@ def imported(stored: Stored, lines: Sequence[str], vectors: Vectors, at: float, 
             with _named(f"line {number}"):
                 if line.strip():
                     header |= _take(target, line, vectors)
+        _must_be_whole(header, len(lines))
         lengths = {len(vector) for vector in target.vectors.values()}
         lengths |= {int(header["dimensions"])} if header.get("dimensions") else set()
         vectors.compare(lengths, header.get("fingerprint"))
@@ -163,7 +165,9 @@ def _take(target: _Whole | _Added, line: str, vectors: Vectors) -> dict[str, Any
     kind = values.pop("type")
     if kind == "header":
         _must_fit(values, vectors)
-        return dict(values)
+        return {**values, "ended": False}
+    if kind == "end":
+        return {"ended": True}
     if kind == "item":
         blob = values.pop("vector", None)
         item = Item.model_validate({**values, "namespace": target.stored.namespace})
@@ -173,6 +177,17 @@ def _take(target: _Whole | _Added, line: str, vectors: Vectors) -> dict[str, Any
     else:
         target.other(kind, values)
     return {}
+
+
+def _must_be_whole(header: dict[str, Any], count: int) -> None:
+    """Refuse an export that was cut off between two lines, which nothing else would show."""
+    if not count:
+        raise Misuse("there is nothing in it; expected the lines that export wrote")
+    if header.get("ended") is False:
+        raise Misuse(
+            f"this export is cut off after line {count}: its last line, of the type 'end', is missing; nothing was "
+            "imported (without its first line, of the type 'header', what is left is taken as it is)"
+        )
 
 
 def _must_fit(values: dict[str, Any], vectors: Vectors) -> None:

@@ -90,6 +90,18 @@ def test_what_is_no_export_is_refused_whole(bad: str, said: str) -> None:
         assert memory.verify().ok
 
 
+def test_an_export_that_was_cut_off_between_two_lines_is_refused(tmp_path: Path) -> None:
+    with open_memory(tmp_path / "one") as one, open_memory(tmp_path / "other") as other:
+        lived(one)
+        whole = export_lines(one)
+        for count in range(len(whole)):
+            with pytest.raises(Misuse, match=f"cut off after line {count}:" if count else "nothing in it"):
+                other.import_(whole[:count])
+        assert (other.list(status=None), other.history()) == ([], [])
+        assert other.import_(whole[1:4]) == 3
+        assert other.verify().ok
+
+
 def test_vectors_of_another_embedder_are_not_mixed_in(tmp_path: Path) -> None:
     with open_memory(tmp_path / "one") as one:
         lived(one)
