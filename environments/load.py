@@ -14,6 +14,7 @@ from agentevo.protocols import Environment
 Option: TypeAlias = int | float | bool | str
 
 ENVIRONMENTS = {
+    "answers": "agentevo.environments.answers:Answers",
     "house": "agentevo.environments.tool.house:House",
 }
 """Where each environment is made: module and callable, imported when it is asked for. Packages may add their own."""
@@ -26,8 +27,8 @@ _SHAPE = 'NAME, NAME/SPLIT or NAME:OPTION=VALUE,...@VERSION/SPLIT; quote a value
 
 
 def names() -> list[str]:
-    """Return the names of the environments that can be loaded."""
-    return sorted(ENVIRONMENTS)
+    """Return the names of the environments that need nothing but their name; others need an option, a file say."""
+    return [name for name in sorted(ENVIRONMENTS) if not _missing(_parameters(_maker(name)), {})]
 
 
 def load(suite: str) -> tuple[Environment, str]:
@@ -46,22 +47,34 @@ def load(suite: str) -> tuple[Environment, str]:
 
 
 def _make(name: str, options: dict[str, Option]) -> Environment:
-    if name not in ENVIRONMENTS:
-        raise UnknownName("environment", name, names())
-    module, _, attribute = ENVIRONMENTS[name].partition(":")
-    make: Callable[..., Environment] = getattr(importlib.import_module(module), attribute)
-    parameters = inspect.signature(make).parameters.values()
-    for option in options:
-        if option not in (known := [p.name for p in parameters]) and all(
-            p.kind is not p.VAR_KEYWORD for p in parameters
-        ):
-            raise UnknownName(f"option of {name}", option, known)
-    missing = [
-        p.name for p in parameters if p.default is p.empty and p.name not in options and p.kind < p.VAR_POSITIONAL
-    ]
-    if missing:
+    make = _maker(name)
+    parameters = _parameters(make)
+    known = [p.name for p in parameters]
+    strange = [] if any(p.kind is p.VAR_KEYWORD for p in parameters) else [o for o in options if o not in known]
+    if strange:
+        raise UnknownName(f"option of {name}", strange[0], known)
+    if missing := _missing(parameters, options):
         raise Misuse(f"{name} needs the option {missing[0]!r}: write {name}:{missing[0]}=...")
     return make(**options)
+
+
+def _maker(name: str) -> Callable[..., Environment]:
+    if name not in ENVIRONMENTS:
+        raise UnknownName("environment", name, ENVIRONMENTS)
+    module, _, attribute = ENVIRONMENTS[name].partition(":")
+    make: Callable[..., Environment] = getattr(importlib.import_module(module), attribute)
+    return make
+
+
+def _parameters(make: Callable[..., Environment]) -> list[inspect.Parameter]:
+    return list(inspect.signature(make).parameters.values())
+
+
+def _missing(parameters: list[inspect.Parameter], options: dict[str, Option]) -> list[str]:
+    """Return the options that have no default and no value."""
+    open_ended = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    needed = (p.name for p in parameters if p.default is p.empty and p.kind not in open_ended)
+    return [name for name in needed if name not in options]
 
 
 def _split(environment: Environment, split: str | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from pathlib import Path
 
 import pytest
 
@@ -61,7 +62,7 @@ def test_values_are_numbers_truths_or_text_and_text_can_be_quoted() -> None:
 @pytest.mark.parametrize(
     ("suite", "error", "said"),
     [
-        ("hose/test", UnknownName, "unknown environment 'hose'; known: house"),
+        ("hose/test", UnknownName, "unknown environment 'hose'; known: house, "),
         ("house/tst", UnknownName, "unknown split of house 'tst'; known: test"),
         ("house:levle=2", UnknownName, "unknown option of house 'levle'; known: level"),
         ("house@2/test", Misuse, "house is at version '1'; 'house@2/test' asks for '2'"),
@@ -80,8 +81,21 @@ def test_suites_that_cannot_be_loaded_say_why(suite: str, error: type[Misuse], s
     assert said in str(refusal.value)
 
 
+def test_answers_are_read_from_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "a,b@c.csv"
+    path.write_text("text,label\n" + "".join(f"text {n},label {n % 3}\n" for n in range(20)))
+    environment, split = load(f'answers:source="{path}",licence=MIT/train')
+    assert (len(environment.tasks(split)), environment.card.licence) == (16, "MIT")
+
+
+@pytest.mark.usefixtures("echo")
+def test_names_are_those_that_need_no_option() -> None:
+    assert "house" in names()
+    assert {"answers", "echo"}.isdisjoint(names())
+    assert [load(name)[0].card.name for name in names()] == names()
+
+
 def test_every_name_leads_to_something_that_can_be_imported() -> None:
-    assert names() == sorted(ENVIRONMENTS)
     for place in ENVIRONMENTS.values():
         module, _, attribute = place.partition(":")
         assert callable(getattr(importlib.import_module(module), attribute))

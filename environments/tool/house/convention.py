@@ -13,6 +13,7 @@ T = TypeVar("T")
 
 LEVELS = (1, 2, 3)
 CONSONANTS = "BDFGHJKLMNPQRSTVWXZ"
+ENDINGS = "BLNRVZ"
 SEPARATORS = ("|", "=", "/", ">", "~", "::", "->", "+")
 SIGILS = "@#!%&+=^~*$?:;_"
 QUOTES = (("'", "'"), ('"', '"'), ("<", ">"), ("[", "]"), ("{", "}"))
@@ -82,7 +83,7 @@ class Convention:
 
 
 def _tail(dice: Dice) -> str:
-    return dice.one("AEIOU") + dice.one(CONSONANTS)
+    return dice.one("AEIOU") + dice.one(ENDINGS)
 
 
 def _clock(when: str) -> str:

@@ -25,8 +25,8 @@ INTENTS = (
             "Send {person} a reminder about the {topic} for {when}.",
         ),
         (
-            "On {when}, the {topic} is something that {person} must be reminded of.",
-            "The {topic} is due on {when}, so please remind {person} of it.",
+            "{person} must be reminded of that {topic} on {when}.",
+            "About that {topic} on {when}, please remind {person}.",
         ),
     ),
     Intent(
@@ -37,8 +37,8 @@ INTENTS = (
             "Plan a meeting with {person} in the {room} for {when}.",
         ),
         (
-            "On {when} I would like to have the {room} for a meeting with {person}.",
-            "The {room} is free {when}, so let me meet {person} there.",
+            "On {when} I would like our {room} for a meeting with {person}.",
+            "Our {room} is free on {when}, let me meet {person} there.",
         ),
     ),
     Intent(
@@ -49,8 +49,8 @@ INTENTS = (
             "Email the {document} to {person}.",
         ),
         (
-            "{person} needs the {document}, so please forward it.",
-            "{person} would like to see the {document}, so send it over.",
+            "{person} needs our {document}, please forward it.",
+            "Please make sure that {person} gets our {document}.",
         ),
     ),
     Intent(
@@ -62,7 +62,7 @@ INTENTS = (
         ),
         (
             "At {shop} they have {goods}, please buy {number} of them.",
-            "We are out of {goods}, so order {number} more from {shop}.",
+            "At {shop} we should get {number} of their {goods}.",
         ),
     ),
     Intent(
@@ -73,8 +73,8 @@ INTENTS = (
             "Refund {person} {amount} for the {purpose}.",
         ),
         (
-            "For the {purpose} please make sure that {amount} are transferred to {person}.",
-            "The {purpose} came to {amount}, so please refund {person}.",
+            "{person} paid {amount} for our {purpose}, pay it back.",
+            "Our {purpose} came to {amount}, please pay that to {person}.",
         ),
     ),
     Intent(
@@ -85,8 +85,8 @@ INTENTS = (
             "Change the {device} in the {room} to {value}.",
         ),
         (
-            "In the {room} it should be {value}, so change the {device}.",
-            "I would like {value}, so turn the {device} that is in the {room}.",
+            "Adjust our {room} {device} to {value}.",
+            "In our {room}, please turn that {device} to {value}.",
         ),
     ),
     Intent(
@@ -97,8 +97,8 @@ INTENTS = (
             "Drop the {event} on {when}.",
         ),
         (
-            "On {when} nobody has time for the {event}, so call it off.",
-            "Since {when} does not suit anybody, cancel the {event}.",
+            "On {when} nobody has time for that {event}, so call it off.",
+            "Our {event} cannot take place on {when}, please cancel it.",
         ),
     ),
     Intent(
@@ -109,8 +109,8 @@ INTENTS = (
             "Start {music} in the {room} for {minutes}.",
         ),
         (
-            "For {minutes} the {room} could use some {music}, please play it.",
-            "In the {room} we would like to hear {music}, so put it on for {minutes}.",
+            "In our {room} there should be some {music} for {minutes}.",
+            "Our {room} needs {minutes} of {music}.",
         ),
     ),
 )  # fmt: skip
@@ -141,11 +141,15 @@ VALUES: Mapping[str, tuple[str, ...]] = {
     "document": (
         "invoice", "report", "agenda", "menu", "schedule", "letter", "map", "photos", "recipe", "manual", "receipt",
         "drawing", "summary", "brochure", "catalogue", "certificate", "proposal", "newsletter", "plan", "form",
+        "essay", "poster", "transcript", "leaflet", "permit", "sketch", "timetable", "questionnaire", "article", "memo",
+        "chart", "warranty", "logo", "itinerary", "syllabus", "spreadsheet",
     ),
     "number": ("2", "3", "4", "5", "6", "7", "8", "9", "10", "12", "15", "20"),
     "goods": (
         "apples", "candles", "spoons", "chairs", "eggs", "towels", "pens", "bottles", "plates", "lemons", "batteries",
         "cups", "flowers", "blankets", "folders", "oranges",
+        "mugs", "pillows", "brushes", "napkins", "pears", "sponges", "hammers", "bulbs", "notebooks", "baskets",
+        "carrots", "peaches", "scissors", "curtains", "mirrors", "bowls", "forks", "melons", "onions", "tomatoes",
     ),
     "shop": ("Aldi", "Ikea", "Tesco", "Walmart", "Lidl", "Target", "Costco", "Amazon", "Kroger", "Argos"),
     "amount": tuple(f"{n} dollars" for n in (15, 20, 25, 30, 40, 45, 50, 60, 75, 80, 90, 120)),
@@ -154,6 +158,8 @@ VALUES: Mapping[str, tuple[str, ...]] = {
     "event": (
         "lunch", "lesson", "interview", "concert", "rehearsal", "tour", "seminar", "picnic", "match", "class",
         "webinar", "breakfast", "debate", "tasting", "auction", "ceremony",
+        "brunch", "excursion", "festival", "lecture", "ballet", "meal", "race", "barbecue", "quiz", "conference",
+        "marathon", "reunion", "banquet", "recital", "regatta", "hike",
     ),
     "music": (
         "jazz", "opera", "blues", "rock", "soul", "reggae", "country", "techno", "disco", "folk", "swing", "funk",
