@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from moments import NOW, attempt, experience, learned, memory, moment
 from worlds import World
 
@@ -236,6 +239,27 @@ def test_a_low_trust_item_is_data_in_the_users_turn_beside_the_task() -> None:
         assert str(only["content"]).startswith(UNTRUSTED)
         assert str(only["content"]).endswith("\n\nWhere is it?")
         assert found.used == (item.id,)
+
+
+SPOKEN = st.lists(
+    st.builds(lambda role, n: {"role": role, "content": f"m{n}"}, st.sampled_from(["system", "user", "assistant"]),
+              st.integers(0, 99)), max_size=6,
+)  # fmt: skip
+
+
+@given(st.lists(SPOKEN, max_size=3), SPOKEN)
+def test_however_parts_are_mixed_nothing_is_lost_and_the_user_speaks_last(
+    sections: list[list[Message]], earlier: list[Message]
+) -> None:
+    with memory() as m:
+        found = prompt(m, [fixed(*section) for section in sections], messages=list(earlier))
+    roles = [role for role, _ in said(found)]
+    assert roles.count("system") == ("system" in str(sections) + str(earlier))
+    assert "system" not in roles[1:]
+    assert ("user", "user") not in pairwise(roles)
+    assert said(found)[-1][1].endswith("Where is it?")
+    words = sorted("\n\n".join(content for _, content in said(found)).split("\n\n"))
+    assert words == sorted(["Where is it?", *(str(m["content"]) for ms in [*sections, earlier] for m in ms)])
 
 
 @pytest.mark.parametrize("messages", ["hello", [3], [{"content": "who says?"}]])

@@ -31,7 +31,7 @@ from agentevo.phases.compact import SUMMARY, WARNED, Compact
 from agentevo.phases.episode import opened
 from agentevo.phases.loop import MOST_CALLS, NOT_RUN, TOO_MANY, Loop
 from agentevo.phases.trajectory import Limits
-from agentevo.protocols import FeedbackLevel, Model, State
+from agentevo.protocols import FeedbackLevel, Model, State, describe
 from agentevo.types import Attempt, Message, Outcome, Reply, Section, Task, Usage
 
 
@@ -585,3 +585,11 @@ def test_a_loop_that_makes_no_sense_is_refused_when_it_is_made(options: dict[str
 def test_limits_that_make_no_sense_are_refused_when_they_are_made(limits: dict[str, Any]) -> None:
     with pytest.raises(Misuse, match="expected a number above 0, or None for no limit"):
         Limits(**limits)
+
+
+def test_a_loop_prints_as_it_is_written() -> None:
+    loop = Loop(4, context=["Be brief."], limits=Limits(tokens=500), compact=Compact(1000))
+    assert (
+        describe(loop)
+        == "Loop(steps=4, context=['Be brief.'], limits=Limits(tokens=500), compact=Compact(budget=1000))"
+    )
