@@ -19,7 +19,7 @@ from agentevo.types import RECALLED_KINDS, Experience, Item, Kind, Op
 Curve: TypeAlias = Literal["exp", "power"]
 Since: TypeAlias = Literal["use", "insert"]
 Mode: TypeAlias = Literal["threshold", "sample"]
-Order: TypeAlias = Literal["lru", "lfu", "fifo", "utility", "importance", "retention"]
+Order: TypeAlias = Literal["lru", "lfu", "fifo", "utility", "help", "importance", "retention"]
 Kinds: TypeAlias = Kind | Sequence[Kind] | None
 """None stands for the kinds that recall covers: notes, prompts and adapters are forgotten only where they are named."""
 
@@ -91,6 +91,7 @@ _WORTH: Mapping[str, Callable[[Vitals, float], float]] = {
     "lfu": lambda one, now: one.uses,
     "fifo": lambda one, now: one.created_at,
     "utility": lambda one, now: one.utility,
+    "help": lambda one, now: one.utility * (one.wins + 1),
     "importance": lambda one, now: one.importance,
     "retention": lambda one, now: retention(one, now),
 }
@@ -100,6 +101,8 @@ _WORTH: Mapping[str, Callable[[Vitals, float], float]] = {
 class Evict:
     """Keep at most `cap` items: those worth least by the order go.
 
+    `utility` is how surely an item helps when it is used, `help` that and how often it did: what helped ten times of
+    twelve outlives what helped the one time, and what was tried in vain goes before what was never tried.
     Of equals the one goes that was last used (or made) longest ago, then the least used, then the one inserted first:
     where nobody told what helped, all are of equal utility, and what was used is still worth more than what was not.
     """

@@ -207,7 +207,7 @@ def labels(file: Path, embedder: Kept, stored: int = 2000, asked: int = 400) -> 
             for hit in memory.recall(text, 10):
                 helped = hit.item.metadata["label"] == label
                 memory.reinforce(hit.item.id, wins=float(helped), losses=float(not helped))
-        orders: tuple[Order, ...] = ("utility", "lfu", "lru", "fifo")
+        orders: tuple[Order, ...] = ("help", "utility", "lfu", "lru", "fifo")
         for order in orders:
             memory.sweep([Evict(stored // 2, order=order)], reason=order)
             figures[f"half, {order}, asked before"] = _beside(_labelled(memory, asked_before, "hybrid"), old)

@@ -135,6 +135,7 @@ def test_decay_leaves_notes_prompts_and_adapters_alone_unless_they_are_named() -
         ("lru", "cbda"),
         ("lfu", "cdab"),
         ("utility", "bcad"),
+        ("help", "bcad"),
         ("importance", "bacd"),
         ("retention", "cdab"),
     ],
@@ -202,6 +203,16 @@ def test_of_equals_the_one_used_longest_ago_goes(order: Order) -> None:
         m.edit(ids["older"], last_used_at=2.0)
         gone = [m.sweep([Evict(cap, order)]).ops[0].id for cap in (2, 1, 0)]
         assert gone == [ids["old"], ids["older"], ids["new"]]
+
+
+def test_by_help_what_helped_often_outlives_what_helped_once_and_what_failed_goes_before_the_untried() -> None:
+    with memory() as m:
+        often, once, untried, failed = m.insert(["often", "once", "untried", "failed"])
+        m.reinforce(often.id, wins=10, losses=2)
+        m.reinforce(once.id, wins=1)
+        m.reinforce(failed.id, losses=3)
+        gone = [m.sweep([Evict(cap, "help")]).ops[0].id for cap in (3, 2, 1, 0)]
+        assert gone == [failed.id, untried.id, once.id, often.id]
 
 
 def test_what_was_used_outlives_what_was_not_though_nobody_told_whether_it_helped() -> None:
