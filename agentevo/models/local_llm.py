@@ -167,6 +167,7 @@ class _Asked:
         n = given.get("n", 1)
         if not isinstance(n, int) or n < 1 or (streamed and n > 1):
             raise Misuse(f"n must be a whole number of at least 1, and 1 where the reply is streamed; got {n!r}")
+        _check_lengths(given)
         calling = Calling.of(given.get("tools") or (), given.get("tool_choice"))
         options = {name: given[name] for name in _PASSED_ON if name in given}
         if calling is not None and calling.required:
@@ -217,6 +218,15 @@ class _Asked:
     def alternatives(self) -> int:
         asked = self.options.get("top_logprobs")
         return asked if isinstance(asked, int) else 0
+
+
+def _check_lengths(given: Mapping[str, Any]) -> None:
+    """Refuse what the runtime takes for something else: for it -1 tokens are no limit, and an empty stop is at once."""
+    longest, stop = given.get("max_tokens", 1), given.get("stop") or ()
+    if isinstance(longest, int) and longest < 1:
+        raise Misuse(f"max_tokens must be 1 or more, or None for as many as fit; got {longest!r}")
+    if "" in ([stop] if isinstance(stop, str) else stop):
+        raise Misuse(f"stop strings must not be empty: every reply would end before it began; got {stop!r}")
 
 
 _PLAIN = re.compile(r"\^((\[[A-Za-z0-9_-]+\]|[A-Za-z0-9 _-])[+*]?)+\$")

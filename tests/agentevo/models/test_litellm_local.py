@@ -11,8 +11,9 @@ import warnings
 import pytest
 from pydantic import BaseModel, Field
 
-from agentevo.errors import ModelTimeout, RequestRejected, SchemaMismatch, UnknownName
+from agentevo.errors import Misuse, ModelTimeout, RequestRejected, SchemaMismatch, UnknownName
 from agentevo.models import LiteLLMModel, forbid_requests
+from agentevo.models.requests import Options
 from agentevo.types import Message, Tool
 
 pytestmark = pytest.mark.usefixtures("weights_home")
@@ -53,6 +54,20 @@ def test_samples_and_logprobs() -> None:
     assert len(set(reply.texts)) == 3
     assert reply.logprobs is not None
     assert all(len(token.top) >= 2 and token.logprob <= 0 for token in reply.logprobs)
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"max_tokens": -1}, "max_tokens must be 1 or more"),
+        ({"max_tokens": 0}, "max_tokens must be 1 or more"),
+        ({"stop": [""]}, "must not be empty"),
+        ({"stop": ["x", ""]}, "must not be empty"),
+    ],
+)
+def test_what_the_runtime_would_take_for_something_else_is_refused(options: Options, why: str) -> None:
+    with pytest.raises(Misuse, match=why):
+        asyncio.run(local().complete(ASK, **options))
 
 
 @pytest.mark.parametrize("name", ["local/no-such-model", "local/smollm2-135m+no-such-adapter"])

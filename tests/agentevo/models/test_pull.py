@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import dataclasses
 import hashlib
@@ -253,6 +254,22 @@ def test_a_known_name_is_fetched_by_the_users_own_pip(index: Index, empty_home: 
     assert (tiny.sha256, tiny.origin) == (sha256_of(gguf), "tinyweights==1.0")
     assert seen[-1] == ("unpacking tiny-known", gguf.stat().st_size, gguf.stat().st_size)
     assert leftovers(empty_home) == ["models/tiny-known", "models/tiny-known/card.json", "models/tiny-known/model.gguf"]
+
+
+def test_the_logins_of_an_index_go_with_every_request(index: Index) -> None:
+    pull("tiny-known")
+    login = "Basic " + base64.b64encode(b"user:hunter2").decode()
+    assert [asked.headers.get("Authorization") for asked in index.server.seen] == [login, login]
+
+
+def test_the_proxy_of_the_users_pip_is_taken(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    host = "http://index.invalid"
+    index.server.files = {host + path: content for path, content in index.server.files.items()}
+    monkeypatch.setenv("PIP_INDEX_URL", host + "/simple/")
+    monkeypatch.setenv("PIP_TRUSTED_HOST", "index.invalid")
+    monkeypatch.setenv("PIP_PROXY", index.server.url)
+    assert pull("tiny-known").sha256 == index.weights.sha256
+    assert [asked.path for asked in index.server.seen] == [host + "/simple/tinyweights/", host + index.path]
 
 
 def test_a_known_name_twice_is_fetched_once(index: Index) -> None:
