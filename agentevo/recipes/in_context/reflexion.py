@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from agentevo.memory import Ask, Insert, failed
+from agentevo.memory import Ask, Extract, Insert, failed
 from agentevo.phases.context import Latest
 from agentevo.phases.judge import Verify
 from agentevo.phases.loop import Loop
 from agentevo.phases.tasks.retry import Retry
 from agentevo.protocols import FeedbackLevel, Recipe, State
-from agentevo.types import Section, Task
+from agentevo.quote import cut
+from agentevo.types import Experience, Section, Task
 
 REFLECTION = """
 Read the task, what was tried, and how it was judged. Write one reflection of one to three sentences: what went wrong,
@@ -35,8 +36,15 @@ def reflexion(
         tasks=Retry(tasks, trials),
         act=Loop(steps, context=[OwnNotes(notes)], temperature=temperature, max_tokens=max_tokens, stop=stop),
         judge=[Verify(feedback)],
-        update=[Insert(Ask(REFLECTION, most=1), when=failed, kind="note")],
+        update=[Insert(reflected, when=failed, kind="note")],
     )
+
+
+async def reflected(state: State, experience: Experience) -> list[Extract]:
+    """Ask the model what went wrong; the note names its task, or equal notes on two tasks would be one."""
+    task = experience.task
+    written = await Ask(REFLECTION, most=1)(state, experience)
+    return [replace(one, text=f"On task {task.id} ({cut(task.prompt, 80)}): {one.text}") for one in written]
 
 
 @dataclass(frozen=True)
