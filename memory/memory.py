@@ -8,20 +8,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-import numpy as np
-
-from agentevo.blocking import threaded, wait
-from agentevo.errors import EmbedderError, LedgerCorrupt, LedgerError, Misuse
+from agentevo.blocking import threaded
+from agentevo.errors import LedgerCorrupt, LedgerError, Misuse
 from agentevo.memory import experiences as kept
 from agentevo.memory import history as past
 from agentevo.memory import rebuild, transfer
 from agentevo.memory import verify as checks
 from agentevo.memory.admit import new_id
 from agentevo.memory.draft import Draft, KeptDraft
+from agentevo.memory.embedding import embedded
 from agentevo.memory.exact import Vector
 from agentevo.memory.history import Change, Lineage
 from agentevo.memory.ledger import BUSY_TIMEOUT_S, Progress, silent
-from agentevo.memory.overlay import as_vector
 from agentevo.memory.purge import Purged, destroy
 from agentevo.memory.source import Source, Stored
 from agentevo.memory.store import Store
@@ -128,14 +126,10 @@ class Memory(Swept):
     def _embedded(self, texts: Sequence[str]) -> list[Vector]:
         embedder = self._store.embedder
         assert embedder is not None
-        vectors = np.asarray(wait(_embed(embedder, texts)), np.float32)
-        if vectors.ndim != 2 or len(vectors) != len(texts):
-            raise EmbedderError(
-                f"{embedder.name} made {vectors.shape} numbers of {len(texts)} texts; expected one row each"
-            )
+        vectors = embedded(embedder, texts)
         self._store.compare([vectors.shape[1]], embedder.fingerprint)
         self._embedded_by = embedder.fingerprint
-        return [as_vector(vector, None, "an embedding") for vector in vectors]
+        return list(vectors)
 
     def _write(self, ops: Sequence[Op], vectors: Mapping[str, Vector], reason: str) -> Transaction:
         return self._committed(ops, vectors, {}, None, reason)
@@ -302,10 +296,6 @@ class Memory(Swept):
     averify = threaded(verify)
     astats = threaded(stats)
     areindex = threaded(reindex)
-
-
-async def _embed(embedder: Embedder, texts: Sequence[str]) -> object:
-    return await embedder.embed(texts)
 
 
 def _written(path: Path, lines: Iterator[str]) -> int:

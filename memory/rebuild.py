@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from agentevo.blocking import wait
-from agentevo.errors import LedgerBusy
+from agentevo.errors import EmbedderError, LedgerBusy
+from agentevo.memory.embedding import embedded
+from agentevo.memory.exact import Vector
 from agentevo.memory.ledger import Progress, silent
 from agentevo.memory.store import Store
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from agentevo.protocols import Embedder
 
 _BATCH = 256
+_SAID = "SELECT row, coalesce(key_text, text) FROM items ORDER BY row"
 
 
 def reindex(store: Store, embedder: str | Embedder | None, progress: Progress = silent) -> int:
@@ -39,24 +40,33 @@ def _embed_anew(store: Store, wanted: str | Embedder, progress: Progress) -> Non
     """Make every vector with another embedder first, then put them all in place in one transaction."""
     from agentevo.models import as_embedder
 
-    embedder = as_embedder(wanted)
-    with store.ledger.reading() as db:
-        said = db.execute("SELECT row, coalesce(key_text, text) FROM items ORDER BY row").fetchall()
-    made: list[tuple[int, bytes]] = []
-    for start in range(0, len(said), _BATCH):
-        progress("embedding", start, len(said))
-        part = said[start : start + _BATCH]
-        vectors = np.asarray(wait(_embed(embedder, [text for _, text in part])), np.float32)
-        made += [(row, vector.tobytes()) for (row, _), vector in zip(part, vectors, strict=True)]
-    with store.ledger.writing() as db:
-        db.executemany("INSERT OR REPLACE INTO vectors (row, vector) VALUES (?, ?)", made)
-        new = {"embedder": embedder.name, "fingerprint": embedder.fingerprint, "dimensions": embedder.dimensions}
-        db.executemany("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", new.items())
-        # A purge that purges nothing: every process drops its arrays and reads the new vectors.
-        db.execute("INSERT INTO purged (ns, row) SELECT ns, 0 FROM namespaces")
+    embedder, known = as_embedder(wanted), dict[int, tuple[str, Vector]]()
+    while not _put(store, embedder, known):  # others write while the texts are embedded, so what they wrote comes next
+        with store.ledger.reading() as db:
+            said = db.execute(_SAID).fetchall()
+        new = [(row, text) for row, text in said if row not in known or known[row][0] != text]
+        for start in range(0, len(new), _BATCH):
+            progress("embedding", start, len(new))
+            part = new[start : start + _BATCH]
+            vectors = embedded(embedder, [text for _, text in part])
+            known |= {row: (text, vector) for (row, text), vector in zip(part, vectors, strict=True)}
     store.embedder = embedder
     store.forget_arrays()
 
 
-async def _embed(embedder: Embedder, texts: list[str]) -> object:
-    return await embedder.embed(texts)
+def _put(store: Store, embedder: Embedder, known: Mapping[int, tuple[str, Vector]]) -> bool:
+    """Put all vectors in place in one transaction; False where there are texts that are not embedded yet."""
+    with store.ledger.writing() as db:
+        said = db.execute(_SAID).fetchall()
+        if any(row not in known or known[row][0] != text for row, text in said):
+            return False
+        lengths = {len(known[row][1]) for row, _ in said} or {embedder.dimensions}
+        if len(lengths) > 1:
+            raise EmbedderError(f"{embedder.name} made vectors of different lengths: {sorted(lengths)}")
+        made = [(row, known[row][1].tobytes()) for row, _ in said]
+        db.executemany("INSERT OR REPLACE INTO vectors (row, vector) VALUES (?, ?)", made)
+        new = {"embedder": embedder.name, "fingerprint": embedder.fingerprint, "dimensions": lengths.pop()}
+        db.executemany("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", new.items())
+        # A purge that purges nothing: every process drops its arrays and reads the new vectors.
+        db.execute("INSERT INTO purged (ns, row) SELECT ns, 0 FROM namespaces")
+    return True

@@ -10,14 +10,14 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from word_vectors import WordVectors, export_lines, open_memory
 
-from agentevo.errors import AgentEvoError, LedgerBusy, LedgerCorrupt, LedgerError, LedgerTooNew, Misuse
+from agentevo.errors import AgentEvoError, EmbedderError, LedgerBusy, LedgerCorrupt, LedgerError, LedgerTooNew, Misuse
 from agentevo.memory import Memory
 
 TESTS = Path(__file__).parent
@@ -338,6 +338,74 @@ def test_what_takes_long_tells_how_far_it_is(tmp_path: Path) -> None:
         assert said() == {"copying pages"}
         memory.reindex(WordVectors("others"), progress=progress)
         assert said() == {"embedding"}
+
+
+class Odd(WordVectors):
+    """An embedder that makes something else of its texts."""
+
+    def __init__(self, make: Callable[[Sequence[str]], object]) -> None:
+        super().__init__("odd")
+        self.make = make
+
+    async def embed(self, texts: Sequence[str]) -> Any:
+        return self.make(texts)
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        (lambda texts: None, "expected one row of numbers a text"),
+        (lambda texts: [["a"] * 8 for _ in texts], "no vectors of numbers"),
+        (lambda texts: [[1.0] * (n + 1) for n in range(len(texts))], "no vectors of numbers"),
+        (lambda texts: [[1.0] * 8], "expected one row of numbers a text"),
+        (lambda texts: [[] for _ in texts], "expected one row of numbers a text"),
+        (lambda texts: [[float("nan")] * 8 for _ in texts], "length nan of 'one'"),
+        (lambda texts: [[float("inf")] * 8 for _ in texts], "length inf of 'one'"),
+        (lambda texts: [[0.0] * 8 for _ in texts], "length 0 of 'one'"),
+    ],
+)
+def test_what_an_embedder_makes_is_checked_before_it_is_kept(
+    made: Callable[[Sequence[str]], object], said: str
+) -> None:
+    with open_memory(":memory:", embedder=Odd(made)) as memory, pytest.raises(EmbedderError, match=said):
+        memory.insert(["one", "two"])
+    with open_memory(":memory:") as memory:
+        memory.insert(["one", "two"])
+        before = export_lines(memory)
+        with pytest.raises(EmbedderError, match=said):
+            memory.reindex(Odd(made))
+        assert export_lines(memory) == before
+        assert memory.verify().ok
+
+
+def test_vectors_of_any_length_are_scaled_to_1(tmp_path: Path) -> None:
+    long = Odd(lambda texts: [[3.0, 4.0] for _ in texts])
+    with open_memory(tmp_path / "m") as memory:
+        memory.insert("one")
+        memory.reindex(long)
+        memory.insert("two")
+        assert [round(hit.score, 5) for hit in memory.recall("three", mode="vector")] == [1.0, 1.0]
+        assert memory.stats().dimensions == 2
+
+
+def test_what_others_write_while_the_vectors_are_made_anew_gets_new_ones_too(tmp_path: Path) -> None:
+    with open_memory(tmp_path / "m") as memory:
+        _, second, third = memory.insert(["first text", "second text", "third text"])
+        new = WordVectors(dimensions=40)
+        rounds: list[str] = []
+
+        def others(what: str, done: int, total: int) -> None:
+            rounds.append(f"{what} {done} of {total}")
+            if len(rounds) == 1:  # all texts were read, and none is embedded yet
+                memory.insert("a fourth text")
+                memory.edit(second.id, "second text, edited")
+                memory.purge(third.id)
+
+        memory.reindex(new, progress=others)
+        assert rounds == ["embedding 0 of 3", "embedding 0 of 2"]
+        assert memory.verify().problems == ()
+        for text in ("first text", "second text, edited", "a fourth text"):
+            assert memory.recall(text, 1, mode="vector")[0].score > 0.999
 
 
 def test_a_backup_that_breaks_off_leaves_nothing_behind(tmp_path: Path) -> None:
