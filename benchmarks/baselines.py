@@ -106,7 +106,7 @@ def substituted(example: Example, request: str, by_looks: bool = True) -> Substi
     moved: list[tuple[list[str], list[str]]] = []
     is_complete = True
     for old, new in _differences(_WORD.findall(example.prompt), _WORD.findall(request)):
-        slots = [word for word in old if _standing(re.escape(word)).search(example.answer)]
+        slots = [word for word in old if re.search(_standing(word), example.answer, re.IGNORECASE)]
         is_complete = is_complete and len(old) == len(new) == len(slots)
         if by_looks and len(old) != len(new):
             moved.append((slots, new))
@@ -144,10 +144,11 @@ def _looks(word: str) -> str:
 def _put(places: Mapping[str, str], answer: str) -> str:
     if not places:
         return answer
-    either = "|".join(re.escape(old) for old in sorted(places, key=len, reverse=True))
-    return _standing(either).sub(lambda match: places[match[0].casefold()], answer)
+    found = re.compile("|".join(map(_standing, sorted(places, key=len, reverse=True))), re.IGNORECASE)
+    return found.sub(lambda match: places[match[0].casefold()], answer)
 
 
-def _standing(pattern: str) -> re.Pattern[str]:
-    """Return what finds this in an answer, in any case, but not inside a longer word."""
-    return re.compile(rf"(?<![^\W_])(?:{pattern})(?![^\W_])", re.IGNORECASE)
+def _standing(word: str) -> str:
+    """Return a pattern for a word where it is no part of a longer run of letters, or of digits."""
+    before, after = (r"\d" if end.isdigit() else r"[^\W\d_]" for end in (word[0], word[-1]))
+    return rf"(?<!{before}){re.escape(word)}(?!{after})"

@@ -103,6 +103,10 @@ def test_a_word_inside_a_longer_one_is_not_replaced() -> None:
     )
 
 
+def test_words_are_found_where_letters_meet_digits() -> None:
+    assert put("Pay 60 by 4pm", prompt="Pay 25 by 2pm", answer="BUN_25dollars?Tu2pm.125") == "BUN_60dollars?Tu4pm.125"
+
+
 def test_marks_of_a_pattern_in_a_request_are_only_text() -> None:
     assert put("Add (c+) to x.", prompt="Add b.b to x.", answer="ADD b.b") == "ADD c"
     assert put("Add \\1 to x.", prompt="Add b.b to x.", answer="ADD b.b") == "ADD 1"
