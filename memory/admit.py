@@ -11,8 +11,9 @@ from pydantic import ValidationError
 from agentevo.errors import Misuse
 from agentevo.memory.exact import Vector
 from agentevo.memory.masking import masked
+from agentevo.memory.narrow import Filter
 from agentevo.memory.orders import why
-from agentevo.memory.source import Filter, Source
+from agentevo.memory.source import Source
 from agentevo.memory.trust import LOW_TRUST, lowest, trust_of
 from agentevo.types import Item, Json, Op, why_invalid
 
@@ -167,8 +168,7 @@ def _beside(name: str, value: Any) -> Any:
 
 def link_near(source: Source, items: Sequence[Item], vectors: Sequence[Vector], now: float) -> list[Item]:
     """Return the items, linked to what they nearly repeat."""
-    nearest = source.nearest_each(vectors, Filter(now=now))
-    near = [found[0] if found is not None and found[1] >= NEAR else None for found in nearest]
+    near = [None if found is None else found[0] for found in source.nearest_each(vectors, NEAR, Filter(now=now))]
     others = source.items([row for row in near if row is not None])
     return [
         item if row is None or row not in others else _linked(item, others[row].id)

@@ -16,6 +16,7 @@ from agentevo.types import Kind
 
 Rows = NDArray[np.int64]
 Vector = NDArray[np.float32]
+Scored = list[tuple[int, float]]
 
 KIND_CODES: dict[str, int] = {kind: code for code, kind in enumerate(get_args(Kind))}
 _CHUNK = 20_000
@@ -79,8 +80,9 @@ class Shelf:
             return self._refreshed(db)
 
     def _refreshed(self, db: sqlite3.Connection) -> Columns:
-        purged = db.execute("SELECT max(seq) FROM purged WHERE ns = ?", (self.ns,)).fetchone()[0] or 0
-        if purged > self._purged:
+        query = "SELECT max(seq) FROM purged WHERE seq > ? AND ns = ?"
+        purged = db.execute(query, (self._purged, self.ns)).fetchone()[0]
+        if purged is not None:
             self._purged, self._columns, self._vectors, self._vectors_version = purged, _NOTHING, None, 0
         changed = db.execute(
             "SELECT row, version, kind, status, expires_at FROM items WHERE ns = ? AND version > ?",

@@ -32,6 +32,7 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 _BATCH = 5_000  # Chroma takes at most 5,461 at once, and larger batches faster
+_STEP = 1_000  # in the background: whoever closes the memory waits for the step that is under way
 _CONNECT_TIMEOUT_S, _SERVER_TIMEOUT_S = 1.0, 10.0  # Chroma itself waits for ever
 _PATIENCE_S = 0.02  # a recall does not wait for a catch-up: it searches exactly
 _CONFIGURATION = {
@@ -180,7 +181,7 @@ class Index:
 
     # --- following the ledger
 
-    def catch_up(self, ledger: Ledger, ns: int, name: str, progress: Progress = silent) -> bool:
+    def catch_up(self, ledger: Ledger, ns: int, name: str, progress: Progress = silent, batch: int = _BATCH) -> bool:
         """Bring the index up to the ledger, batch by batch, holding no lock of the ledger; True when it is there."""
         if self.url is not None:
             self._tried(lambda: self._collections.pop(ns, None))  # another process may have brought the server further
@@ -188,16 +189,16 @@ class Index:
             for batches in itertools.count(1):
                 if self._stop.is_set():
                     break
-                done = self._tried(lambda: self._one_batch(ledger, ns, name))
+                done = self._tried(lambda: self._one_batch(ledger, ns, name, batch))
                 if done is not False:
                     return done is True
-                progress("indexing", batches * _BATCH, 0)
+                progress("indexing", batches * batch, 0)
             return False
         finally:
             if self.url is not None:
                 self._tried(self._let_go)
 
-    def _one_batch(self, ledger: Ledger, ns: int, name: str) -> bool | None:
+    def _one_batch(self, ledger: Ledger, ns: int, name: str, most: int) -> bool | None:
         """Index one batch: True where it was the last, None where another process has the index."""
         collection = self._collection(ns, name) if self._holds_lease() else None
         if collection is None:
@@ -206,11 +207,11 @@ class Index:
         query = """SELECT items.row, version, status = 'live', vector FROM items JOIN vectors USING (row)
             WHERE ns = ? AND version > ? ORDER BY version LIMIT ?"""
         with ledger.reading() as db:
-            batch = db.execute(query, (ns, self._seen[ns], _BATCH)).fetchall()
+            batch = db.execute(query, (ns, self._seen[ns], most)).fetchall()
         if batch:
             _put(collection, batch)
             self._mark(ns, collection, batch[-1][1])
-        return len(batch) < _BATCH
+        return len(batch) < most
 
     def _mark(self, ns: int, collection: Any, seen: int) -> None:
         """Note in Chroma itself how far it has come, and how much it should hold."""
@@ -222,7 +223,7 @@ class Index:
         """Catch up in the background, unless that is under way."""
         with self._starting:  # not the lock that a batch holds: whoever writes does not wait for it
             if self._thread is None or not self._thread.is_alive():
-                arguments = (ledger, ns, name)
+                arguments = (ledger, ns, name, silent, _STEP)
                 self._thread = threading.Thread(
                     target=self.catch_up, args=arguments, name="agentevo-index", daemon=True
                 )

@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agentevo.memory.exact import Columns
 from agentevo.memory.where import MOVING, Node, Test, rows_sql
+from agentevo.types import RECALLED_KINDS
 
 Mask = NDArray[np.bool_]
 _REMEMBERED = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which items count: live ones of these kinds that have not expired, and pass the tree."""
+
+    kinds: Sequence[str] = RECALLED_KINDS
+    node: Node | None = None
+    now: float = 0.0
 
 
 class Masks:

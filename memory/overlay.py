@@ -6,6 +6,7 @@ import itertools
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,9 @@ from numpy.typing import NDArray
 
 from agentevo.errors import Misuse
 from agentevo.memory.change import COMMUTING, applied, credited, says_anew
-from agentevo.memory.exact import Vector, likenesses
-from agentevo.memory.source import SORTS, Filter, Found, Frequencies, Scored, Source, Stored
+from agentevo.memory.exact import Scored, Vector, likenesses
+from agentevo.memory.narrow import Filter
+from agentevo.memory.source import SORTS, Found, Frequencies, Source, Stored
 from agentevo.memory.where import Node, fits
 from agentevo.memory.words import Stemmer, body
 from agentevo.types import Item, Op, Status
@@ -120,6 +122,9 @@ class Overlay:
 
     # --- reading
 
+    def reading(self) -> AbstractContextManager[object]:
+        return self._base.reading()
+
     def near(self, vector: Vector, k: int, only: Filter) -> Scored:
         below = [pair for pair in self._base.near(vector, k + len(self._items), only) if pair[0] not in self._items]
         own = {row: self._vectors[row] for row in self._passing(only) if row in self._vectors}
@@ -204,8 +209,9 @@ class Overlay:
     def credit(self, key: str, id: str) -> Mapping[str, float] | None:
         return self._credits.get((key, id)) or self._base.credit(key, id)
 
-    def nearest_each(self, vectors: Sequence[Vector], only: Filter) -> list[tuple[int, float] | None]:
-        return [next(iter(self.near(vector, 1, only)), None) for vector in vectors]
+    def nearest_each(self, vectors: Sequence[Vector], at_least: float, only: Filter) -> list[tuple[int, float] | None]:
+        nearest = (next(iter(self.near(vector, 1, only)), None) for vector in vectors)
+        return [one if one is not None and one[1] >= at_least else None for one in nearest]
 
     def listed(
         self, kinds: Sequence[str], statuses: Sequence[Status], node: Node | None, order: str, limit: int | None

@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
-from agentevo.memory.exact import Vector
+from agentevo.memory.exact import Scored, Vector
+from agentevo.memory.narrow import Filter
 from agentevo.memory.rank import Weights, about_tokens, diverse, fused, ordered, priors, spread, within
-from agentevo.memory.source import Filter, Scored, Source
+from agentevo.memory.source import Source
 from agentevo.memory.words import asked
 from agentevo.types import Hit
 
@@ -35,9 +36,10 @@ def recall(source: Source, question: Question) -> list[Hit]:
     """Return the best hits for a question, best first."""
     if question.k <= 0:
         return []
-    hits = ordered(_hits(source, question))
-    if question.mmr is not None:
-        hits = _diverse(source, hits, question.k, question.mmr)
+    with source.reading():
+        hits = ordered(_hits(source, question))
+        if question.mmr is not None:
+            hits = _diverse(source, hits, question.k, question.mmr)
     hits = hits[: question.k]
     return hits if question.tokens is None else within(hits, question.tokens, question.count)
 

@@ -6,33 +6,19 @@ import json
 import math
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any, Protocol
 
 from agentevo.memory import lexical
-from agentevo.memory.exact import Columns, Shelf, Vector, likeness, likenesses, nearest
+from agentevo.memory.exact import Scored, Vector, likenesses
 from agentevo.memory.index import Index, collection_name
 from agentevo.memory.ledger import Ledger
-from agentevo.memory.narrow import Masks
+from agentevo.memory.narrow import Filter
+from agentevo.memory.nearby import Nearby, chunks, fetched, live, marks
 from agentevo.memory.rows import SELECT, digest, to_item
 from agentevo.memory.where import Node, to_sql
-from agentevo.types import RECALLED_KINDS, Item, Status
-
-T = TypeVar("T")
-
-Scored = list[tuple[int, float]]
-
-_FETCHED = 2_000
-"""So many vectors are read one by one rather than loading all of them."""
-_COMPARED = 256
-"""So many texts inserted at once are each compared with what is here, to link what repeats; larger loads are not."""
-_NARROW = 3
-"""So many narrow questions read the vectors they need; from then on all are kept in memory."""
-_FOLLOW = 1_000
-"""So many changes may wait before the index is brought up to date in the background."""
+from agentevo.types import Item, Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +28,6 @@ class Frequencies:
     texts_with: Mapping[str, int]
     texts: int
     words: int
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """Which items count: live ones of these kinds that have not expired, and pass the tree."""
-
-    kinds: Sequence[str] = RECALLED_KINDS
-    node: Node | None = None
-    now: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +41,9 @@ class Found:
 
 class Source(Protocol):
     """What recall needs of a memory or a draft; rows are numbers that stand for items, negative in drafts."""
+
+    def reading(self) -> AbstractContextManager[object]:
+        """Let all that is read within be as it was at one moment."""
 
     def near(self, vector: Vector, k: int, only: Filter) -> Scored: ...
 
@@ -87,7 +67,9 @@ class Source(Protocol):
 
     def credit(self, key: str, id: str) -> Mapping[str, float] | None: ...
 
-    def nearest_each(self, vectors: Sequence[Vector], only: Filter) -> list[tuple[int, float] | None]: ...
+    def nearest_each(
+        self, vectors: Sequence[Vector], at_least: float, only: Filter
+    ) -> list[tuple[int, float] | None]: ...
 
     def listed(
         self, kinds: Sequence[str], statuses: Sequence[Status], node: Node | None, order: str, limit: int | None
@@ -101,10 +83,11 @@ class Stored:
         self.ledger, self.index, self.namespace, self.exact_limit = ledger, index, namespace, exact_limit
         self.ns = ledger.ns(namespace)
         self.collection = collection_name(ledger.meta("id"), namespace)
-        self.shelf = Shelf(self.ns)
-        self._masks = Masks(self.ns)
-        self._narrow = 0
-        self._followed = 0
+        self._nearby = Nearby(ledger, index, self.ns, self.collection, exact_limit)
+        self.shelf = self._nearby.shelf
+
+    def reading(self) -> AbstractContextManager[object]:
+        return self.ledger.reading()
 
     def latest(self) -> int:
         """Return the number of the latest change to anything in the ledger."""
@@ -116,107 +99,11 @@ class Stored:
 
     def near(self, vector: Vector, k: int, only: Filter) -> Scored:
         """Return the k live items nearest to the vector, by cosine."""
-        with self.ledger.reading() as db:
-            columns = self.shelf.columns(db)
-            passing = columns.eligible(only.kinds, only.now)
-            if only.node is not None:
-                passing = passing & self._masks.passing(db, columns, only.node)
-            count = int(passing.sum())
-            if self._asks_index(columns, count):
-                found = self._from_index(db, vector, k, columns, passing, count)
-                if found is not None:
-                    return found
-            return self._exactly(db, vector, k, columns, passing, count)
+        return self._nearby.near(vector, k, only)
 
-    def _asks_index(self, columns: Columns, count: int) -> bool:
-        return self.index is not None and count > self.exact_limit and len(columns.rows) > self.exact_limit
-
-    def _exactly(
-        self, db: sqlite3.Connection, vector: Vector, k: int, columns: Columns, passing: NDArray[np.bool_], count: int
-    ) -> Scored:
-        if count <= _FETCHED and self._rather_fetches(columns):
-            wanted = columns.rows[passing]
-            found = likenesses(self._fetched(db, wanted.tolist()), vector)
-            few = [found.get(row, 0.0) for row in wanted.tolist()]
-            return nearest(wanted, np.array(few, np.float32), k)
-        now, matrix = self.shelf.vectors(db, len(vector))
-        if len(now.rows) != len(passing):  # the purge of another process shortened the arrays meanwhile
-            passing = np.isin(now.rows, columns.rows[passing])
-        if count < len(now.rows) // 4:
-            return nearest(now.rows[passing], likeness(matrix[passing], vector), k)
-        scores = likeness(matrix, vector)
-        return nearest(now.rows[passing], scores[passing], k) if count < len(scores) else nearest(now.rows, scores, k)
-
-    def _rather_fetches(self, columns: Columns) -> bool:
-        """Say whether a few vectors are read for this question alone: not once all are here, or it keeps happening."""
-        self._narrow += 1
-        return not self.shelf.holds_vectors and len(columns.rows) > self.exact_limit and self._narrow <= _NARROW
-
-    def _fetched(self, db: sqlite3.Connection, wanted: Sequence[int]) -> dict[int, Vector]:
-        found: dict[int, Vector] = {}
-        for chunk in _chunks(wanted):
-            query = f"SELECT row, vector FROM vectors WHERE row IN ({_marks(chunk)})"
-            found.update((row, np.frombuffer(blob, np.float32)) for row, blob in db.execute(query, chunk))
-        return found
-
-    def _from_index(
-        self, db: sqlite3.Connection, vector: Vector, k: int, columns: Columns, passing: NDArray[np.bool_], count: int
-    ) -> Scored | None:
-        """Ask the index for more than k, drop what does not pass, and add what it has not seen yet."""
-        assert self.index is not None
-        seen = self.index.seen(self.ns, self.collection)
-        if seen is None:
-            return None
-        waiting = db.execute(
-            "SELECT row FROM items WHERE ns = ? AND version > ? LIMIT ?", (self.ns, seen, self.exact_limit + 1)
-        ).fetchall()
-        if len(waiting) > _FOLLOW:
-            self.follow()
-        if len(waiting) > self.exact_limit:
-            return None
-        share = max(1.0, len(columns.rows) / count)
-        asked = min(len(columns.rows), k + 5 if share < 1.1 else int(k * share * 2) + 5)
-        found = self.index.query(self.ns, self.collection, vector, asked)
-        if found is None:
-            return None
-        fresh = {row for (row,) in waiting}
-        rest = columns.positions(np.array(sorted(fresh), np.int64))
-        wanted = columns.rows[rest[passing[rest]]].tolist()
-        kept = self._kept(found, fresh, columns, passing)
-        if len(kept) < min(k, count - len(wanted)):
-            return None
-        kept += likenesses(self._fetched(db, wanted), vector).items()
-        return sorted(kept, key=lambda pair: (-pair[1], pair[0]))[:k]
-
-    def _kept(self, found: Scored, fresh: set[int], columns: Columns, passing: NDArray[np.bool_]) -> Scored:
-        if not found:
-            return []
-        at = np.searchsorted(columns.rows, [row for row, _ in found])
-        at = np.minimum(at, len(columns.rows) - 1)
-        return [
-            pair
-            for pair, i in zip(found, at.tolist(), strict=True)
-            if columns.rows[i] == pair[0] and passing[i] and pair[0] not in fresh
-        ]
-
-    def follow(self) -> None:
-        """Let the index catch up in the background where there is enough for it to do."""
-        if self.index is not None:
-            self.index.follow(self.ledger, self.ns, self.collection)
-
-    def catch_up(self) -> bool:
-        """Bring the index up to date before returning; False where another process has it."""
-        return self.index is not None and self.index.catch_up(self.ledger, self.ns, self.collection)
-
-    def settle(self) -> None:
-        """Start the index on its way when a large namespace has changed a lot."""
-        if self.index is None:
-            return
-        with self.ledger.reading() as db:
-            columns = self.shelf.columns(db)
-        if len(columns.rows) > self.exact_limit and columns.version - self._followed > _FOLLOW:
-            self._followed = columns.version
-            self.follow()
+    def nearest_each(self, vectors: Sequence[Vector], at_least: float, only: Filter) -> list[tuple[int, float] | None]:
+        """Return the nearest item of each vector, if it is as near as that; None for all where there are too many."""
+        return self._nearby.nearest_each(vectors, at_least, only)
 
     def cosines(self, vector: Vector, wanted: Sequence[int]) -> dict[int, float]:
         """Return how near each of these rows is."""
@@ -225,13 +112,16 @@ class Stored:
     def vectors(self, wanted: Sequence[int]) -> dict[int, Vector]:
         """Return the vectors of these rows."""
         with self.ledger.reading() as db:
-            return self._fetched(db, wanted)
+            return fetched(db, wanted)
 
-    def nearest_each(self, vectors: Sequence[Vector], only: Filter) -> list[tuple[int, float] | None]:
-        """Return the nearest item of each vector; None for all where there are too many to compare."""
-        if len(vectors) > _COMPARED:
-            return [None] * len(vectors)
-        return [next(iter(self.near(vector, 1, only)), None) for vector in vectors]
+    def catch_up(self) -> bool:
+        """Bring the index up to date before returning; False where another process has it."""
+        return self.index is not None and self.index.catch_up(self.ledger, self.ns, self.collection)
+
+    def settle(self) -> None:
+        """Start the index on its way when a large namespace has changed a lot."""
+        if self.index is not None:
+            self._nearby.settle()
 
     # --- by words
 
@@ -239,16 +129,8 @@ class Stored:
         """Return the k live items whose words match best, by BM25; larger is better."""
         if not asked:
             return []
-        condition, parameters = to_sql(only.node, self.ns) if only.node else ("1", [])
         with self.ledger.reading() as db:
-
-            def passing(found: Sequence[int]) -> set[int]:
-                query = f"""SELECT row FROM items WHERE row IN ({_marks(found)}) AND ns = ? AND status = 'live'
-                    AND kind IN ({_marks(only.kinds)}) AND (expires_at IS NULL OR expires_at > ?) AND {condition}"""
-                bound = (*found, self.ns, *only.kinds, only.now, *parameters)
-                return {row for (row,) in db.execute(query, bound)}
-
-            return lexical.best(db, self.ns, asked, k, passing)
+            return lexical.best(db, self.ns, asked, k, lambda found: live(db, self.ns, found, only))
 
     def frequencies(self, stems: Sequence[str]) -> Frequencies:
         """Return in how many texts each stem occurs, how many texts there are, and how many words they have."""
@@ -265,8 +147,8 @@ class Stored:
         """Return the items of these rows; a row that was purged is missing."""
         found: dict[int, Item] = {}
         with self.ledger.reading() as db:
-            for chunk in _chunks(wanted):
-                query = f"SELECT row, {SELECT} FROM items WHERE row IN ({_marks(chunk)})"
+            for chunk in chunks(wanted):
+                query = f"SELECT row, {SELECT} FROM items WHERE row IN ({marks(chunk)})"
                 found.update((row[0], to_item(row[1:], self.namespace)) for row in db.execute(query, chunk))
         return found
 
@@ -274,8 +156,8 @@ class Stored:
         """Return the rows of these ids; an id that is not here is missing."""
         found: dict[str, int] = {}
         with self.ledger.reading() as db:
-            for chunk in _chunks(ids):
-                query = f"SELECT id, row FROM items WHERE ns = ? AND id IN ({_marks(chunk)})"
+            for chunk in chunks(ids):
+                query = f"SELECT id, row FROM items WHERE ns = ? AND id IN ({marks(chunk)})"
                 found.update(db.execute(query, (self.ns, *chunk)))
         return found
 
@@ -288,8 +170,8 @@ class Stored:
         """Return those of these items that are here, all as they were at one moment."""
         found: dict[str, Found] = {}
         with self.ledger.reading() as db:
-            for chunk in _chunks(ids):
-                query = f"SELECT row, version, {SELECT} FROM items WHERE ns = ? AND id IN ({_marks(chunk)})"
+            for chunk in chunks(ids):
+                query = f"SELECT row, version, {SELECT} FROM items WHERE ns = ? AND id IN ({marks(chunk)})"
                 for row in db.execute(query, (self.ns, *chunk)):
                     item = to_item(row[2:], self.namespace)
                     found[item.id] = Found(row[0], row[1], item)
@@ -327,8 +209,8 @@ class Stored:
         limit: int | None,
     ) -> Iterator[Item]:
         condition, parameters = to_sql(node, self.ns) if node else ("1", [])
-        query = f"""SELECT {SELECT} FROM items WHERE ns = ? AND kind IN ({_marks(kinds)})
-            AND status IN ({_marks(statuses)}) AND {condition} ORDER BY {ORDERS[order]} LIMIT ?"""
+        query = f"""SELECT {SELECT} FROM items WHERE ns = ? AND kind IN ({marks(kinds)})
+            AND status IN ({marks(statuses)}) AND {condition} ORDER BY {ORDERS[order]} LIMIT ?"""
         bound: tuple[Any, ...] = (self.ns, *kinds, *statuses, *parameters, -1 if limit is None else limit)
         for row in db.execute(query, bound):
             yield to_item(row, self.namespace)
@@ -355,15 +237,6 @@ SORTS: Mapping[str, Callable[[Item], Any]] = {
     "strength": lambda item: -item.strength,
 }
 """The same orders for items in hand."""
-
-
-def _marks(values: Sequence[object]) -> str:
-    return ", ".join("?" * len(values))
-
-
-def _chunks(values: Sequence[T], size: int = 500) -> Iterator[Sequence[T]]:
-    for start in range(0, len(values), size):
-        yield values[start : start + size]
 
 
 def _varints(block: bytes) -> list[int]:

@@ -13,10 +13,11 @@ from agentevo.errors import Misuse, UnknownName
 from agentevo.memory.admit import Metadata, admitted, inserting, link_near, near_linked, screened
 from agentevo.memory.change import applied
 from agentevo.memory.exact import Vector
+from agentevo.memory.narrow import Filter
 from agentevo.memory.overlay import as_vector
 from agentevo.memory.rank import Weights, about_tokens
 from agentevo.memory.recall import MODES, Mode, Question, recall
-from agentevo.memory.source import ORDERS, Filter, Source
+from agentevo.memory.source import ORDERS, Source
 from agentevo.memory.where import Where, parse
 from agentevo.types import RECALLED_KINDS, Hit, Item, Json, Kind, Op, Status, Transaction, Verb, why_invalid
 
