@@ -32,7 +32,7 @@ class PrivateSocket:
         folder = tempfile.mkdtemp(prefix="agentevo-", dir=None if len(tempfile.gettempdir()) < 60 else "/tmp")
         self._file, self._key = Path(folder) / "s.sock", secrets.token_hex(32)
         self._address = str(self._file)
-        self._free: Callable[[], object] = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        self._free: Callable[[], object] = weakref.finalize(self, _remove, folder, os.getpid())
 
     def arrange(self, params: Any) -> None:
         """Have a runtime that starts with these parameters listen here."""
@@ -67,6 +67,11 @@ class PrivateSocket:
             raise ModelError(f"the offline runtime does not answer to {path}: {error}") from error
         finally:
             connection.close()
+
+
+def _remove(folder: str, owner: int) -> None:
+    if os.getpid() == owner:  # a forked child ends before its parent, which still listens there
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 class _Connection(http.client.HTTPConnection):

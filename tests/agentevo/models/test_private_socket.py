@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import socketserver
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -90,6 +92,28 @@ def test_a_listener_that_is_gone_is_an_error_and_its_file_too() -> None:
         private.ask("/echo", {})
     private.close()
     assert not Path(params.hostnames[0]).parent.exists()
+
+
+FORK = """
+import os
+from types import SimpleNamespace
+from agentevo.models.private_socket import PrivateSocket
+private, params = PrivateSocket(), SimpleNamespace()
+private.arrange(params)
+folder = os.path.dirname(params.hostnames[0])
+if not (child := os.fork()):
+    private.close()
+    os._exit(0)
+os.waitpid(child, 0)
+print(os.path.isdir(folder))
+private.close()
+print(os.path.isdir(folder))
+"""
+
+
+def test_a_forked_child_leaves_its_parents_file_alone() -> None:
+    said = subprocess.run([sys.executable, "-c", FORK], capture_output=True, text=True, check=True)
+    assert said.stdout.split() == ["True", "False"]
 
 
 def test_what_nobody_closes_is_closed_when_nobody_has_it() -> None:
