@@ -185,7 +185,7 @@ def test_a_writer_is_not_blocked_by_its_own_process_catching_up(tmp_path: Path) 
             began = time.perf_counter()
             with index._starting:
                 pass
-            memory._stored.follow()
+            index.follow(memory._store.ledger, memory._ns(), memory._stored.collection)
             took.append(time.perf_counter() - began)
             memory.insert(f"meanwhile {n}")
         assert statistics.median(took) < 0.1
