@@ -82,6 +82,7 @@ async def splits(case: Case) -> bool:
     """The splits are those of the card, with as many tasks as it says; any other is refused"""
     counts = {split: len(case.environment.tasks(split)) for split in case.environment.splits()}
     _must(counts == case.environment.card.splits, f"there are {counts}, the card says {case.environment.card.splits}")
+    _must(all(counts.values()), f"a split without tasks is none: {counts}")
     _refused("the split 'no such split'", lambda: case.environment.tasks("no such split"))
     return True
 

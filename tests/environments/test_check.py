@@ -88,6 +88,16 @@ class Miscounted(Counting):
     card = Counting.card.but(splits={"train": 3, "test": 4})
 
 
+class Hollow(Counting):
+    card = Counting.card.but(splits={"train": 3, "test": 3, "dev": 0})
+
+    def splits(self) -> Sequence[str]:
+        return (*super().splits(), "dev")
+
+    def tasks(self, split: str) -> Sequence[Task]:
+        return [] if split == "dev" else super().tasks(split)
+
+
 class AnySplit(Counting):
     def tasks(self, split: str) -> Sequence[Task]:
         return super().tasks(split) if split in self.splits() else []
@@ -187,7 +197,7 @@ class LeavesThreads(CountingEpisode):
 class LeavesProcesses(CountingEpisode):
     def __init__(self, task: Task) -> None:
         super().__init__(task)
-        STARTED.append(subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE))
+        STARTED.append(subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]))
 
 
 async def for_ever() -> None:
@@ -228,6 +238,30 @@ class LockedEpisode(CountingEpisode):
         await self._lock.acquire()
         outcome = await super().step(action)
         self._lock.release()
+        return outcome
+
+
+class Stained(Counting):
+    """Remembers a step that did not come to its end."""
+
+    steps_under_way = 0
+
+    async def open(self, task: Task, seed: int = 0, feedback: FeedbackLevel = "weak") -> Episode:
+        return StainedEpisode(task, self)
+
+
+class StainedEpisode(CountingEpisode):
+    def __init__(self, task: Task, home: Stained) -> None:
+        super().__init__(task)
+        self._home = home
+        self.observation += "!" * home.steps_under_way
+
+    async def step(self, action: Message) -> Outcome:
+        if self.over:
+            return await super().step(action)
+        self._home.steps_under_way += 1
+        outcome = await super().step(action)
+        self._home.steps_under_way -= 1
         return outcome
 
 
@@ -320,6 +354,7 @@ BROKEN: Sequence[tuple[str, Callable[[], Environment], str]] = (
     ("card", WithoutLicence, "it says nothing of licence"),
     ("card", WithoutScores, "it says nothing of gold_score"),
     ("splits", Miscounted, "{'train': 3, 'test': 3}, the card says {'train': 3, 'test': 4}"),
+    ("splits", Hollow, "a split without tasks is none"),
     ("splits", AnySplit, "the split 'no such split' was not refused"),
     ("disjoint", Leaky, "task 'test-count-1' of 'test' asks the same as one of 'train'"),
     ("disjoint", OneIdTwice, "the id 'count' is in 'train' and in 'train'"),
@@ -330,11 +365,12 @@ BROKEN: Sequence[tuple[str, Callable[[], Environment], str]] = (
     ("order", lambda: episodes(Endless), "a step after the end was not refused"),
     ("order", lambda: episodes(Reopened), "a step after close was not refused"),
     ("closes", lambda: episodes(CloseOnce), "it raised RuntimeError: closed already"),
-    ("closes", lambda: episodes(LeavesFiles), "test_check.py"),
-    ("closes", lambda: episodes(LeavesThreads), "thread left behind"),
-    ("closes", lambda: episodes(LeavesProcesses), "process "),
+    ("closes", lambda: episodes(LeavesFiles), f"left behind: file {Path(__file__)}"),
+    ("closes", lambda: episodes(LeavesThreads), "left behind: thread left behind"),
+    ("closes", lambda: episodes(LeavesProcesses), "left behind: process "),
     ("cancelled", lambda: episodes(LeavesTasks), "for_ever"),
     ("cancelled", Locked, "an episode after it did not end"),
+    ("cancelled", Stained, "and before it"),
     ("together", Shared, "and alone"),
     ("actions", lambda: episodes(Strict), "an action without content raised KeyError"),
     ("verify", Moody, "it gave"),
@@ -355,7 +391,8 @@ def tidy() -> Iterator[None]:
     for file in OPENED:
         file.close()
     for process in STARTED:
-        process.communicate()
+        process.kill()
+        process.wait()
 
 
 @pytest.mark.parametrize(("clause", "make", "why"), BROKEN, ids=lambda value: getattr(value, "__name__", ""))

@@ -100,20 +100,6 @@ def test_each_episode_has_steps_of_its_own() -> None:
     assert [steps(limited, ADD) for _ in range(2)] == [[Outcome(observation="the sum is 1", truncated=True)]] * 2
 
 
-def test_no_step_is_made_when_the_seconds_are_over() -> None:
-    clock = Clock()
-
-    async def late() -> Outcome:
-        limited = TimeLimit(Counting(), seconds=60, clock=clock)
-        episode = await limited.open(limited.task("count-5"))
-        clock.now = 59.9
-        assert await episode.step(ADD) == Outcome(observation="the sum is 1")
-        clock.now = 60.0
-        return await episode.step(ADD)
-
-    assert asyncio.run(late()) == Outcome(observation="the time limit of 60 s was reached", truncated=True)
-
-
 class Slow(CountingEpisode):
     """Waits for ever in each step, or raises a TimeoutError of its own."""
 
@@ -159,6 +145,20 @@ class Chatting(Counting):
         episode = Talkative(task)
         episode.observation = "y" * 1000
         return episode
+
+
+def test_no_step_is_made_when_the_seconds_are_over() -> None:
+    clock = Clock()
+
+    async def late() -> Outcome:
+        limited = TimeLimit(Chatting(), seconds=60, clock=clock)
+        episode = await limited.open(limited.task("count-5"))
+        clock.now = 59.9
+        assert not (await episode.step(ADD)).truncated
+        clock.now = 60.0
+        return await episode.step(ADD)
+
+    assert asyncio.run(late()) == Outcome(observation="the time limit of 60 s was reached", truncated=True)
 
 
 def test_output_is_cut_with_a_mark() -> None:
