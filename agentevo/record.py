@@ -18,12 +18,12 @@ import json
 import secrets
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
 from filelock import FileLock, Timeout
 from pydantic import TypeAdapter
@@ -36,6 +36,7 @@ from agentevo.models.usage import Meter, charging, settle, spending
 from agentevo.position import at
 from agentevo.protocols import Model
 from agentevo.steps import Steps
+from agentevo.together import together
 from agentevo.types import Experience, Json, Task, Usage
 
 T = TypeVar("T")
@@ -116,7 +117,7 @@ class Record:
         """Yield what work yields, each step noted and charged; whoever looks at it in between is not."""
         async with aclosing(work):
             while True:
-                with charging(meter), listening(self.note):
+                with charging(meter), listening(self.note, pieces=False):
                     try:
                         value = await anext(work)
                     except StopAsyncIteration:
@@ -163,7 +164,7 @@ class Record:
             async with gate:
                 return await self.once(name, Experience, lambda: work(item))
 
-        return await _together([one(name, item) for name, item in zip(_names(slot, given), given, strict=True)])
+        return await together(one(name, item) for name, item in zip(_names(slot, given), given, strict=True))
 
     def keep(self, name: str, kind: type[T], value: T, usage: Usage = NOTHING) -> None:
         """Keep what came of a piece of work."""
@@ -186,18 +187,6 @@ def _names(slot: str, given: Sequence[Task] | Sequence[Experience]) -> list[str]
         seen[name] += 1
         names.append(f"{slot}/{name}" + (f"~{seen[name]}" if seen[name] > 1 else ""))
     return names
-
-
-async def _together(works: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
-    """Await all; where one fails, stop the others before its error is raised."""
-    tasks = [asyncio.ensure_future(work) for work in works]
-    try:
-        return list(await asyncio.gather(*tasks))
-    except BaseException:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        raise
 
 
 # --- the folder

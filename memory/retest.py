@@ -10,10 +10,10 @@ from dataclasses import KW_ONLY, dataclass
 
 from agentevo.errors import Misuse
 from agentevo.memory.asking import sources
-from agentevo.memory.together import together
 from agentevo.memory.vitals import ALL_KINDS
 from agentevo.position import at, attempt_id
 from agentevo.protocols import Judge, State, Update
+from agentevo.together import together
 from agentevo.types import Attempt, Experience, Item, Json, Op
 
 LOG = logging.getLogger(__name__)

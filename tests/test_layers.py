@@ -23,6 +23,7 @@ LAYERS = {
     "agentevo.events": 1,
     "agentevo.overlap": 1,
     "agentevo.statistics": 1,
+    "agentevo.together": 1,
     "agentevo.monitors": 1,
     "agentevo.constitution": 1,
     "agentevo.memory": 2,

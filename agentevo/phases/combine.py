@@ -14,13 +14,13 @@ from typing import Literal, TypeAlias, get_args
 
 from agentevo.errors import Misuse, ModelError, UnknownName
 from agentevo.events import Added, Ended, Piece, is_heard, tell
-from agentevo.memory.together import together
 from agentevo.models.usage import spending
 from agentevo.phases.act import check_sampling
 from agentevo.phases.judge import RIGHT
 from agentevo.phases.trajectory import why_stopped
 from agentevo.protocols import Act, Judge, State
 from agentevo.quote import fenced
+from agentevo.together import together
 from agentevo.types import Attempt, Experience, Feedback, Message, Task, Usage
 
 LOG = logging.getLogger(__name__)

@@ -14,8 +14,8 @@ from pydantic import BaseModel
 from agentevo.errors import BadReply, Misuse, UnknownName
 from agentevo.memory.asking import asked
 from agentevo.memory.extract import evidence
-from agentevo.memory.together import together
 from agentevo.protocols import FeedbackLevel, Golden, State
+from agentevo.together import together
 from agentevo.types import Attempt, Experience, Feedback, FeedbackSource, Json, Message, Task
 
 LOG = logging.getLogger(__name__)

@@ -15,5 +15,6 @@ async def together(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(work) for work in works]
     except BaseExceptionGroup as errors:
-        raise errors.exceptions[0] from None
+        failure = errors.exceptions[0]
+        raise failure from failure.__cause__  # the group around it says nothing more, what it was caused by does
     return [task.result() for task in tasks]
