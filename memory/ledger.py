@@ -185,7 +185,7 @@ class Ledger:
             folder.mkdir(parents=True, exist_ok=True)
             try:
                 with contextlib.closing(sqlite3.connect(part)) as copy:
-                    with self.reading() as db:
+                    with self.reading() as db, explained(str(folder)):
                         db.execute("SELECT 1 FROM meta").fetchone()  # from here on it is one moment
                         db.backup(copy, pages=_PAGES, progress=told)
                     copy.execute("UPDATE meta SET value = ? WHERE name = 'id'", (secrets.token_hex(8),))

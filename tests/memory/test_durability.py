@@ -422,6 +422,22 @@ def test_a_backup_that_breaks_off_leaves_nothing_behind(tmp_path: Path) -> None:
         assert copy.verify().ok
 
 
+def test_a_backup_for_which_there_is_no_room_names_its_own_folder(tmp_path: Path) -> None:
+    with open_memory(tmp_path / "m") as memory:
+        memory.insert([f"a text of some length, number {n}" for n in range(200)])
+    code = """
+import resource
+memory = open_memory(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+try:
+    memory.backup(sys.argv[2])
+except Exception as error:
+    print(type(error).__name__, sys.argv[2] in str(error))
+"""
+    assert in_process(code, str(tmp_path / "m"), str(tmp_path / "copy")) == "LedgerError True"
+    assert list((tmp_path / "copy").iterdir()) == []
+
+
 def test_a_backup_is_whole_and_a_memory_of_its_own(tmp_path: Path) -> None:
     filled(tmp_path / "m", 20)
     with open_memory(tmp_path / "m") as memory:
