@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import ClassVar, Literal, TypeAlias
 
-from agentevo.environments.answers.numbers import numbers_in
+from agentevo.environments.answers.numbers import last_number, numbers_in
 from agentevo.errors import Misuse, UnknownName
 from agentevo.types import Json
 
@@ -73,21 +73,23 @@ class Number:
             raise UnknownName("number to look at", str(self.which), ("last", "only"))
 
     def problem(self, right: Right) -> str:
-        without = [text for text in right.texts if not numbers_in(text)]
+        without = [text for text in right.texts if last_number(text) is None]
         return f"the answer {without[0]!r:.80} holds no number" if without else ""
 
     def accepts(self, reply: str, right: Right) -> bool:
-        found = numbers_in(reply)
-        if not found or (self.which == "only" and len({number.values for number in found}) > 1):
+        said = last_number(reply)
+        if said is None or (self.which == "only" and len({number.values for number in numbers_in(reply)}) > 1):
             return False
-        return any(self._near(found[-1].values, numbers_in(text)[-1].values) for text in right.texts)
+        rights = (last_number(text) for text in right.texts)
+        return any(number is not None and self._near(said.values, number.values) for number in rights)
 
     def _near(self, said: tuple[Fraction, ...], right: tuple[Fraction, ...]) -> bool:
         pairs = [(said[0], right[0])] if len(said) == len(right) else [(a, b) for a in said for b in right]
         return any(abs(a - b) <= Fraction(str(self.tolerance)) for a, b in pairs)
 
     def gold(self, right: Right) -> str:
-        return numbers_in(right.texts[0])[-1].text
+        number = last_number(right.texts[0])
+        return right.texts[0] if number is None else number.text
 
 
 @dataclass(frozen=True)

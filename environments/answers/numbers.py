@@ -37,15 +37,23 @@ _SLASHES = str.maketrans({"−": "-", "⁄": "/", "∕": "/", "％": "%"})
 
 def numbers_in(text: str) -> list[Found]:
     """Return the numbers that stand in a text, in order; digits inside words (x2, H2O) are none."""
+    return [number for match in _written(text) if (number := _found(match)) is not None]
+
+
+def last_number(text: str) -> Found | None:
+    """Return the last of them; those before it are not worked out."""
+    return next((number for match in reversed(_written(text)) if (number := _found(match)) is not None), None)
+
+
+def _written(text: str) -> list[re.Match[str]]:
     plain = _LATEX_FRACTION.sub(r"\1\2/\3", text.replace(r"\%", "%").replace(r"\$", "$"))
     plain = "".join(map(_unfolded, plain)).translate(_SLASHES)
-    found = (_found(match) for match in _NUMBER.finditer(plain))
-    return [number for number in found if number is not None]
+    return list(_NUMBER.finditer(plain))
 
 
 def _unfolded(character: str) -> str:
     """Return ½ as a blank and 1/2, which 1½ then needs to be read, and any other character as it is."""
-    if unicodedata.decomposition(character).startswith("<fraction>"):
+    if character > "\x7f" and unicodedata.decomposition(character).startswith("<fraction>"):
         return " " + unicodedata.normalize("NFKC", character)
     return character
 
