@@ -127,6 +127,11 @@ def test_words_that_moved_are_found_by_their_looks_where_that_is_wanted() -> Non
     assert substituted(BILL, moved, by_looks=False).text != "BIL Cleo | 40 | 9am"
 
 
+def test_no_word_is_put_in_two_places() -> None:
+    example = Example("Please invite Ben and Ida.", "INV Ben | Ida")
+    assert substituted(example, "Might you send for Cleo, for Max too?").text == "INV Cleo | Max"
+
+
 def test_the_first_word_of_a_sentence_is_no_name() -> None:
     moved = "Would you kindly see to it that Ida gets 9 dollars before 10am comes?"
     assert substituted(BILL, moved).text == "BIL Ida | 9 | 10am"
