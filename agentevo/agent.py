@@ -5,28 +5,26 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from agentevo.blocking import blocking, iterating
 from agentevo.cycle import commit, evolve, learn
 from agentevo.errors import BudgetExceeded, Misuse
-from agentevo.events import Ended, Event, listening
+from agentevo.events import Ended, Event, Listener, listening
 from agentevo.models.usage import Budget, spending
 from agentevo.protocols import Environment, Model, Recipe, State, describe
 from agentevo.record import Record
+from agentevo.said import Asked, as_feedback, as_task
 from agentevo.settings import home
 from agentevo.steps import Seen, Steps
-from agentevo.types import Attempt, Experience, Feedback, Json, Message, Op, Report, Task, Transaction
+from agentevo.types import Attempt, Experience, Json, Op, Report, Transaction
 
 if TYPE_CHECKING:
     from agentevo.memory import Memory
-
-Asked: TypeAlias = str | Task | Sequence[Message]
-"""What an agent is asked: a text, a task, or the messages of a conversation, the last of them the user's."""
 
 
 class Agent:
@@ -83,7 +81,7 @@ class Agent:
         A limit that is reached, or a model that fails, ends the attempt early; `attempt.stopped` says why.
         """
         task, seen = as_task(asked), Seen()
-        with spending("run", budget or self.budget) as meter, listening(seen.note), listening(self._steps.note):
+        with spending("run", budget or self.budget) as meter, listening(self._noting(seen), pieces=False):
             try:
                 attempts = await self.recipe.act(self.state(environment), task)
             except BudgetExceeded as error:
@@ -123,7 +121,7 @@ class Agent:
         environment: Environment | None = None,
     ) -> Transaction:
         """Say how good an attempt was, or what would have been right, and have the agent learn from it at once."""
-        told = attempt.told(_feedback(score, text, correction))
+        told = attempt.told(as_feedback(score, text, correction))
         record, state = Record.open(clock=self._clock), self.state(environment)
         draft, learnt = await learn(state, [Experience(task=told.task, attempts=(told,))], record)
         earlier = [item for item in await self.memory.aderived(attempt.id) if item.status == "live"]
@@ -153,6 +151,13 @@ class Agent:
     run, feedback = blocking(arun), blocking(afeedback)
     stream, evolve = iterating(astream), iterating(aevolve)
 
+    def _noting(self, seen: Seen) -> Listener:
+        def note(event: Event) -> None:
+            seen.note(event)
+            self._steps.note(event)
+
+        return note
+
     def _folder(self, run: str | None) -> Path | None:
         if run is None and self._runs is None:
             return None
@@ -160,31 +165,6 @@ class Agent:
         if not name or name != Path(name).name or name == "..":
             raise Misuse(f"a run is named like a folder, without separators; got {run!r}")
         return (self._runs or home() / "runs") / name
-
-
-def as_task(asked: Asked) -> Task:
-    """Return what an agent is asked as a task; earlier messages of a conversation stand in its data."""
-    if isinstance(asked, Task):
-        return asked
-    messages: list[Message] = [{"role": "user", "content": asked}] if isinstance(asked, str) else [*asked]
-    last = messages[-1] if messages else {}
-    prompt = last.get("content")
-    if last.get("role") != "user" or not isinstance(prompt, str) or not prompt.strip():
-        raise Misuse(f"an agent is asked a text, a Task, or messages that end with the user's; got {asked!r:.80}")
-    earlier: list[Json] = [dict(message) for message in messages[:-1]]
-    data: dict[str, Json] = {"messages": earlier} if earlier else {}
-    return Task(id=secrets.token_hex(8), prompt=prompt, data=data, provenance="user")
-
-
-def _feedback(score: float | None, text: str, correction: str | None) -> Feedback:
-    """Return what a person said as feedback; who says what would have been right says that this was not."""
-    if score is None and correction is None and not text.strip():
-        raise Misuse("feedback says something: score=, text= or correction=")
-    if score is not None and not 0 <= score <= 1:
-        raise Misuse(f"score is {score!r}; expected a number from 0 (wrong) to 1 (right)")
-    evidence: dict[str, Json] = {} if correction is None else {"answer": correction}
-    given = 0.0 if score is None and correction is not None else score
-    return Feedback(score=given, text=text, source="human", evidence=evidence)
 
 
 def _memory(memory: Memory | str | Path | None) -> Memory:

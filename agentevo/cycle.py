@@ -9,7 +9,7 @@ from functools import partial
 from typing import TypeAlias
 
 from agentevo.errors import BudgetExceeded
-from agentevo.evaluate import evaluate
+from agentevo.evaluate import alarms, evaluate
 from agentevo.events import Learned, Turned, tell
 from agentevo.models.usage import Budget, Meter, spending
 from agentevo.protocols import Draft, Keeper, State, describe
@@ -57,7 +57,7 @@ async def cycle(state: State, record: Record) -> Report:
         experiences = await practise(state, tasks, record)  # Y^t = f^Y(T, E, M)
         draft, learnt = await learn(state, experiences, record)  # F^t, R^t, M^(t+1), not yet kept
         done = await gated(state, draft, record)  # S^(t+1) = f^E(M^(t+1), E, ENV)
-    done = done.but(cost=meter.usage, practised=tuple(learnt))
+    done = done.but(cost=meter.usage, practised=tuple(learnt), alarms=(*done.alarms, *alarms(experiences)))
     if done.accepted:
         await commit(state, draft, learnt, record, done.reason)
     record.keep("report", Report, done, meter.usage)

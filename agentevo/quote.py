@@ -12,6 +12,7 @@ import unicodedata
 _CHAT_MARKS = re.compile(
     r"<(?=\||/?s>|/?(?:start|end)_of_turn|<\s*/?SYS|/?(?:begin|end)_of_text)|\[(?=/?INST\b)", re.IGNORECASE
 )
+_BREAKS = {ord("\n"): None, ord("\t"): None}
 _TICKS = re.compile(r"`+")
 _SAID = re.compile(r"[^\w.,:;@/+-]+")
 CUT = " [...]"
@@ -20,7 +21,7 @@ CUT = " [...]"
 def clean(text: str, limit: int | None = None) -> str:
     """Return a text without invisible characters and working chat marks, cut to so many characters."""
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    if not text.isascii() or not text.isprintable():
+    if not (text.isascii() and text.translate(_BREAKS).isprintable()):
         text = "".join(c for c in text if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co"))
     text = _CHAT_MARKS.sub(lambda mark: mark.group() + " ", text)
     return text if limit is None else cut(text, limit)

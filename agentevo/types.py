@@ -172,6 +172,8 @@ class Attempt(Record):
     used: tuple[str, ...] = ()
     usage: Usage = Usage()
     feedback: tuple[Feedback, ...] = ()
+    prompt: int = 0
+    """So many messages at the front are what it was given; what follows is what it did."""
     stopped: str = ""
     """Why it ended before its own end: a limit, a model that failed; empty where it came to an end."""
 
@@ -185,7 +187,7 @@ class Attempt(Record):
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        return tuple(_steps(self.messages))
+        return tuple(_steps(self.messages[self.prompt :]))
 
     def told(self, *feedback: Feedback) -> Attempt:
         """Return this attempt with more feedback."""

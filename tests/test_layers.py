@@ -21,6 +21,7 @@ LAYERS = {
     "agentevo.quote": 1,
     "agentevo.position": 1,
     "agentevo.events": 1,
+    "agentevo.said": 1,
     "agentevo.overlap": 1,
     "agentevo.statistics": 1,
     "agentevo.together": 1,

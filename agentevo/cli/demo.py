@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 MODEL = "local/smollm2-135m"
 BLOCK = 8
 SHOWN = 110
+FORGOTTEN_SHOWN = 3
 NAMES = {"none": "without memory", "rule": "substitution rule", "memory": "with memory"}
 
 
@@ -74,6 +75,7 @@ class _Curves:
     def __init__(self) -> None:
         self._scores: dict[bool, dict[str, list[float]]] = {False: {}, True: {}}
         self._told = False
+        self._forgotten = 0
 
     def take(self, answered: Answered) -> list[str]:
         """Return what is worth a line of its own: some lessons, what was forgotten, and every block a table."""
@@ -88,7 +90,9 @@ class _Curves:
             )
         if answered.place < BLOCK // 2 and not answered.is_new_phrasing:
             lines += _lesson(answered)
-        lines += [f"  forgotten, the least useful of too many: {_line(text)}" for text in answered.forgotten[:1]]
+        for text in answered.forgotten[: max(0, FORGOTTEN_SHOWN - self._forgotten)]:
+            lines.append(f"  forgotten, the least useful of too many: {_line(text)}")
+        self._forgotten += len(answered.forgotten)
         is_block = (answered.place + 1) % BLOCK == 0 or answered.place + 1 == answered.of
         return [*lines, *self.table(answered)] if is_block else lines
 

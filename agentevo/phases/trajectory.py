@@ -71,12 +71,13 @@ class Trajectory:
         self.id, self.task = attempt_id(), task
         self.messages: list[Message] = []
         self._used: tuple[str, ...] = ()
+        self._prompt = 0
         if is_heard():
             tell(Started(attempt=self.id, task=task))
 
     def show(self, prompt: Section) -> None:
         """Begin with a prompt, and remember which items stand in it."""
-        self._used = prompt.used
+        self._used, self._prompt = prompt.used, len(prompt.messages)
         for message in prompt.messages:
             self.add(message)
 
@@ -101,8 +102,8 @@ class Trajectory:
     def ended(self, answer: str, usage: Usage, stopped: str = "") -> Attempt:
         """Return the attempt that this has become."""
         attempt = Attempt(
-            id=self.id, task=self.task, messages=tuple(self.messages), answer=answer, used=self._used, usage=usage,
-            stopped=stopped,
+            id=self.id, task=self.task, messages=tuple(self.messages), prompt=self._prompt, answer=answer,
+            used=self._used, usage=usage, stopped=stopped,
         )  # fmt: skip
         if is_heard():
             tell(Ended(attempt=attempt))

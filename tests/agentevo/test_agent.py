@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 from cycles import LEARNING, Sums, answers
 
-from agentevo.agent import Agent, as_task
+from agentevo.agent import Agent
 from agentevo.errors import BudgetExceeded, Misuse, RunError, UnknownName
 from agentevo.events import Added, Ended, Piece, Started
 from agentevo.memory import Memory
 from agentevo.models import FunctionModel, ScriptedModel
 from agentevo.models.usage import Budget, spending
+from agentevo.said import as_task
 from agentevo.steps import unfinished
 from agentevo.types import Message, Task
 

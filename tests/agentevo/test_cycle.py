@@ -213,3 +213,12 @@ def test_what_happens_is_told() -> None:
     assert (learned.policy, len(learned.ops)) == ("cycles.remember", 4)
     assert isinstance(turned, Turned)
     assert turned.report.score == 1.0
+
+
+def test_a_model_that_is_gone_is_an_alarm_and_not_just_a_bad_score() -> None:
+    async def stopped(state: State, task: Task) -> list[Attempt]:
+        return [Attempt(id=task.id, task=task, stopped="model: no such key")]
+
+    with memory() as store:
+        (report,) = evolved(moment(store, replace(LEARNING, act=stopped)))
+        assert set(report.alarms) == {"all 4 attempts were stopped, the first by: model: no such key"}

@@ -291,3 +291,10 @@ def test_a_validation_error_becomes_one_line() -> None:
     line = why_invalid(caught.value)
     assert line.startswith("id: Input should be a valid string (got 1); data.x")
     assert "\n" not in line
+
+
+def test_what_an_attempt_was_given_is_no_step_of_it() -> None:
+    given: tuple[Message, ...] = ({"role": "user", "content": "1"}, {"role": "assistant", "content": "one"})
+    own: tuple[Message, ...] = ({"role": "user", "content": "2"}, {"role": "assistant", "content": "two"})
+    attempt = Attempt(id="a", task=Task(id="t", prompt="2"), messages=(*given, *own), prompt=3)
+    assert [step.action["content"] for step in attempt.steps] == ["two"]
