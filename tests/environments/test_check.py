@@ -388,6 +388,8 @@ def tidy() -> Iterator[None]:
     """Take away what the broken environments left behind on purpose."""
     yield
     STOP.set()
+    for task in TASKS:
+        task.get_loop().call_soon_threadsafe(task.cancel)
     for file in OPENED:
         file.close()
     for process in STARTED:
