@@ -65,7 +65,7 @@ def _admitted(text: str, fields: dict[str, Any], namespace: str, parents: Sequen
     source = fields.get("source", "user")
     own = fields.pop("trust", None)
     trust = lowest(trust_of(source) if own is None else own, (p.trust for p in parents if p is not None))
-    fields["metadata"] = _masked(dict(fields["metadata"]))
+    fields["metadata"] = masked_within(dict(fields["metadata"]))
     if fields.get("key_text"):
         fields["key_text"] = masked(fields["key_text"])
     try:
@@ -117,10 +117,10 @@ _READ = (*_SAID, "trust")
 def _without_secrets(op: Op) -> Op:
     if op.item is not None:
         _must_be_text(op.item.text)
-        said = {name: _masked(getattr(op.item, name)) for name in _SAID}
+        said = {name: masked_within(getattr(op.item, name)) for name in _SAID}
         item = op.item.model_copy(update=said)
         return op if item == op.item else op.model_copy(update={"item": item})
-    said = {name: _masked(value) for name, value in op.changes.items() if name in _SAID}
+    said = {name: masked_within(value) for name, value in op.changes.items() if name in _SAID}
     if "text" in said:
         _must_be_text(said["text"])
     return op.model_copy(update={"changes": {**op.changes, **said}}) if said else op
@@ -150,18 +150,18 @@ def _texts(value: Any) -> Iterator[str]:
             yield from _texts(one)
 
 
-def _masked(value: Any) -> Any:
-    """Mask every text inside a metadata value; a name such as `password` speaks for the text beside it."""
+def masked_within(value: Any) -> Any:
+    """Mask every text inside a JSON value; a name such as `password` speaks for the text beside it."""
     if isinstance(value, str):
         return masked(value)
     if isinstance(value, Mapping):
         return {masked(key): _beside(key, inner) for key, inner in value.items()}
-    return [_masked(inner) for inner in value] if isinstance(value, (list, tuple)) else value
+    return [masked_within(inner) for inner in value] if isinstance(value, (list, tuple)) else value
 
 
 def _beside(name: str, value: Any) -> Any:
     if not isinstance(value, str):
-        return _masked(value)
+        return masked_within(value)
     told = masked(f"{name}={value}")
     return told.removeprefix(f"{name}=") if told.startswith(f"{name}=") else masked(value)
 

@@ -6,8 +6,14 @@ import sqlite3
 from collections.abc import Iterator
 
 from agentevo.errors import Misuse
+from agentevo.memory.admit import masked_within
 from agentevo.memory.source import Stored
 from agentevo.types import Experience
+
+
+def without_secrets(experience: Experience) -> Experience:
+    """Return an experience with its secrets masked, wherever they stand."""
+    return Experience.model_validate(masked_within(experience.model_dump(mode="json", exclude_defaults=True)))
 
 
 def put(db: sqlite3.Connection, stored: Stored, id: str, experience: Experience, run: str, at: float) -> None:

@@ -175,8 +175,8 @@ class Memory(Swept):
     # --- experiences
 
     def record(self, experience: Experience, *, run: str = "", id: str | None = None) -> str:
-        """Keep an experience as it is, forever; return its id."""
-        name = id or new_id()
+        """Keep an experience forever, as it is but for its secrets, which are masked; return its id."""
+        name, experience = id or new_id(), kept.without_secrets(experience)
         stored = self._stored
         with stored.ledger.writing() as db:
             kept.put(db, stored, name, experience, run, self._clock())

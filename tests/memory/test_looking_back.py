@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from agentevo.errors import Misuse
 from agentevo.memory import Memory
 from agentevo.memory.draft import Draft
 from agentevo.memory.history import Change
-from agentevo.types import Attempt, Experience, Feedback, Item, Op, Task, Transaction
+from agentevo.types import Attempt, Experience, Feedback, Item, Json, Message, Op, Task, Transaction
 
 
 def now(memory: Memory | Draft, item: Item) -> Item:
@@ -111,6 +112,25 @@ def test_what_is_nearly_the_same_is_linked_not_merged() -> None:
         first, second = memory.insert(words), memory.insert(words + " more")
         third = memory.insert("something else entirely")
         assert (second.links, third.links) == ((first.id,), ())
+
+
+def test_secrets_in_experiences_are_masked_before_they_are_written(tmp_path: Path) -> None:
+    task = Task(id="t", prompt="log in with AKIAIOSFODNN7EXAMPLE", data={"password": "hunter2"})
+    call: Json = {"id": "c", "function": {"name": "login", "arguments": {"password": "hunter2", "user": "anna"}}}
+    messages: tuple[Message, ...] = (
+        {"role": "assistant", "tool_calls": [call]},
+        {"role": "tool", "content": "password: hunter2"},
+    )
+    attempt = Attempt(id="a", task=task, messages=messages, answer="done", used=("1234567890abcdef",))
+    with open_memory(tmp_path / "m") as memory:
+        name = memory.record(Experience(task=task, attempts=(attempt,)), id="e")
+        assert memory.record(Experience(task=task, attempts=(attempt,)), id="e") == name
+        ((_, kept),) = memory.experiences()
+        assert "hunter2" not in kept.model_dump_json()
+        assert "AKIA" not in kept.model_dump_json()
+        assert (kept.attempts[0].used, kept.attempts[0].answer) == (("1234567890abcdef",), "done")
+        assert '"user":"anna"' in kept.model_dump_json()
+    assert all(b"hunter2" not in file.read_bytes() for file in (tmp_path / "m").rglob("*") if file.is_file())
 
 
 def test_experiences_are_kept_as_they_are() -> None:
