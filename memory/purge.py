@@ -1,8 +1,9 @@
 """Purge: the one verb that destroys. Nothing of a purged text is left in any file of the memory.
 
 Covered: the row, its vector, its words, its metadata, its images in the journal, drafts that mention it, the index, the
-write-ahead log. Not covered: backups and exports made before, other memories, copy-on-write file systems and disks
-that keep old blocks, and the reasons people wrote.
+write-ahead log, and reasons in the journal that quote it whole. Not covered: reasons that quote a part of it, what
+was made from it (quarantined, not destroyed), backups and exports made before, other memories, copy-on-write file
+systems and disks that keep old blocks.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ from agentevo.memory import rows
 from agentevo.memory.history import descendants
 from agentevo.memory.source import Stored
 from agentevo.memory.writer import Writer, drop_words
-from agentevo.types import Experience, Op
+from agentevo.types import Experience, Item, Op
+
+_QUOTED = 8
+"""Shorter texts are left in reasons: they are words that anybody uses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,7 @@ def _note(db: sqlite3.Connection, txn: int | None, ids: Sequence[str]) -> None:
 
 def _erase(db: sqlite3.Connection, stored: Stored, ids: Sequence[str]) -> None:
     """Delete the items and all their traces inside an open transaction."""
+    _erase_quotes(db, stored, ids)
     for name in ids:
         _erase_drafts(db, stored, name)
         _erase_item(db, stored, name)
@@ -84,6 +89,28 @@ def _erase_drafts(db: sqlite3.Connection, stored: Stored, id: str) -> None:
         written = json.dumps(said, ensure_ascii=False)[1:-1]
         query = "SELECT name FROM drafts WHERE ns = ? AND instr(body, ?) > 0"
         db.execute(f"DELETE FROM drafts WHERE ns = ? AND name IN ({query})", (stored.ns, stored.ns, written))
+
+
+def _erase_quotes(db: sqlite3.Connection, stored: Stored, ids: Sequence[str]) -> None:
+    """Take what the items say, or said before, out of the reasons of the journal: a model may have quoted it there."""
+    said = sorted({text for id in ids for text in _said(db, stored, id) if len(text) >= _QUOTED}, key=len, reverse=True)
+    own = {"transactions": "ns = ?", "ops": "txn IN (SELECT txn FROM transactions WHERE ns = ?)"}
+    for table, where in own.items():
+        for (reason,) in db.execute(f"SELECT DISTINCT reason FROM {table} WHERE {where}", (stored.ns,)).fetchall():
+            left = reason
+            for text in said:
+                left = left.replace(text, "[purged]")
+            if left != reason:
+                db.execute(f"UPDATE {table} SET reason = ? WHERE reason = ? AND {where}", (left, reason, stored.ns))
+
+
+def _said(db: sqlite3.Connection, stored: Stored, id: str) -> set[str]:
+    """Return every text and key that an item has or had."""
+    images = "SELECT before FROM ops JOIN transactions USING (txn) WHERE item = ? AND ns = ? AND before IS NOT NULL"
+    items = [Item.model_validate_json(image) for (image,) in db.execute(images, (id, stored.ns))]
+    query = f"SELECT {rows.SELECT} FROM items WHERE ns = ? AND id = ?"
+    items += [rows.to_item(row, stored.namespace) for row in db.execute(query, (stored.ns, id))]
+    return {text for item in items for text in (item.text, item.key_text or item.text)}
 
 
 def _erase_item(db: sqlite3.Connection, stored: Stored, id: str) -> None:

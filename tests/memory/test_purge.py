@@ -13,7 +13,7 @@ from agentevo.errors import Misuse
 from agentevo.memory import Memory
 from agentevo.memory.history import Change
 from agentevo.memory.purge import Purged
-from agentevo.types import Attempt, Experience, Task, Transaction
+from agentevo.types import Attempt, Experience, Op, Task, Transaction
 
 SECRET = "Xylophonist Quetzalcoatl whispered zygomorphic syzygies"
 RARE = ["xylophonist", "quetzalcoatl", "zygomorphic", "syzygies", "xylophon"]  # the last as the stemmer leaves it
@@ -105,6 +105,20 @@ def test_the_journal_keeps_what_was_purged_by_whom_and_why_but_not_the_text(tmp_
     with open_memory(tmp_path / "n") as copy:
         copy.import_(lines)
         assert export_lines(copy) == lines
+
+
+def test_reasons_that_quote_what_is_purged_keep_only_the_rest(tmp_path: Path) -> None:
+    with open_memory(tmp_path / "m") as memory:
+        item, other, short = memory.insert(["it was " + SECRET, "a text beside it", "tea"], reason="tea")
+        memory.edit(item.id, SECRET)
+        said = f"the same as '{SECRET}', which once was 'it was {SECRET}'"
+        memory.apply([Op(verb="pin", id=other.id, reason=said)], reason=said)
+        memory.purge([item.id, short.id])
+        assert left_behind(tmp_path / "m") == set()
+        latest = memory.history(other.id)[-1]
+        assert isinstance(latest, Change)
+        assert latest.reason.replace("it was ", "") == "the same as '[purged]', which once was '[purged]'"
+        assert memory.history(other.id)[0].reason == "tea"
 
 
 def test_what_was_done_together_with_what_was_purged_can_be_undone(tmp_path: Path) -> None:
