@@ -93,7 +93,9 @@ def _erase_drafts(db: sqlite3.Connection, stored: Stored, id: str) -> None:
 
 def _erase_quotes(db: sqlite3.Connection, stored: Stored, ids: Sequence[str]) -> None:
     """Take what the items say, or said before, out of the reasons of the journal: a model may have quoted it there."""
-    said = sorted({text for id in ids for text in _said(db, stored, id) if len(text) >= _QUOTED}, key=len, reverse=True)
+    said = sorted(
+        {text for name in ids for text in _said(db, stored, name) if len(text) >= _QUOTED}, key=len, reverse=True
+    )
     own = {"transactions": "ns = ?", "ops": "txn IN (SELECT txn FROM transactions WHERE ns = ?)"}
     for table, where in own.items():
         for (reason,) in db.execute(f"SELECT DISTINCT reason FROM {table} WHERE {where}", (stored.ns,)).fetchall():
