@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -78,84 +77,36 @@ def edit(
         show(f"  {line}")
 
 
-def pin(
-    context: typer.Context,
-    ids: IdsArgument,
-    reason: ReasonOption = "",
-    path: PathOption = None,
-    namespace: NamespaceOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Keep items from every kind of forgetting."""
-    _do(context, ids, path, namespace, as_json, lambda memory, names: memory.pin(names, reason=reason))
+def _verb(name: str, summary: str) -> Callable[..., None]:
+    """Return the command that does one thing to items, in one transaction, and shows what they are now."""
+
+    def command(
+        context: typer.Context,
+        ids: IdsArgument,
+        reason: ReasonOption = "",
+        path: PathOption = None,
+        namespace: NamespaceOption = None,
+        as_json: JsonOption = False,
+    ) -> None:
+        with opened(context, path, namespace) as memory:
+            names = [item.id for item in all_resolved(memory, ids)]
+            getattr(memory, name)(names, reason=reason)
+            now = [item for item in map(memory.get, names) if item is not None]
+        if as_json:
+            show_json([item.model_dump(mode="json") for item in now])
+            return
+        for item in now:
+            show(f"{status_of(item)}  {named(item)}")
+
+    command.__doc__ = summary
+    return command
 
 
-def unpin(
-    context: typer.Context,
-    ids: IdsArgument,
-    reason: ReasonOption = "",
-    path: PathOption = None,
-    namespace: NamespaceOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Let pinned items be forgotten again."""
-    _do(context, ids, path, namespace, as_json, lambda memory, names: memory.unpin(names, reason=reason))
-
-
-def forget(
-    context: typer.Context,
-    ids: IdsArgument,
-    reason: ReasonOption = "",
-    path: PathOption = None,
-    namespace: NamespaceOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Take items out of recall; restore and undo bring them back."""
-    _do(context, ids, path, namespace, as_json, lambda memory, names: memory.forget(names, reason=reason))
-
-
-def restore(
-    context: typer.Context,
-    ids: IdsArgument,
-    reason: ReasonOption = "",
-    path: PathOption = None,
-    namespace: NamespaceOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Bring forgotten items back."""
-    _do(context, ids, path, namespace, as_json, lambda memory, names: memory.restore(names, reason=reason))
-
-
-def release(
-    context: typer.Context,
-    ids: IdsArgument,
-    reason: ReasonOption = "",
-    path: PathOption = None,
-    namespace: NamespaceOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Let quarantined items be recalled; their trust stays what it was."""
-    _do(context, ids, path, namespace, as_json, lambda memory, names: memory.release(names, reason=reason))
-
-
-def _do(
-    context: typer.Context,
-    ids: Sequence[str],
-    path: Path | None,
-    namespace: str | None,
-    as_json: bool,
-    change: Callable[[Memory, list[str]], Item],
-) -> None:
-    """Change items in one transaction, and show what they are now."""
-    with opened(context, path, namespace) as memory:
-        names = [item.id for item in all_resolved(memory, ids)]
-        change(memory, names)
-        now = [item for item in map(memory.get, names) if item is not None]
-    if as_json:
-        show_json([item.model_dump(mode="json") for item in now])
-        return
-    for item in now:
-        show(f"{status_of(item)}  {named(item)}")
+pin = _verb("pin", "Keep items from every kind of forgetting.")
+unpin = _verb("unpin", "Let pinned items be forgotten again.")
+forget = _verb("forget", "Take items out of recall; restore and undo bring them back.")
+restore = _verb("restore", "Bring forgotten items back.")
+release = _verb("release", "Let quarantined items be recalled; their trust stays what it was.")
 
 
 # --- purge
