@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import NamedTuple
@@ -44,9 +44,10 @@ class CopyNearest:
 class SubstituteNearest:
     """Answer as a near request was answered, with the words substituted in which the two requests differ.
 
-    Of the k nearest, the first example is taken of which every differing word has its place in the answer, or else the
-    nearest. by_looks: see `substituted`; without it this is the plain rule, with it a far stronger one that knows of
-    names and numbers.
+    An answer that two of the k nearest requests share is a label, and is copied if it is that of the nearest. Else the
+    first example is taken of which every differing word has its place in the answer, or else the nearest.
+    by_looks: see `substituted`; without it this is the plain rule, with it a far stronger one that knows of names and
+    numbers.
     """
 
     k: int = 8
@@ -58,9 +59,16 @@ class SubstituteNearest:
 
     async def __call__(self, state: State, task: Task) -> list[Attempt]:
         examples = await recalled(state, task, self.k)
+        if not examples or _is_label(examples[0].answer, examples):
+            return [_attempt(task, examples[0].answer if examples else "")]
         tried = [substituted(example, task.prompt, self.by_looks) for example in examples]
-        chosen = next((answer for answer in tried if answer.is_complete), tried[0] if tried else None)
-        return [_attempt(task, chosen.text if chosen else "")]
+        chosen = next((answer for answer in tried if answer.is_complete), tried[0])
+        return [_attempt(task, chosen.text)]
+
+
+def _is_label(answer: str, examples: Sequence[Example]) -> bool:
+    """Say whether different requests have this one answer."""
+    return len({example.prompt.casefold() for example in examples if example.answer == answer}) > 1
 
 
 async def recalled(state: State, task: Task, k: int) -> list[Example]:

@@ -68,6 +68,16 @@ def test_an_example_whose_words_all_have_a_place_goes_before_a_nearer_one() -> N
     assert answered(SubstituteNearest(k=2), full, request).answer == "RMD Tom | rent | Monday 9am"
 
 
+def test_an_answer_that_several_requests_share_is_a_label() -> None:
+    label, request = "lost_card", "My purse is lost, and the card too."
+    once = remembering(("My bag is lost, and the card too.", label), ("Where is it?", "where"))
+    assert answered(SubstituteNearest(), once, "My bag is lost, and the ring too.").answer == "lost_ring"
+    twice = remembering(("My bag is lost, and the card too.", label), ("My card is lost.", label))
+    assert answered(SubstituteNearest(), twice, request).answer == label
+    same = remembering((REQUEST, COMMAND), (REQUEST.upper(), COMMAND))
+    assert answered(SubstituteNearest(), same, "Remind Tom about the rent on Monday 9am.").answer != COMMAND
+
+
 def test_an_attempt_is_told_costs_nothing_and_credits_no_item() -> None:
     heard: list[Event] = []
     with listening(heard.append):
