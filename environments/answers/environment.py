@@ -34,7 +34,7 @@ class Answers:
     list of answers means any of them.
     prompt, answer, example, id, group: columns; prompt and answer are found by their usual names.
 
-    A source is read whole, at construction, and its questions stay in memory (about 2 kB each): of a file larger than
+    A source is read whole, at construction, and its questions stay in memory (1.3 kB for a short one): of a file larger than
     memory take its beginning, `limit` rows a source; the rest is not read. The answers stay in the environment: a task
     holds its check and options, and its id is made from what is asked alone. Unless rows are split by shares, the same
     may be asked in two splits, as the source has it; the card says how often.
