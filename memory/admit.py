@@ -61,7 +61,7 @@ def _parent(name: str, get: Callable[[str], Item | None]) -> Item | None:
 
 
 def _admitted(text: str, fields: dict[str, Any], namespace: str, parents: Sequence[Item | None]) -> Item:
-    _must_be_text(text)
+    must_be_text(text)
     source = fields.get("source", "user")
     own = fields.pop("trust", None)
     trust = lowest(trust_of(source) if own is None else own, (p.trust for p in parents if p is not None))
@@ -75,7 +75,8 @@ def _admitted(text: str, fields: dict[str, Any], namespace: str, parents: Sequen
     return item.model_copy(update={"status": "quarantined"}) if held_because(item) else item
 
 
-def _must_be_text(text: object) -> None:
+def must_be_text(text: object) -> None:
+    """Raise Misuse where a text cannot become an item."""
     if not isinstance(text, str):
         raise Misuse(f"a memory holds texts, not {text!r:.80}")
     if not text.strip():
@@ -116,13 +117,13 @@ _READ = (*_SAID, "trust")
 
 def _without_secrets(op: Op) -> Op:
     if op.item is not None:
-        _must_be_text(op.item.text)
+        must_be_text(op.item.text)
         said = {name: masked_within(getattr(op.item, name)) for name in _SAID}
         item = op.item.model_copy(update=said)
         return op if item == op.item else op.model_copy(update={"item": item})
     said = {name: masked_within(value) for name, value in op.changes.items() if name in _SAID}
     if "text" in said:
-        _must_be_text(said["text"])
+        must_be_text(said["text"])
     return op.model_copy(update={"changes": {**op.changes, **said}}) if said else op
 
 

@@ -13,19 +13,20 @@ import numpy as np
 from pydantic import ValidationError
 
 from agentevo.errors import EmbedderError, LedgerCorrupt, Misuse
-from agentevo.memory import rows
+from agentevo.memory import export_lines, rows
+from agentevo.memory.admit import must_be_text
 from agentevo.memory.exact import Vector
 from agentevo.memory.ledger import Progress, silent
 from agentevo.memory.source import Stored
 from agentevo.memory.writer import Writer
-from agentevo.types import Experience, Item, Op, why_invalid
+from agentevo.types import Item, Op, why_invalid
 
 if TYPE_CHECKING:
     from agentevo.protocols import Embedder
 
 FORMAT = 1
 _UNREADABLE = (
-    ValueError, LookupError, TypeError, AttributeError,
+    ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError,
     sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError,
 )  # fmt: skip
 _MADE_BY = ("dimensions", "embedder", "fingerprint")
@@ -138,8 +139,9 @@ def imported(stored: Stored, lines: Sequence[str], vectors: Vectors, at: float, 
                     header |= _take(target, line, vectors)
         _must_be_whole(header, len(lines))
         lengths = {len(vector) for vector in target.vectors.values()}
-        lengths |= {int(header["dimensions"])} if header.get("dimensions") else set()
-        vectors.compare(lengths, header.get("fingerprint"))
+        vectors.compare(
+            lengths | ({header["dimensions"]} if header.get("dimensions") else set()), header.get("fingerprint")
+        )
         if lengths:
             vectors.note(lengths.pop(), header.get("fingerprint"))
         with _named("what these lines say together"):
@@ -164,13 +166,15 @@ def _take(target: _Whole | _Added, line: str, vectors: Vectors) -> dict[str, Any
     values = json.loads(line)
     kind = values.pop("type")
     if kind == "header":
-        _must_fit(values, vectors)
-        return {**values, "ended": False}
+        header = export_lines.Header.model_validate(values)
+        _must_fit(header, vectors)
+        return {**dict(header), "ended": False}
     if kind == "end":
         return {"ended": True}
     if kind == "item":
         blob = values.pop("vector", None)
         item = Item.model_validate({**values, "namespace": target.stored.namespace})
+        must_be_text(item.text)
         if blob is not None:
             target.vectors[item.id] = _vector(blob)
         target.item(item)
@@ -190,14 +194,13 @@ def _must_be_whole(header: dict[str, Any], count: int) -> None:
         )
 
 
-def _must_fit(values: dict[str, Any], vectors: Vectors) -> None:
-    if values.get("format", 0) > FORMAT:
-        raise Misuse(f"this export has format {values['format']}; upgrade agentevo to read it")
-    made_by = values.get("embedder")
-    if made_by is not None and vectors.embedder is not None and made_by != vectors.embedder.name:
+def _must_fit(header: export_lines.Header, vectors: Vectors) -> None:
+    if header.format > FORMAT:
+        raise Misuse(f"this export has format {header.format}; upgrade agentevo to read it")
+    if header.embedder is not None and vectors.embedder is not None and header.embedder != vectors.embedder.name:
         raise EmbedderError(
-            f"this export holds vectors of {made_by!r}, this memory uses {vectors.embedder.name!r}: "
-            f"import into a memory opened with embedder={made_by!r}, then reindex that one"
+            f"this export holds vectors of {header.embedder!r}, this memory uses {vectors.embedder.name!r}: "
+            f"import into a memory opened with embedder={header.embedder!r}, then reindex that one"
         )
 
 
@@ -248,7 +251,7 @@ class _Whole:
 
     def other(self, kind: str, values: dict[str, Any]) -> None:
         if kind == "op":
-            self._ops.append(values)
+            self._ops.append(dict(export_lines.OpLine.model_validate(values)))
         else:
             _put(self.db, self.stored, kind, values)
 
@@ -257,7 +260,6 @@ class _Whole:
         seqs: dict[str, int] = {}
         query = "INSERT INTO ops (txn, verb, item, reason, detail, before) VALUES (?,?,?,?,?,?)"
         for op in self._ops:
-            _must_be_readable(op)
             bound = (txns[op["transaction"]], op["verb"], op["item"], op["reason"], op["detail"], op["before"])
             seqs[op["item"]] = int(self.db.execute(query, bound).lastrowid or 0)
         writer = Writer(self.db, self.stored.namespace, self.stored.ns, self.vectors)
@@ -275,16 +277,8 @@ class _Whole:
             writer.put([Op(verb="insert", id=item.id, item=item) for item in items])
 
 
-def _must_be_readable(op: dict[str, Any]) -> None:
-    """Refuse an entry of the journal that could not be read back."""
-    json.loads(op["detail"])
-    if op["before"] is not None:
-        Item.model_validate_json(op["before"])
-
-
 def _put(db: sqlite3.Connection, stored: Stored, kind: str, values: dict[str, Any]) -> None:
     table, _, columns = _TABLES[kind]
-    if kind == "experience":
-        Experience.model_validate_json(values["body"])
-    bound = (stored.ns, *(values[name] for name in columns))
+    line = export_lines.OF[kind].model_validate(values)
+    bound = (stored.ns, *(getattr(line, name) for name in columns))
     db.execute(f"INSERT INTO {table} (ns, {', '.join(columns)}) VALUES ({', '.join('?' * len(bound))})", bound)

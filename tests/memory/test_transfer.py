@@ -60,6 +60,11 @@ def line(**values: Any) -> str:
 
 
 ITEM = {"type": "item", "id": "x", "text": "t", "created_at": 0}
+USED = {"type": "op", "transaction": "t", "verb": "reinforce", "item": "x", "reason": "", "before": None}
+TRANSACTION = {
+    "type": "transaction", "id": "t", "actor": "a", "reason": "", "key": None, "at": 1.0, "content": 1,
+    "undone_by": None, "skipped": "[]",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -75,7 +80,23 @@ ITEM = {"type": "item", "id": "x", "text": "t", "created_at": 0}
         (line(**{**ITEM, "vector": "AAAAAAAAwH8="}), "length 1"),
         (line(type="experience", id="e", run="", task="t", score=0, at=0, body="{}"), "task"),
         (line(type="op", transaction="nowhere", verb="pin", item="x", reason="", detail="{}", before=None), "together"),
-        (line(type="op", transaction="t", verb="pin", item="x", reason="", detail="{", before=None), "together"),
+        (line(type="op", transaction="t", verb="pin", item="x", reason="", detail="{", before=None), "detail"),
+        (line(type="op", transaction="t", verb="pin", item="x", reason="", detail="[1]", before=None), "detail"),
+        (line(type="op", transaction="t", verb="pin", item="x", reason="", detail="{}", before="{}"), "before"),
+        (line(type="op", transaction="t", verb="explode", item="x", reason="", detail="{}", before=None), "verb"),
+        (line(**{**USED, "detail": '{"changes": {"wins": "many"}}'}), "wins"),
+        (line(**{**TRANSACTION, "skipped": "not json"}), "skipped"),
+        (line(**{**TRANSACTION, "at": "yesterday"}), "at:"),
+        (line(**{**TRANSACTION, "actor": 5}), "actor"),
+        (line(type="header", format="x"), "format"),
+        (line(type="header", format=1, dimensions="many"), "dimensions"),
+        (line(type="header", format=1, fingerprint={}), "fingerprint"),
+        (line(**{**ITEM, "uses": 10**30}), "too large"),
+        (line(**{**ITEM, "text": " "}), "empty text"),
+        (line(**{**ITEM, "text": "x" * 1_000_001}), "too long"),
+        ("[" * 100_000 + "]" * 100_000, "recursion"),
+        (line(type="credit", key="k", item="x", changes="[1]"), "changes"),
+        (line(type="experience", id="e", run="", task="t", score="high", at=0.0, body="{}"), "score"),
         (line(type="credit", key="k", item="x"), "changes"),
         (line(type="credit", key="k", item={}, changes="{}"), "line 2"),
         (line(**ITEM) + "\n" + line(**ITEM), "line 2"),
