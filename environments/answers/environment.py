@@ -34,10 +34,10 @@ class Answers:
     list of answers means any of them.
     prompt, answer, example, id, group: columns; prompt and answer are found by their usual names.
 
-    A source is read whole, at construction, and its questions stay in memory (1.3 kB for a short one): of a file larger than
-    memory take its beginning, `limit` rows a source; the rest is not read. The answers stay in the environment: a task
-    holds its check and options, and its id is made from what is asked alone. Unless rows are split by shares, the same
-    may be asked in two splits, as the source has it; the card says how often.
+    A source is read whole, at construction, and its questions stay in memory (1.3 kB for a short one): of a file larger
+    than memory take its beginning, `limit` rows a source; the rest is not read. The answers stay in the environment: a
+    task holds its check and options, and its id is made from what is asked alone. Unless rows are split by shares, the
+    same may be asked in two splits, as the source has it; the card says how often.
     """
 
     def __init__(
@@ -65,6 +65,8 @@ class Answers:
         columns = options.split(",") if isinstance(options, str) and "," in options else options
         chosen = columns if isinstance(columns, str) else tuple(columns)
         _consistent(self._check, chosen, shares, limit)
+        if split and isinstance(source, Mapping):
+            raise Misuse(f"split is {split!r}, and there is a source for each split; expected one or the other")
         self._name = name or _name(source)
         reader = Reader(self._name, self._check, Columns(prompt, answer, chosen, example, id, group, split))
         self._questions = _read(source, reader, limit)

@@ -212,6 +212,8 @@ def test_options_that_cannot_be_are_refused(options: Mapping[str, object], says:
 def test_sources_have_names_of_splits(sources: Mapping[str, Sequence[Mapping[str, object]]]) -> None:
     with pytest.raises(Misuse, match="expected a path or rows for each named split"):
         Answers(sources)
+    with pytest.raises(Misuse, match="a source for each split; expected one or the other"):
+        Answers({"train": rows(3)}, split="fold")
 
 
 def test_what_is_not_here_is_refused() -> None:
