@@ -34,7 +34,7 @@ class Settings(BaseModel):
     embedder: str = "all-MiniLM-L6-v2"
     max_cost_usd: PositiveFloat | None = None
     timeout_s: PositiveFloat = 120.0
-    concurrency: PositiveInt = 32
+    concurrency: PositiveInt = 64
     threads: PositiveInt | None = None
     """Threads of the offline runtime; chosen by a short measurement when not set."""
     cache: bool = False

@@ -38,7 +38,7 @@ class LiteLLMModel:
         api_base: str | None = None,
         api_key: str | None = None,
         timeout_s: float = 120.0,
-        concurrency: int = 32,
+        concurrency: int = 64,
         retry: Retry | None = None,
         extra: Mapping[str, Json] | None = None,
     ) -> None:
