@@ -12,6 +12,7 @@ import typer
 
 from agentevo.cli.bench import folder_of, spark
 from agentevo.cli.output import printable, show, tell
+from agentevo.cli.watching import watched
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -48,9 +49,13 @@ def demo(
 async def _played(played: Demo) -> None:
     since, curves = time.monotonic(), _Curves()
     with _live() as live:
-        async with aclosing(played.play()) as moments:
-            async for moment in moments:
-                _show(moment, curves, live, played, time.monotonic() - since)
+
+        async def playing() -> None:
+            async with aclosing(played.play()) as moments:
+                async for moment in moments:
+                    _show(moment, curves, live, played, time.monotonic() - since)
+
+        await watched(playing())
 
 
 def _show(moment: Moment, curves: _Curves, live: Live | None, played: Demo, seconds: float) -> None:
@@ -126,7 +131,7 @@ def _introduce(played: Demo, model: str) -> None:
     show("and remembers it; before each answer it recalls the four cases that are most like it. Beside it: the same")
     show("model without memory, and a rule that copies the nearest case and substitutes the words that differ.")
     show("A small model on a small domain: this demonstrates how it works, not how strong it is.\n")
-    tell("loading the model ...")
+    tell(f"loading the model ...; go on after a stop with --run {played.folder.name}")
 
 
 def _lesson(answered: Answered) -> list[str]:
@@ -140,7 +145,7 @@ def _reflected(moment: Reflected) -> list[str]:
     lines = ["\nreflecting on what went wrong last; what the model writes stays only if held-out requests gain by it:"]
     lines += [f"  wrote   {_line(text)}" for text in moment.insights] or ["  wrote   nothing"]
     kept = "kept" if moment.report.accepted and moment.insights else "not kept"
-    return [*lines, f"  gate    {kept}: {_line(moment.report.reason or 'there was nothing to keep')}"]
+    return [*lines, f"  gate    {kept}: {moment.report.reason or 'there was nothing to keep'}"]
 
 
 def _ended(moment: Ended, curves: _Curves, played: Demo, seconds: float) -> list[str]:

@@ -7,6 +7,7 @@ import contextlib
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Unpack
 
 import typer
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 
 def run(
+    context: typer.Context,
     prompt: Annotated[str, typer.Argument(help="What to ask; - reads it from stdin.")],
     model: Annotated[str | None, typer.Option("--model", "-m", help="local/NAME or any litellm model name.")] = None,
     system: Annotated[str | None, typer.Option(help="What the model is told before the prompt.")] = None,
@@ -30,12 +32,20 @@ def run(
     seed: Annotated[int | None, typer.Option(help="Makes sampling repeatable where the model can.")] = None,
     max_cost: Annotated[float | None, typer.Option(min=0, help="Spend at most this many dollars.")] = None,
     timeout: Annotated[float | None, typer.Option(min=0.001, help="Give up after this many seconds.")] = None,
+    memory: Annotated[
+        Path | None, typer.Option(help="Have an agent answer that recalls from the memory in this folder.")
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the whole reply as JSON, when it is complete.")
     ] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say on stderr what the reply cost.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Say on stderr what the reply cost, and what it recalled.")
+    ] = False,
 ) -> None:
     """Ask a model one thing; the reply is streamed."""
+    from agentevo.cli.memory.opening import opened
+    from agentevo.cli.models import pull_progress
+    from agentevo.cli.recalling import Recalling
     from agentevo.models import Budget, as_model
     from agentevo.models.requests import Options
     from agentevo.settings import settings
@@ -44,6 +54,11 @@ def run(
     preset = settings()
     budget = Budget(max_cost_usd=preset.max_cost_usd if max_cost is None else max_cost, max_seconds=timeout)
     answering, messages = as_model(model or preset.model, timeout_s=timeout), _messages(question, system)
+    if memory is not None:
+        recalling = Recalling(temperature, max_tokens, seed or 0, as_json, verbose)
+        with opened(context, memory, None) as kept, pull_progress():
+            recalling.answer(answering, kept, messages, budget)
+        return
     moments = [time.monotonic()]
     with contextlib.nullcontext(_ignore) if as_json else streamed() as write:
 

@@ -1,0 +1,63 @@
+"""Watching work that takes long: attempts as they end, and a model that fails every time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import TypeVar
+
+from agentevo.errors import ModelError
+from agentevo.events import Ended, Event, listening
+from agentevo.types import Attempt
+
+T = TypeVar("T")
+
+SURE = 3
+"""After so many failures, and no answer, a model is not asked again."""
+FAILED = "model: "
+"""What `Attempt.stopped` begins with where the model failed."""
+
+
+async def watched(work: Coroutine[object, object, T], on_attempt: Callable[[], None] | None = None) -> T:
+    """Return what work comes to; raise ModelError as soon as its model has failed a few times and never answered."""
+    watch = _Watch(on_attempt)
+    with listening(watch.note, pieces=False):
+        running = asyncio.create_task(work)
+    watch.give_up = running.cancel
+    try:
+        return await running
+    except asyncio.CancelledError:
+        if watch.failures < SURE:
+            raise
+        raise ModelError(
+            f"the model failed in each of its first {watch.failures} answers, the last time with: {watch.last}; mend"
+            " that and begin a new run, since this one keeps the failures"
+        ) from None
+
+
+def has_failed(attempt: Attempt) -> bool:
+    """Say whether it was the model that ended an attempt."""
+    return attempt.stopped.startswith(FAILED)
+
+
+class _Watch:
+    """Listens to attempts until the model has answered, or failed too often."""
+
+    def __init__(self, on_attempt: Callable[[], None] | None) -> None:
+        self._on_attempt = on_attempt
+        self._has_answered = False
+        self.failures, self.last = 0, ""
+        self.give_up: Callable[[], object] = bool
+
+    def note(self, event: Event) -> None:
+        if not isinstance(event, Ended):
+            return
+        if self._on_attempt is not None:
+            self._on_attempt()
+        attempt = event.attempt
+        if has_failed(attempt):
+            self.failures, self.last = self.failures + 1, attempt.stopped.removeprefix(FAILED)
+        elif attempt.usage.calls:
+            self._has_answered = True
+        if self.failures == SURE and not self._has_answered:
+            self.give_up()
