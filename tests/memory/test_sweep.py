@@ -114,6 +114,22 @@ def test_what_is_not_there_cannot_be_swept() -> None:
         assert len(m.list()) == 1
 
 
+def test_a_draft_is_committed_with_some_last_changes() -> None:
+    with memory() as m:
+        a, b = m.insert(["a", "b"])
+        forgets_a, forgets_b = (Op(verb="forget", id=item.id) for item in (a, b))
+        with m.draft() as draft:
+            with draft.draft() as inner:
+                assert inner.commit_with([forgets_a]).items == (a.id,)
+            assert [item.id for item in draft.list()] == [b.id]
+            assert len(m.list()) == 2
+            done = draft.commit_with([forgets_b], reason="both")
+            assert (done.items, done.reason) == ((a.id, b.id), "both")
+            with pytest.raises(Misuse, match="a draft commits once"):
+                draft.commit_with([forgets_b])
+        assert m.list() == []
+
+
 def test_the_last_policy_may_change_what_those_before_it_inserted() -> None:
     with memory() as m:
         m.insert("here before")
