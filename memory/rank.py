@@ -86,7 +86,12 @@ def priors(item: Item, newest: float, scale: float, weights: Weights) -> dict[st
 
 def ordered(hits: Sequence[Hit]) -> list[Hit]:
     """Return hits best first; of equals the newer one first."""
-    return sorted(hits, key=lambda hit: (-hit.score, -hit.item.created_at, hit.item.id))
+    return sorted(hits, key=lambda hit: rank(hit.score, hit.item))
+
+
+def rank(score: float, item: Item) -> tuple[float, float, str]:
+    """Return what sorts hits: the best first, of equals the newer one, of those the one whose id comes first."""
+    return -score, -item.created_at, item.id
 
 
 def diverse(hits: Sequence[Hit], vectors: Mapping[str, Vector], k: int, balance: float) -> list[Hit]:

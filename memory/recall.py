@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from heapq import nsmallest
 from typing import Literal, TypeAlias, get_args
 
 from agentevo.memory.exact import Scored, Vector
 from agentevo.memory.narrow import Filter
-from agentevo.memory.rank import Weights, about_tokens, diverse, fused, ordered, priors, spread, within
+from agentevo.memory.rank import Weights, about_tokens, diverse, fused, ordered, priors, rank, spread, within
 from agentevo.memory.source import Source
 from agentevo.memory.words import asked
 from agentevo.types import Hit
@@ -76,6 +77,8 @@ def _fused(source: Source, question: Question, vector: Vector, wide: int) -> lis
     parts, scale = fused(near, said, weights), spread(near)
     newest = min(question.only.now, max((item.created_at for item in items.values()), default=0.0))
     scored = [(item, parts[row] | priors(item, newest, scale, weights)) for row, item in items.items()]
+    if question.mmr is None:  # a hit is made for those alone that are asked for: making them all costs most of it
+        scored = nsmallest(question.k, scored, key=lambda one: rank(sum(one[1].values()), one[0]))
     return [Hit.model_construct(item=item, score=sum(of.values()), parts=of) for item, of in scored]
 
 
