@@ -1,0 +1,93 @@
+"""Many rollouts at once: all of them wait on the model together, whichever way they were started."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from openai_server import Behaviour, Exchange, OpenAIServer, says
+
+from agentevo.agent import Agent
+from agentevo.cycle import practise
+from agentevo.environments.tool.house import House
+from agentevo.evaluate import evaluate
+from agentevo.memory import Memory
+from agentevo.models import LiteLLMModel
+from agentevo.record import Record
+from agentevo.types import Task
+
+AT_ONCE = 64
+BENCHMARK = Path(__file__).parent.parent.parent / "benchmarks" / "perf" / "rollouts.py"
+Rollouts = Callable[[Agent, list[Task], Record], Coroutine[None, None, int]]
+
+
+def when_all_are_here(count: int) -> Behaviour:
+    """Answer nobody before so many requests wait at once."""
+    arrived, everybody = 0, asyncio.Event()
+
+    async def behave(exchange: Exchange) -> None:
+        nonlocal arrived
+        arrived += 1
+        if arrived >= count:
+            everybody.set()
+        await everybody.wait()
+        await says("OK")(exchange)
+
+    return behave
+
+
+async def practised(agent: Agent, tasks: list[Task], record: Record) -> int:
+    state = agent.state()
+    done = await practise(replace(state, model=record.model(state.model)), tasks, record)
+    return sum(x.attempts[0].answer == "OK" for x in done)
+
+
+async def evaluated(agent: Agent, tasks: list[Task], record: Record) -> int:
+    done = (await evaluate(agent.state(), record, tasks=tasks)).experiences
+    return sum(x.attempts[0].answer == "OK" for x in done)
+
+
+async def run_by_themselves(agent: Agent, tasks: list[Task], record: Record) -> int:
+    return sum(attempt.answer == "OK" for attempt in await asyncio.gather(*map(agent.arun, tasks)))
+
+
+@pytest.mark.parametrize("rollouts", [practised, evaluated, run_by_themselves])
+def test_rollouts_wait_on_the_model_all_at_once(rollouts: Rollouts, tmp_path: Path) -> None:
+    house = House(tasks=AT_ONCE)
+    tasks = list(house.tasks("test"))
+    with (
+        OpenAIServer(when_all_are_here(AT_ONCE)) as server,
+        Memory.open(":memory:", embedder="hash") as memory,
+        Record.open(tmp_path / "run") as record,
+    ):
+        memory.insert([task.prompt for task in house.tasks("train")])
+        model = LiteLLMModel("openai/test", api_base=server.url, api_key="k")
+        agent = Agent(model, memory=memory, environment=house)
+        assert asyncio.run(rollouts(agent, tasks, record)) == AT_ONCE
+        assert server.busiest == AT_ONCE
+
+
+def test_the_benchmark_of_rollouts_measures_each_way() -> None:
+    command = [
+        sys.executable,
+        str(BENCHMARK),
+        "--json",
+        "--at-once",
+        "4",
+        "--calls",
+        "8",
+        "--rounds",
+        "1",
+        "--items",
+        "10",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    figures = json.loads(done.stdout)
+    assert all(figures[f"{way}_calls_a_s"] > 0 for way in ("bare", "practise", "evaluate", "arun"))
+    assert done.returncode == int(min(figures[f"{way}_ratio"] for way in ("practise", "evaluate", "arun")) < 0.75)
