@@ -23,6 +23,7 @@ MODEL = "local/smollm2-135m"
 BLOCK = 8
 SHOWN = 110
 FORGOTTEN_SHOWN = 3
+REFLECTING = "\nreflecting on what went wrong last; what the model writes stays only if held-out requests gain by it:"
 NAMES = {"none": "without memory", "rule": "substitution rule", "memory": "with memory"}
 
 
@@ -39,9 +40,8 @@ def demo(
     from agentevo.cli.models import pull_progress
     from agentevo.models import as_model
 
-    name = run or time.strftime("demo-%Y%m%d-%H%M%S")
     with pull_progress():
-        played = Demo(as_model(model), folder_of(name), seed, convention, tasks, new)
+        played = Demo(as_model(model), folder_of(run, "demo"), seed, convention, tasks, new)
         _introduce(played, model)
         asyncio.run(_played(played))
 
@@ -98,8 +98,10 @@ class _Curves:
         for text in answered.forgotten[: max(0, FORGOTTEN_SHOWN - self._forgotten)]:
             lines.append(f"  forgotten, the least useful of too many: {_line(text)}")
         self._forgotten += len(answered.forgotten)
-        is_block = (answered.place + 1) % BLOCK == 0 or answered.place + 1 == answered.of
-        return [*lines, *self.table(answered)] if is_block else lines
+        is_last = answered.place + 1 == answered.of
+        if is_last or (answered.place + 1) % BLOCK == 0:
+            lines += self.table(answered)
+        return [*lines, REFLECTING] if is_last and not answered.is_new_phrasing else lines
 
     def table(self, answered: Answered) -> list[str]:
         scores = self._scores[answered.is_new_phrasing]
@@ -142,8 +144,7 @@ def _lesson(answered: Answered) -> list[str]:
 
 
 def _reflected(moment: Reflected) -> list[str]:
-    lines = ["\nreflecting on what went wrong last; what the model writes stays only if held-out requests gain by it:"]
-    lines += [f"  wrote   {_line(text)}" for text in moment.insights] or ["  wrote   nothing"]
+    lines = [f"  wrote   {_line(text)}" for text in moment.insights] or ["  wrote   nothing"]
     kept = "kept" if moment.report.accepted and moment.insights else "not kept"
     return [*lines, f"  gate    {kept}: {moment.report.reason or 'there was nothing to keep'}"]
 

@@ -1,0 +1,169 @@
+"""`agentevo evolve` against a real HTTP server: a memory that gains, and runs that go on, are refused or given up."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from obedient_server import CAPITALS, capitals, reader, reads
+from openai_server import Exchange, OpenAIServer, hangs
+from openai_server import status as http_status
+
+from agentevo.cli.app import status
+from agentevo.memory import Memory
+
+__all__ = ["capitals", "reader"]
+
+AGENTEVO = Path(sys.executable).parent / "agentevo"
+
+
+def evolve(suite: str, folder: Path, *options: str) -> int:
+    return status(["evolve", suite, "--memory", str(folder / "memory"), *options])
+
+
+@pytest.mark.usefixtures("reader")
+def test_a_turn_is_reported_and_kept(capitals: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert evolve(capitals, tmp_path, "--cycles", "2") == 0
+    said = capsys.readouterr()
+    assert said.out.count("accepted\n") == 2
+    assert (
+        "turn 1: accepted\n  practised  4 tasks, mean score 0.000\n  held out   0.000 before, 1.000 after" in said.out
+    )
+    assert "turn 2: accepted\n  practised  4 tasks, mean score 1.000" in said.out
+    assert "go on after a stop with --run evolve-" in said.err
+    with Memory.open(tmp_path / "memory") as memory:
+        assert {str(item.metadata["answer"]) for item in memory.list()} >= set(CAPITALS.values())
+
+
+@pytest.mark.usefixtures("reader")
+def test_json_counts_the_experiences(capitals: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert evolve(capitals, tmp_path, "--json") == 0
+    (report,) = json.loads(capsys.readouterr().out)
+    kept = ("turn", "score", "accepted", "alarms", "experiences", "practised")
+    assert {name: report[name] for name in kept} == {
+        "turn": 1, "score": 1.0, "accepted": True, "alarms": [], "experiences": 4, "practised": 4,
+    }  # fmt: skip
+    assert report["cost"]["calls"] > 0
+
+
+def test_a_named_run_goes_on_after_its_last_turn(capitals: str, reader: OpenAIServer, tmp_path: Path) -> None:
+    assert evolve(capitals, tmp_path, "--run", "mine") == 0
+    asked = len(reader.bodies)
+    assert evolve(capitals, tmp_path, "--run", "mine") == 0
+    assert len(reader.bodies) == asked
+    assert evolve(capitals, tmp_path, "--run", "mine", "--cycles", "2") == 0
+    assert len(reader.bodies) > asked
+
+
+@pytest.mark.usefixtures("reader")
+def test_a_run_is_not_gone_on_with_another_memory(
+    capitals: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert evolve(capitals, tmp_path, "--run", "mine") == 0
+    capsys.readouterr()
+    assert evolve(capitals, tmp_path / "other", "--run", "mine") == 2
+    said = capsys.readouterr()
+    assert (said.out, said.err.count("\n")) == ("", 1)
+    assert "was begun with another memory" in said.err
+
+
+@pytest.mark.usefixtures("reader")
+def test_a_memory_that_is_not_named_is_the_one_of_the_settings(
+    capitals: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert status(["evolve", capitals, "--namespace", "geography"]) == 0
+    capsys.readouterr()
+    assert status(["memory", "--namespace", "geography", "list", "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)) >= len(CAPITALS)
+    assert (tmp_path / "home" / "memory").is_dir()
+
+
+@pytest.mark.usefixtures("reader")
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["house/test"], "practises on one split and tests on another; write 'house'"),
+        (["hous"], "unknown environment 'hous'; known: house"),
+        (["house", "--recipe", "ev"], "unknown recipe 'ev'; known: evo"),
+        (["house", "--run", "a/b"], "a run is named like a folder"),
+        (["answers"], "answers needs the option 'source'"),
+    ],
+)
+def test_misuse_is_one_line_and_makes_nothing(
+    arguments: list[str], complaint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert status(["evolve", *arguments, "--memory", str(tmp_path / "memory")]) == 2
+    said = capsys.readouterr()
+    assert (said.out, said.err.count("\n")) == ("", 1)
+    assert complaint in said.err
+    assert not (tmp_path / "memory").exists()
+    assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.usefixtures("reader")
+def test_a_suite_without_a_split_to_practise_on_is_misuse(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = tmp_path / "rows.csv"
+    rows.write_text("question,answer,split\na,b,test\n", "utf-8")
+    assert evolve(f'answers:source="{rows}",split=split', tmp_path) == 2
+    assert "has no split 'train' to practise on; it has test" in capsys.readouterr().err
+
+
+def test_a_budget_that_is_used_up_fails_with_its_report(
+    capitals: str, reader: OpenAIServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert evolve(capitals, tmp_path, "--max-cost", "0", "--json") == 1
+    said = capsys.readouterr()
+    (report,) = json.loads(said.out)
+    assert (report["accepted"], report["alarms"], reader.bodies) == (False, ["budget"], [])
+    assert said.err.splitlines()[-1].startswith("error: the budget of 'evolve' is used up: max_cost_usd=0")
+    assert evolve(capitals, tmp_path, "--max-cost", "0") == 1
+    assert "turn 1: not finished, the budget is used up\n" in capsys.readouterr().out
+
+
+def test_a_model_that_never_answers_is_given_up_early(
+    reader: OpenAIServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reader.default = http_status(404, message="no such model")
+    assert evolve("house", tmp_path, "--concurrency", "1") == 1
+    said = capsys.readouterr()
+    assert (said.out, len(reader.bodies)) == ("", 3)
+    *_, last = said.err.splitlines()
+    assert last.startswith("error: the model failed in each of its first 3 answers")
+    assert "no such model" in last
+    with Memory.open(tmp_path / "memory") as memory:
+        assert memory.list() == []
+
+
+async def fails_on_syldavia(exchange: Exchange) -> None:
+    is_it = "Syldavia" in exchange.body["messages"][-1]["content"]
+    await (http_status(400, message="not that one") if is_it else reads)(exchange)
+
+
+def test_a_model_that_fails_now_and_then_is_not_given_up(
+    capitals: str, reader: OpenAIServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reader.default = fails_on_syldavia
+    assert evolve(capitals, tmp_path, "--cycles", "3") == 0
+    assert "1.000 after" not in capsys.readouterr().out
+
+
+def test_an_interrupted_run_goes_on_and_asks_nothing_twice(capitals: str, tmp_path: Path, reader: OpenAIServer) -> None:
+    reader.then(reads, reads, hangs)
+    command = [str(AGENTEVO), "evolve", capitals, "--memory", str(tmp_path / "memory"), "--run", "mine"]
+    command += ["--concurrency", "1"]
+    process = subprocess.Popen(
+        command, env=os.environ.copy(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    reader.wait_for_requests(3)
+    process.send_signal(signal.SIGINT)
+    out, talk = process.communicate(timeout=30)
+    assert (process.returncode, out, talk.splitlines()[-1]) == (130, "", "interrupted")
+    done = subprocess.run(command, env=os.environ.copy(), capture_output=True, text=True, check=False)
+    assert (done.returncode, "turn 1: accepted" in done.stdout) == (0, True), done.stderr
+    practised = [body["messages"][-1]["content"] for body in reader.bodies[:5]]
+    assert [practised.count(question) for question in dict.fromkeys(practised)] == [1, 1, 2, 1]
