@@ -22,6 +22,9 @@ _INSERT = f"""INSERT INTO items (ns, version, digest, {", ".join(rows.COLUMNS)})
     VALUES ({", ".join("?" * (3 + len(rows.COLUMNS)))})"""
 _UPDATE = f"""UPDATE items SET version = ?, digest = ?,
     {", ".join(f"{name} = ?" for name in rows.COLUMNS)} WHERE row = ?"""
+# As SQLite itself counts, also where one of the two is damaged: numbers of lines that were purged are not used again.
+_LATEST = """SELECT max(coalesce((SELECT max(seq) FROM ops), 0),
+    coalesce((SELECT CAST(seq AS INTEGER) FROM sqlite_sequence WHERE name = 'ops'), 0))"""
 _MARK = "UPDATE items SET version = ?, status = ?, pinned = ? WHERE row = ?"
 _JOURNAL = "INSERT INTO ops (seq, txn, verb, item, reason, detail, before) VALUES (?,?,?,?,?,?,?)"
 
@@ -148,8 +151,8 @@ class Writer:
 
     def _latest(self) -> int:
         """Return the number of the journal's last line; nobody else adds one while this transaction is open."""
-        found = self.db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'ops'").fetchone()
-        return found[0] if found else 0
+        found = self.db.execute(_LATEST).fetchone()
+        return int(found[0])
 
     def _line(self, op: Op, id: str, before: Item | None) -> tuple[object, ...]:
         """Return a line of the journal, but for its number."""
