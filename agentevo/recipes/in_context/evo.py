@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agentevo.memory import Credit, Evict, Insert, TopK, failed, lessons, succeeded
+from agentevo.memory import Credit, Evict, Insert, Reinforce, TopK, failed, lessons, succeeded
 from agentevo.memory.corrections import corrected, has_correction, is_unexplained, told
 from agentevo.memory.harmful import Harmful
 from agentevo.memory.recall import Mode
@@ -41,12 +41,13 @@ def evo(
         judge=[Verify(feedback)],
         update=[
             Credit(),
+            Reinforce(),
             Insert(when=succeeded),
             Insert(corrected, when=has_correction, kind="lesson"),
             Insert(told, when=failed, kind="lesson"),
             *written,
             Harmful(),
-            Evict(cap, "utility"),
+            Evict(cap, "help"),
         ],
         gate=HeldOut(margin),
     )
