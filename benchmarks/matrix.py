@@ -76,7 +76,7 @@ class Plan:
         for name in self.arms:
             arm(name, self.recipe)
         environment, split = load(self.suite)
-        if "/" not in self.suite and "train" in environment.splits():
+        if not self.suite.endswith(f"/{split}") and "train" in environment.splits():
             split = "train"  # what is practised on; the split for testing is named only to stream it
         object.__setattr__(self, "environment", environment)
         object.__setattr__(self, "split", split)
@@ -113,12 +113,13 @@ def _drawn(tasks: Sequence[Task], n: int, salt: str) -> list[Task]:
 async def run(plan: Plan, folder: Path) -> AsyncGenerator[Row, None]:
     """Run all cells into a folder, yielding rows as they come; rows that were there before come first, at once."""
     meter = Meter("bench", plan.budget)
-    # Every row is kept with its cell; this file is written anew from them.
-    with closing(Journal(folder / RESULTS, anew=True)) as journal:
+    with closing(Journal(folder / RESULTS)) as journal:
+        kept = {row.cell for row in results(folder)}  # also those of arms that this plan has not
         for name, seed in plan.cells():
             async with aclosing(_cell(plan, name, seed, folder / "cells" / f"{name}-{seed}", meter)) as rows:
                 async for row in rows:
-                    journal.append(row.model_dump_json(exclude_defaults=True))
+                    if row.cell not in kept:
+                        journal.append(row.model_dump_json(exclude_defaults=True))
                     yield row
 
 

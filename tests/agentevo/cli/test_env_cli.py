@@ -1,0 +1,100 @@
+"""`agentevo env`: the environments, what one says of itself, and a contract that is kept or broken."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from agentevo.cli.app import status
+from agentevo.environments.load import ENVIRONMENTS
+from agentevo.environments.tool.house import House
+from agentevo.types import Attempt, Feedback, Message, Task
+
+
+class Careless(House):
+    """A house that forgives everything, and so scores no answer at all as if it were right."""
+
+    async def verify(self, task: Task, attempt: Attempt) -> Feedback:
+        return Feedback(score=1.0, source="environment")
+
+    def gold(self, task: Task) -> Sequence[Message]:
+        return super().gold(task)
+
+
+@pytest.fixture
+def careless(monkeypatch: pytest.MonkeyPatch) -> str:
+    """Add an environment that breaks the contract, as a package may add its own."""
+    monkeypatch.setitem(ENVIRONMENTS, "careless", f"{__name__}:Careless")
+    return "careless"
+
+
+def test_environments_are_listed_with_what_they_need(capsys: pytest.CaptureFixture[str]) -> None:
+    assert status(["env", "list", "--json"]) == 0
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+    assert rows["house"]["splits"] == {"train": 200, "dev": 60, "test": 200}
+    assert rows["answers"]["needs"] == "answers needs the option 'source': write answers:source=..."
+    assert status(["env", "list"]) == 0
+    said = capsys.readouterr().out
+    assert "house@1  train 200, dev 60, test 200" in said
+    assert "write answers:source=..." in said
+
+
+def test_an_environment_shows_its_card_and_first_tasks(capsys: pytest.CaptureFixture[str]) -> None:
+    assert status(["env", "show", "house:tasks=10"]) == 0
+    said = capsys.readouterr().out
+    assert "splits         train 10, dev 3, test 10\n" in said
+    first = House(tasks=10).tasks("dev")[0].prompt
+    assert f"\ndev, for instance\n  {first}\n" in said
+    assert status(["env", "show", "house:tasks=10", "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["licence"], shown["tasks"]["dev"][0], len(shown["tasks"]["train"])) == ("Apache-2.0", first, 3)
+
+
+def test_a_task_cannot_drive_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = tmp_path / "rows.jsonl"
+    asked = [f"red \x1b[31m alert\nnow {n}" for n in range(10)]
+    rows.write_text("\n".join(json.dumps({"question": text, "answer": "x"}) for text in asked) + "\n", "utf-8")
+    assert status(["env", "show", f'answers:source="{rows}"']) == 0
+    said = capsys.readouterr().out
+    assert "\x1b" not in said
+    assert "alert now" in said
+
+
+def test_a_kept_contract_is_shown_clause_by_clause(capsys: pytest.CaptureFixture[str]) -> None:
+    assert status(["env", "check", "house:tasks=10", "--tasks", "2", "--episodes", "4"]) == 0
+    said = capsys.readouterr().out
+    assert all(line.startswith("ok    ") for line in said.splitlines())
+    assert "ok    gold\n" in said
+    assert status(["env", "check", "house:tasks=10", "--tasks", "2", "--episodes", "4", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["ok"], "deterministic" in told["clauses"]) == (True, True)
+
+
+def test_a_broken_contract_names_the_clause_and_exits_with_1(careless: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert status(["env", "check", careless, "--tasks", "2", "--episodes", "4"]) == 1
+    said = capsys.readouterr()
+    assert (said.out, said.err.count("\n")) == ("", 1)
+    assert said.err.startswith("error: house breaks 'null' (")
+    assert status(["env", "check", careless, "--tasks", "2", "--episodes", "4", "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert (told["ok"], told["broken"], "null" in told["why"]) == (False, "null", True)
+
+
+@pytest.mark.parametrize("verb", ["show", "check"])
+@pytest.mark.parametrize(
+    ("suite", "complaint"),
+    [
+        ("hous", "unknown environment 'hous'; known: house, answers"),
+        ("answers", "answers needs the option 'source'"),
+        ("house:lvl=2", "unknown option of house 'lvl'"),
+        ("house@9", "is at version '1'"),
+    ],
+)
+def test_misuse_is_one_line(verb: str, suite: str, complaint: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert status(["env", verb, suite]) == 2
+    said = capsys.readouterr()
+    assert (said.out, said.err.count("\n")) == ("", 1)
+    assert complaint in said.err
