@@ -76,7 +76,7 @@ def _fused(source: Source, question: Question, vector: Vector, wide: int) -> lis
     items, weights = source.items(candidates), question.weights
     parts, scale = fused(near, said, weights), spread(near)
     newest = min(question.only.now, max((item.created_at for item in items.values()), default=0.0))
-    scored = [(item, parts[row] | priors(item, newest, scale, weights)) for row, item in items.items()]
+    scored = [(item, parts[row] | priors(item, newest, scale, weights)) for row, item in items.items() if row in parts]
     if question.mmr is None:  # a hit is made for those alone that are asked for: making them all costs most of it
         scored = nsmallest(question.k, scored, key=lambda one: rank(sum(one[1].values()), one[0]))
     return [Hit.model_construct(item=item, score=sum(of.values()), parts=of) for item, of in scored]
