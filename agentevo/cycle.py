@@ -11,10 +11,11 @@ from typing import TypeAlias
 from agentevo.errors import BudgetExceeded
 from agentevo.evaluate import alarms, evaluate
 from agentevo.events import Learned, Turned, tell
+from agentevo.given import listed, single
 from agentevo.models.usage import Budget, Meter, spending
-from agentevo.protocols import Draft, Keeper, State, describe
+from agentevo.protocols import Draft, Judge, Keeper, State, Update, describe
 from agentevo.record import Record
-from agentevo.types import Experience, Op, Report, Task, Transaction
+from agentevo.types import Attempt, Decision, Experience, Objective, Op, Report, Task, Transaction
 
 Learnt: TypeAlias = tuple[Draft, list[Experience]]
 """Memory as it would be, and the experiences, judged and refined, that it would be so because of."""
@@ -52,7 +53,7 @@ async def cycle(state: State, record: Record) -> Report:
         return finished
     with spending() as meter:
         state = replace(state, now=await record.now())
-        state = replace(state, objective=state.recipe.objective(state))  # E^t
+        state = replace(state, objective=single("objective", state.recipe.objective(state), Objective))  # E^t
         tasks = await record.once("tasks", list[Task], partial(propose, state))  # T^t = f^T(E, M)
         experiences = await practise(state, tasks, record)  # Y^t = f^Y(T, E, M)
         draft, learnt = await learn(state, experiences, record)  # F^t, R^t, M^(t+1), not yet kept
@@ -67,15 +68,17 @@ async def cycle(state: State, record: Record) -> Report:
 
 async def propose(state: State) -> list[Task]:
     """Return the tasks to practise on."""
-    return await state.recipe.tasks(state) if state.recipe.tasks else list(state.environment.tasks("train"))
+    if state.recipe.tasks is None:
+        return list(state.environment.tasks("train"))
+    return listed("tasks", await state.recipe.tasks(state), Task)
 
 
 async def practise(state: State, tasks: Sequence[Task], record: Record) -> list[Experience]:
     """Attempt each task, many at once; each is kept when it ends and never paid for twice."""
-    act = state.recipe.practice or state.recipe.act
+    slot, act = ("practice", state.recipe.practice) if state.recipe.practice else ("act", state.recipe.act)
 
     async def one(task: Task) -> Experience:
-        return Experience(task=task, attempts=tuple(await act(state, task)))
+        return Experience(task=task, attempts=tuple(listed(slot, await act(state, task), Attempt)))
 
     return await record.each("act", tasks, one)
 
@@ -84,13 +87,17 @@ async def learn(state: State, experiences: Sequence[Experience], record: Record)
     """Judge, refine, and draft what memory would become. Feedback from people goes this way too."""
     judged = await judge(state, experiences, record)
     for refine in state.recipe.refine:
-        judged = await refine(state, judged)
+        judged = listed("refine", await refine(state, judged), Experience)
     draft = state.memory.draft()
     for n, update in enumerate(state.recipe.update):
-        ops = await record.once(f"update.{n}", list[Op], partial(update, state.on(draft), judged))
+        ops = await record.once(f"update.{n}", list[Op], partial(_updated, update, state.on(draft), judged))
         await draft.aapply(ops)
         tell(Learned(policy=describe(update), ops=tuple(ops)))
     return draft, judged
+
+
+async def _updated(update: Update, state: State, experiences: list[Experience]) -> list[Op]:
+    return listed("update", await update(state, experiences), Op)
 
 
 async def judge(state: State, experiences: Sequence[Experience], record: Record) -> list[Experience]:
@@ -98,9 +105,13 @@ async def judge(state: State, experiences: Sequence[Experience], record: Record)
     judged = dict(enumerate(experiences))
     new = [n for n, x in judged.items() if not x.attempts or any(a.score is None for a in x.attempts)]
     for place, judging in enumerate(state.recipe.judge):
-        seen = await record.each(f"judge.{place}", [judged[n] for n in new], partial(judging, state))
+        seen = await record.each(f"judge.{place}", [judged[n] for n in new], partial(_judged, judging, state))
         judged |= dict(zip(new, seen, strict=True))
     return list(judged.values())
+
+
+async def _judged(judging: Judge, state: State, experience: Experience) -> Experience:
+    return single("judge", await judging(state, experience), Experience)
 
 
 async def gated(state: State, draft: Draft, record: Record) -> Report:
@@ -109,7 +120,7 @@ async def gated(state: State, draft: Draft, record: Record) -> Report:
     if state.recipe.gate is None:
         return after
     before = await evaluate(state, record, "before") if draft.ops else after
-    decision = state.recipe.gate(before, after)
+    decision = single("gate", state.recipe.gate(before, after), Decision)
     return after.but(accepted=decision.accepted, reason=decision.reason)
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from agentevo.errors import UnknownName
+from agentevo.given import listed
 from agentevo.models.usage import spending
 from agentevo.protocols import Environment, State
 from agentevo.record import Record
-from agentevo.types import Experience, Report, Task, Usage
+from agentevo.types import Attempt, Experience, Report, Task, Usage
 
 
 async def evaluate(
@@ -27,7 +28,7 @@ async def evaluate(
 
 async def verified(state: State, task: Task) -> Experience:
     """Answer a task once, and have the environment say how well. Of several attempts the first one counts."""
-    attempts = await state.recipe.act(state, task)
+    attempts = listed("act", await state.recipe.act(state, task), Attempt)
     first = [a.told(await state.environment.verify(task, a)) for a in attempts[:1]]
     return Experience(task=task, attempts=tuple(first))
 

@@ -25,6 +25,7 @@ LAYERS = {
     "agentevo.overlap": 1,
     "agentevo.statistics": 1,
     "agentevo.together": 1,
+    "agentevo.given": 1,
     "agentevo.monitors": 1,
     "agentevo.constitution": 1,
     "agentevo.memory": 2,
