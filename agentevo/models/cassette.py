@@ -132,7 +132,9 @@ class Cassette:
                 if length is not None:
                     with contextlib.suppress(OSError):
                         os.truncate(self._path, length)
-                raise CassetteError(f"cannot record to {self._path}: {error}", exchange.reply) from error
+                raise CassetteError(
+                    f"cannot record to {self._path}: {error}; make room, then go on with it", exchange.reply
+                ) from error
 
     def _missing(self, key: str, asked: dict[str, Json]) -> str:
         played = sum(self._key(exchange.request, exchange.place) == key for exchange in self._recorded)
