@@ -30,7 +30,7 @@ BARS = " ▁▂▃▄▅▆▇█"
 
 @app.command("run")
 def run(
-    suite: Annotated[str, typer.Argument(help="NAME[:OPTION=VALUE,...][@VERSION][/SPLIT], such as house:level=2@1.")],
+    suite: Annotated[str, typer.Argument(help="What to work on, such as house, house:level=2 or house@1/test.")],
     arms: Annotated[
         str, typer.Option(help="none, null, copy, rule, memory, or any recipe's name, parted by commas.")
     ] = "none,copy,rule,memory",

@@ -72,6 +72,7 @@ def _show(moment: Moment, curves: _Curves, live: Live | None, played: Demo, seco
         lines = _ended(moment, curves, played, seconds)
     for line in lines:
         live.console.print(printable(line), markup=False, highlight=False, soft_wrap=True) if live else show(line)
+    sys.stdout.flush()
 
 
 class _Curves:

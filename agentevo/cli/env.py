@@ -18,7 +18,7 @@ app = typer.Typer(help="List the environments, show one, and check that one keep
 
 SHOWN = 3
 """So many tasks of each split are shown."""
-SuiteArgument = Annotated[str, typer.Argument(help="NAME[:OPTION=VALUE,...][@VERSION][/SPLIT], such as house:level=2.")]
+SuiteArgument = Annotated[str, typer.Argument(help="Its name, and options, such as house or house:level=2.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 

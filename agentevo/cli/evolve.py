@@ -31,7 +31,7 @@ BUDGET = "budget"
 
 def evolve(
     context: typer.Context,
-    suite: Annotated[str, typer.Argument(help="NAME[:OPTION=VALUE,...][@VERSION], such as house:level=2.")],
+    suite: Annotated[str, typer.Argument(help="What to practise on, such as house or house:level=2.")],
     recipe: Annotated[str, typer.Option(help="How to practise and learn; see agentevo recipes list.")] = "evo",
     model: Annotated[str | None, typer.Option("--model", "-m", help="local/NAME or any litellm model name.")] = None,
     memory: Annotated[Path | None, typer.Option(help=PATH_HELP + " It is made where there is none.")] = None,

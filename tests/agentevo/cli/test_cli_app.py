@@ -15,7 +15,11 @@ import pytest
 import agentevo
 from agentevo.cli.app import status
 
-COMMANDS = [["demo"], ["run"], ["models", "list"], ["models", "pull"], ["models", "rm"], ["doctor"]]
+COMMANDS = [
+    ["demo"], ["run"], ["evolve"], ["bench", "run"], ["bench", "report"], ["bench", "list"], ["recipes", "list"],
+    ["recipes", "show"], ["env", "list"], ["env", "show"], ["env", "check"], ["models", "list"], ["models", "pull"],
+    ["models", "rm"], ["doctor"],
+]  # fmt: skip
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""`agentevo models`, `doctor` and `demo` with the real weights, and with weights that are missing or corrupt."""
+"""`agentevo models` and `doctor` with the real weights, and with weights that are missing or corrupt."""
 
 from __future__ import annotations
 
@@ -250,12 +250,3 @@ def test_an_extra_that_is_not_installed_has_the_line_that_installs_it(
     assert (code, found["extra train"]["state"]) == (0, "skip")
     assert found["extra train"]["detail"] == "without not-there-at-all"
     assert found["extra train"]["todo"] == "pip install 'agentevo[train]'"
-
-
-@pytest.mark.usefixtures("weights_home")
-def test_the_demo_shows_a_reply_and_what_to_try_next(capsys: pytest.CaptureFixture[str]) -> None:
-    assert status(["demo"]) == 0
-    said = capsys.readouterr().out
-    assert "The capital of France is Paris." in said
-    assert "Nothing left this machine" in said
-    assert "agentevo doctor" in said

@@ -7,12 +7,14 @@ import io
 import json
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from openai_server import Exchange, OpenAIServer, hangs, says, streams
 from openai_server import status as http_status
 
 from agentevo.cli.app import status
+from agentevo.memory import Memory
 from agentevo.models import allow_requests
 
 
@@ -128,3 +130,66 @@ def test_an_unknown_provider_lists_the_known_ones(capsys: pytest.CaptureFixture[
     said = capsys.readouterr().err
     assert "opnai" in said
     assert "openai" in said
+
+
+@pytest.fixture
+def memory(server: OpenAIServer, tmp_path: Path) -> Path:
+    """A memory with one thing in it; `server` answers who asks."""
+    assert server.bodies == []
+    with Memory.open(tmp_path / "memory", embedder="hash") as opened:
+        opened.insert("The capital of Freedonia is Zenda")
+    return tmp_path / "memory"
+
+
+def test_with_a_memory_the_prompt_holds_what_is_recalled(
+    server: OpenAIServer, memory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.then(streams("It is ", "Zenda"))
+    options = ["--memory", str(memory), "--system", "Be brief.", "--max-tokens", "7", "-v"]
+    assert status(["run", "What is the capital of Freedonia?", *options]) == 0
+    said, body = capsys.readouterr(), server.bodies[-1]
+    assert said.out == "It is Zenda\n"
+    assert "The capital of Freedonia is Zenda" in str(body["messages"])
+    assert "Be brief." in body["messages"][0]["content"]
+    assert body["max_tokens"] == 7
+    cost, used = said.err.splitlines()
+    assert " tokens, $0.0000, " in cost
+    assert used.startswith("used  ")
+    assert used.endswith("  The capital of Freedonia is Zenda")
+
+
+def test_with_a_memory_json_is_the_attempt(
+    server: OpenAIServer, memory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.then(says("Zenda"))
+    assert status(["run", "What is the capital of Freedonia?", "--memory", str(memory), "--json"]) == 0
+    attempt = json.loads(capsys.readouterr().out)
+    assert (attempt["answer"], len(attempt["used"]), attempt["stopped"]) == ("Zenda", 1, "")
+    with Memory.open(memory) as opened:
+        assert [item.uses for item in opened.list()] == [0]
+
+
+def test_with_a_memory_that_has_nothing_to_say_verbose_says_so(
+    server: OpenAIServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Memory.open(tmp_path / "memory", embedder="hash").close()
+    server.then(says("hello"))
+    assert status(["run", "hi", "--memory", str(tmp_path / "memory"), "-v"]) == 0
+    assert capsys.readouterr().err.endswith("\nnothing was recalled\n")
+
+
+@pytest.mark.usefixtures("server")
+def test_a_memory_that_is_not_there_is_misuse(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert status(["run", "hi", "--memory", str(tmp_path / "none")]) == 2
+    assert "there is no memory in " in capsys.readouterr().err
+    assert not (tmp_path / "none").exists()
+
+
+def test_with_a_memory_too_a_model_that_fails_is_one_line(
+    server: OpenAIServer, memory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.then(http_status(400, message="bad\nrequest"))
+    assert status(["run", "hi", "--memory", str(memory)]) == 1
+    said = capsys.readouterr()
+    assert (said.out, said.err.count("\n")) == ("", 1)
+    assert said.err.startswith("error: the answer ended early: model: ")
