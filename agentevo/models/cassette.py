@@ -61,8 +61,8 @@ class Cassette:
     `replay` answers from the file alone (`model` may be None) and raises CassetteError for what is not in it;
     `record` always asks the model and appends; `auto` replays what is there and records the rest. Equal requests are
     replayed in the order in which they were recorded, each recording once; with `by_place` also only where in a run
-    they were asked (`agentevo.position`). What a recorded call cost is charged again, so that a replayed run meets its
-    budgets where the first one did.
+    they were asked (`agentevo.position`), and failures without a reply are not recorded. What a recorded call cost is
+    charged again, so that a replayed run meets its budgets where the first one did.
     """
 
     def __init__(
@@ -104,7 +104,9 @@ class Cassette:
         try:
             reply = await self._model.complete(messages, **options)
         except ModelError as error:
-            self._append(Exchange(key=key, request=asked, place=place, failure=Failure.of(error)))
+            # A run is gone on with because what stopped it was mended: no answer came, so it is asked for again.
+            if error.reply is not None or not self._by_place:
+                self._append(Exchange(key=key, request=asked, place=place, failure=Failure.of(error)))
             raise
         self._append(Exchange(key=key, request=asked, place=place, reply=reply))
         return reply
