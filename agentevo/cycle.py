@@ -15,6 +15,7 @@ from agentevo.given import listed, single
 from agentevo.models.usage import Budget, Meter, spending
 from agentevo.protocols import Draft, Judge, Keeper, State, Update, describe
 from agentevo.record import Record
+from agentevo.together import to_the_end
 from agentevo.types import Attempt, Decision, Experience, Objective, Op, Report, Task, Transaction
 
 Learnt: TypeAlias = tuple[Draft, list[Experience]]
@@ -125,7 +126,11 @@ async def gated(state: State, draft: Draft, record: Record) -> Report:
 
 
 async def commit(state: State, draft: Draft, learnt: Sequence[Experience], record: Record, reason: str) -> Transaction:
-    """Keep a draft and the experiences it came from; done twice, it is done once."""
+    """Keep a draft and the experiences it came from, both also when cancelled; done twice, it is done once."""
+    return await to_the_end(_commit(state, draft, learnt, record, reason))
+
+
+async def _commit(state: State, draft: Draft, learnt: Sequence[Experience], record: Record, reason: str) -> Transaction:
     if isinstance(state.memory, Keeper):
         for n, experience in enumerate(learnt):
             await state.memory.arecord(experience, run=record.id, id=f"{record.key}/{n}")

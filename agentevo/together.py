@@ -1,4 +1,4 @@
-"""Doing several things at once, so that none is left running when one of them fails."""
+"""Awaiting several things at once, so that none is left running when one fails; and one thing to its end."""
 
 from __future__ import annotations
 
@@ -18,3 +18,17 @@ async def together(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
         failure = errors.exceptions[0]
         raise failure from failure.__cause__  # the group around it says nothing more, what it was caused by does
     return [task.result() for task in tasks]
+
+
+async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
+    """Return the result of a work that must not be left half done: who is cancelled meanwhile is so afterwards."""
+    task = asyncio.ensure_future(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled from task.exception()
+    return task.result()

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from agentevo.protocols import Episode, FeedbackLevel, State
+from agentevo.together import to_the_end
 from agentevo.types import Task
 
 LOG = logging.getLogger(__name__)
@@ -23,7 +24,7 @@ async def opened(state: State, task: Task, feedback: FeedbackLevel = "weak") -> 
     try:
         yield episode
     finally:
-        await _shielded(asyncio.create_task(_close(episode, state.environment.card.name)))
+        await to_the_end(_close(episode, state.environment.card.name))
 
 
 async def _close(episode: Episode, name: str) -> None:
@@ -33,15 +34,3 @@ async def _close(episode: Episode, name: str) -> None:
     except Exception:
         # What happened is known already: an episode that cannot be closed changes nothing about it.
         LOG.exception("an episode of %s was not closed", name)
-
-
-async def _shielded(closing: asyncio.Task[None]) -> None:
-    """Wait until a task is done, whoever cancels meanwhile; then be cancelled."""
-    cancelled: asyncio.CancelledError | None = None
-    while not closing.done():
-        try:
-            await asyncio.shield(closing)
-        except asyncio.CancelledError as error:
-            cancelled = error
-    if cancelled is not None:
-        raise cancelled
