@@ -49,12 +49,13 @@ def test_json_is_the_comparison_and_report_says_it_again(capsys: pytest.CaptureF
     assert "null - copy: " in capsys.readouterr().out
 
 
-def test_a_finished_run_is_read_and_asks_nothing(reader: OpenAIServer) -> None:
+def test_a_finished_run_is_read_and_asks_nothing(reader: OpenAIServer, tmp_path: Path) -> None:
     command = ["bench", "run", *SMALL, "--arms", "none", "--run", "mine"]
     assert status(command) == 0
     assert len(reader.bodies) == 6
     assert status(command) == 0
     assert len(reader.bodies) == 6
+    assert len((tmp_path / "home/runs/mine/results.jsonl").read_text("utf-8").splitlines()) == 6
 
 
 @pytest.mark.usefixtures("reader")
