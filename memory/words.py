@@ -104,4 +104,5 @@ class Stemmer:
             return counted
 
     def close(self) -> None:
-        self._db.close()
+        with self._lock:  # a thread whose caller was cancelled may still count
+            self._db.close()
