@@ -141,7 +141,7 @@ class Agent:
         folder = self._folder(run)
         about: dict[str, Json] = {
             "recipe": describe(self.recipe), "model": self.model.name, "seed": self.seed,
-            "environment": f"{state.environment.card.name}@{state.environment.card.version}",
+            "environment": f"{state.environment.card.version}: {describe(state.environment)}",
         }  # fmt: skip
         with Record.open(folder, about=about, clock=self._clock) as record:
             async with aclosing(evolve(state, record, cycles, budget)) as reports:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from agentevo.errors import Misuse
 from agentevo.memory.exact import Vector
@@ -18,8 +19,9 @@ class Weights:
     """How much each part of hybrid recall counts.
 
     `vector` multiplies the cosine; `bm25` how well the words match, on the scale that `fused` finds for it. Recency
-    halves with each `half_life_days` that an item is older than the newest candidate. The defaults were chosen on two
-    kinds of labelled data: benchmarks/quality/retrieval.py.
+    halves with each `half_life_days` that an item is older than the newest candidate. A fact is
+    lifted above older ones whose cosine to it is `newer` or more, by which it may update them; 1 or more turns this
+    off. The defaults were chosen on labelled data: benchmarks/quality/retrieval.py and updates.py.
     """
 
     vector: float = 1.0
@@ -28,6 +30,7 @@ class Weights:
     importance: float = 0.02
     utility: float = 0.1
     half_life_days: float = 30.0
+    newer: float = 0.7
 
     def __post_init__(self) -> None:
         for name in ("vector", "bm25", "recency", "importance", "utility"):
@@ -35,9 +38,15 @@ class Weights:
                 raise Misuse(f"weight {name} is {getattr(self, name)!r}; expected a number from 0 up")
         if not self.half_life_days > 0:
             raise Misuse(f"half_life_days is {self.half_life_days!r}; expected a number above 0")
+        if not self.newer > 0:
+            raise Misuse(f"newer is {self.newer!r}; expected a cosine above 0, 1 to turn it off")
 
+
+Found: TypeAlias = tuple[Item, dict[str, float]]
+"""An item, and the parts of its score."""
 
 _CROWD = 50
+_JUST = 1e-6
 _FIELD = 10
 
 
@@ -82,6 +91,19 @@ def priors(item: Item, newest: float, scale: float, weights: Weights) -> dict[st
         "utility": scale * weights.utility * item.utility,
     }
     return {name: value for name, value in parts.items() if value}
+
+
+def renewed(found: Sequence[Found], vectors: Mapping[str, Vector], alike: float) -> list[Found]:
+    """Lift each fact just above the older ones that it is like: as a part of its score."""
+    facts = [(item, sum(parts.values())) for item, parts in found if item.id in vectors]
+
+    def above(item: Item, score: float) -> float | None:
+        older = ((o, s) for o, s in facts if s >= score and item.created_at - o.created_at >= DAY_S / 2)
+        highest = max((s for o, s in older if float(vectors[o.id] @ vectors[item.id]) >= alike), default=None)
+        return None if highest is None else highest + _JUST - score
+
+    lifted = {item.id: by for item, score in facts if (by := above(item, score)) is not None}
+    return [(item, parts | {"newer": lifted[item.id]} if item.id in lifted else parts) for item, parts in found]
 
 
 def ordered(hits: Sequence[Hit]) -> list[Hit]:

@@ -9,13 +9,28 @@ from typing import Literal, TypeAlias, get_args
 
 from agentevo.memory.exact import Scored, Vector
 from agentevo.memory.narrow import Filter
-from agentevo.memory.rank import Weights, about_tokens, diverse, fused, ordered, priors, rank, spread, within
+from agentevo.memory.rank import (
+    DAY_S,
+    Found,
+    Weights,
+    about_tokens,
+    diverse,
+    fused,
+    ordered,
+    priors,
+    rank,
+    renewed,
+    spread,
+    within,
+)
 from agentevo.memory.source import Source
 from agentevo.memory.words import asked
 from agentevo.types import Hit
 
 Mode: TypeAlias = Literal["vector", "bm25", "hybrid"]
 MODES: tuple[str, ...] = get_args(Mode)
+_LEADING = 20
+"""Among so many leading hits it is looked for facts that update others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +92,25 @@ def _fused(source: Source, question: Question, vector: Vector, wide: int) -> lis
     parts, scale = fused(near, said, weights), spread(near)
     newest = min(question.only.now, max((item.created_at for item in items.values()), default=0.0))
     scored = [(item, parts[row] | priors(item, newest, scale, weights)) for row, item in items.items() if row in parts]
+    scored = _renewed(source, scored, question)
     if question.mmr is None:  # a hit is made for those alone that are asked for: making them all costs most of it
         scored = nsmallest(question.k, scored, key=lambda one: rank(sum(one[1].values()), one[0]))
     return [Hit.model_construct(item=item, score=sum(of.values()), parts=of) for item, of in scored]
+
+
+def _renewed(source: Source, scored: list[Found], question: Question) -> list[Found]:
+    """Lift facts above older ones that say nearly the same, among those that lead."""
+    if question.weights.newer >= 1:
+        return scored
+    by_rank = nsmallest(max(question.k, _LEADING), scored, key=lambda one: rank(sum(one[1].values()), one[0]))
+    facts = [item for item, _ in by_rank if item.kind == "fact"]
+    if max((f.created_at for f in facts), default=0) - min((f.created_at for f in facts), default=0) < DAY_S / 2:
+        return scored
+    rows = source.rows([item.id for item in facts])
+    by_row = source.vectors(list(rows.values()))
+    vectors = {name: by_row[row] for name, row in rows.items() if row in by_row}
+    changed = {item.id: parts for item, parts in renewed(by_rank, vectors, question.weights.newer)}
+    return [(item, changed.get(item.id, parts)) for item, parts in scored]
 
 
 def _diverse(source: Source, hits: Sequence[Hit], k: int, balance: float) -> list[Hit]:
