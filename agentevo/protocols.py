@@ -105,6 +105,13 @@ class Embedder(Protocol):
 
 
 @runtime_checkable
+class Immediate(Protocol):
+    """An embedder that waits for nothing: plain code need not cross into a loop and back for its vectors."""
+
+    def embed_now(self, texts: Sequence[str]) -> Vectors: ...
+
+
+@runtime_checkable
 class Episode(Protocol):
     """One run of one task: look at `observation`, act with `step`, always `close` (twice does no harm)."""
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from agentevo.blocking import wait
 from agentevo.errors import EmbedderError
+from agentevo.protocols import Immediate
 
 if TYPE_CHECKING:
     from agentevo.protocols import Embedder
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 def embedded(embedder: Embedder, texts: Sequence[str]) -> NDArray[np.float32]:
     """Return one unit vector a text, as rows; raise EmbedderError where that is not what the embedder makes."""
-    made = wait(_embed(embedder, texts))
+    made: object = embedder.embed_now(texts) if isinstance(embedder, Immediate) else wait(_embed(embedder, texts))
     try:
         vectors = np.asarray(made, np.float32)
     except (TypeError, ValueError) as error:

@@ -16,6 +16,7 @@ from agentevo.errors import Misuse
 from agentevo.memory.change import COMMUTING, applied, credited, says_anew
 from agentevo.memory.exact import Scored, Vector, likenesses
 from agentevo.memory.narrow import Filter
+from agentevo.memory.rank import Candidate
 from agentevo.memory.source import SORTS, Found, Frequencies, Source, Stored
 from agentevo.memory.where import Node, fits
 from agentevo.memory.words import Stemmer, body
@@ -171,6 +172,11 @@ class Overlay:
     def items(self, wanted: Sequence[int]) -> dict[int, Item]:
         found = self._base.items([row for row in wanted if row not in self._items])
         return found | {row: self._items[row] for row in wanted if row in self._items}
+
+    def candidates(self, wanted: Sequence[int]) -> list[Candidate]:
+        own = [(row, self._items[row]) for row in wanted if row in self._items]
+        found = self._base.candidates([row for row in wanted if row not in self._items])
+        return [*found, *(Candidate(row, *(getattr(item, n) for n in Candidate._fields[1:])) for row, item in own)]
 
     def rows(self, ids: Sequence[str]) -> dict[str, int]:
         found = self._base.rows([name for name in ids if name not in self._rows])

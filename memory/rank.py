@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from agentevo.errors import Misuse
 from agentevo.memory.exact import Vector
@@ -42,8 +42,24 @@ class Weights:
             raise Misuse(f"newer is {self.newer!r}; expected a cosine above 0, 1 to turn it off")
 
 
-Found: TypeAlias = tuple[Item, dict[str, float]]
-"""An item, and the parts of its score."""
+class Candidate(NamedTuple):
+    """What of an item decides its place; the item itself is read for those alone that are asked for."""
+
+    row: int
+    id: str
+    kind: str
+    created_at: float
+    importance: float
+    wins: float
+    losses: float
+
+    @property
+    def utility(self) -> float:
+        return (self.wins + 1) / (self.wins + self.losses + 2)
+
+
+Found: TypeAlias = tuple[Candidate, dict[str, float]]
+"""A candidate, and the parts of its score."""
 
 _CROWD = 50
 _JUST = 1e-6
@@ -82,7 +98,7 @@ def _sureness(words: Mapping[int, float]) -> float:
     return 1.0 if len(leading) < _FIELD else 1.0 - leading[-1] / leading[0]
 
 
-def priors(item: Item, newest: float, scale: float, weights: Weights) -> dict[str, float]:
+def priors(item: Candidate, newest: float, scale: float, weights: Weights) -> dict[str, float]:
     """Return the parts that do not depend on the question, on the scale on which the candidates differ."""
     age_days = max(0.0, newest - item.created_at) / DAY_S
     parts = {
@@ -97,7 +113,7 @@ def renewed(found: Sequence[Found], vectors: Mapping[str, Vector], alike: float)
     """Lift each fact just above the older ones that it is like: as a part of its score."""
     facts = [(item, sum(parts.values())) for item, parts in found if item.id in vectors]
 
-    def above(item: Item, score: float) -> float | None:
+    def above(item: Candidate, score: float) -> float | None:
         older = ((o, s) for o, s in facts if s >= score and item.created_at - o.created_at >= DAY_S / 2)
         highest = max((s for o, s in older if float(vectors[o.id] @ vectors[item.id]) >= alike), default=None)
         return None if highest is None else highest + _JUST - score
@@ -111,7 +127,7 @@ def ordered(hits: Sequence[Hit]) -> list[Hit]:
     return sorted(hits, key=lambda hit: rank(hit.score, hit.item))
 
 
-def rank(score: float, item: Item) -> tuple[float, float, str]:
+def rank(score: float, item: Item | Candidate) -> tuple[float, float, str]:
     """Return what sorts hits: the best first, of equals the newer one, of those the one whose id comes first."""
     return -score, -item.created_at, item.id
 

@@ -88,14 +88,19 @@ def _fused(source: Source, question: Question, vector: Vector, wide: int) -> lis
     said = dict(_by_words(source, question, wide))
     candidates = list(dict.fromkeys([*near, *said]))
     near.update(source.cosines(vector, [row for row in candidates if row not in near]))
-    items, weights = source.items(candidates), question.weights
+    known, weights = source.candidates(candidates), question.weights
     parts, scale = fused(near, said, weights), spread(near)
-    newest = min(question.only.now, max((item.created_at for item in items.values()), default=0.0))
-    scored = [(item, parts[row] | priors(item, newest, scale, weights)) for row, item in items.items() if row in parts]
+    newest = min(question.only.now, max((one.created_at for one in known), default=0.0))
+    scored = [(one, parts[one.row] | priors(one, newest, scale, weights)) for one in known if one.row in parts]
     scored = _renewed(source, scored, question)
-    if question.mmr is None:  # a hit is made for those alone that are asked for: making them all costs most of it
+    if question.mmr is None:  # items are read for those alone that are asked for: reading them all costs most of it
         scored = nsmallest(question.k, scored, key=lambda one: rank(sum(one[1].values()), one[0]))
-    return [Hit.model_construct(item=item, score=sum(of.values()), parts=of) for item, of in scored]
+    items = source.items([one.row for one, _ in scored])
+    return [
+        Hit.model_construct(item=items[one.row], score=sum(of.values()), parts=of)
+        for one, of in scored
+        if one.row in items
+    ]
 
 
 def _renewed(source: Source, scored: list[Found], question: Question) -> list[Found]:
@@ -106,9 +111,8 @@ def _renewed(source: Source, scored: list[Found], question: Question) -> list[Fo
     facts = [item for item, _ in by_rank if item.kind == "fact"]
     if max((f.created_at for f in facts), default=0) - min((f.created_at for f in facts), default=0) < DAY_S / 2:
         return scored
-    rows = source.rows([item.id for item in facts])
-    by_row = source.vectors(list(rows.values()))
-    vectors = {name: by_row[row] for name, row in rows.items() if row in by_row}
+    by_row = source.vectors([fact.row for fact in facts])
+    vectors = {fact.id: by_row[fact.row] for fact in facts if fact.row in by_row}
     changed = {item.id: parts for item, parts in renewed(by_rank, vectors, question.weights.newer)}
     return [(item, changed.get(item.id, parts)) for item, parts in scored]
 

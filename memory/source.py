@@ -16,6 +16,7 @@ from agentevo.memory.index import Index, collection_name
 from agentevo.memory.ledger import Ledger
 from agentevo.memory.narrow import Filter
 from agentevo.memory.nearby import Nearby, chunks, fetched, live, marks
+from agentevo.memory.rank import Candidate
 from agentevo.memory.rows import SELECT, digest, to_item
 from agentevo.memory.where import Node, to_sql
 from agentevo.types import Item, Status
@@ -56,6 +57,8 @@ class Source(Protocol):
     def vectors(self, wanted: Sequence[int]) -> dict[int, Vector]: ...
 
     def items(self, wanted: Sequence[int]) -> dict[int, Item]: ...
+
+    def candidates(self, wanted: Sequence[int]) -> list[Candidate]: ...
 
     def rows(self, ids: Sequence[str]) -> dict[str, int]: ...
 
@@ -150,6 +153,15 @@ class Stored:
             for chunk in chunks(wanted):
                 query = f"SELECT row, {SELECT} FROM items WHERE row IN ({marks(chunk)})"
                 found.update((row[0], to_item(row[1:], self.namespace)) for row in db.execute(query, chunk))
+        return found
+
+    def candidates(self, wanted: Sequence[int]) -> list[Candidate]:
+        """Return what decides the place of these rows' items; a row that was purged is missing."""
+        found: list[Candidate] = []
+        with self.ledger.reading() as db:
+            for chunk in chunks(wanted):
+                query = f"SELECT {', '.join(Candidate._fields)} FROM items WHERE row IN ({marks(chunk)})"
+                found.extend(map(Candidate._make, db.execute(query, chunk)))
         return found
 
     def rows(self, ids: Sequence[str]) -> dict[str, int]:

@@ -45,6 +45,10 @@ class HashEmbedder:
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
         """Return one unit row a text."""
+        return self.embed_now(texts)
+
+    def embed_now(self, texts: Sequence[str]) -> Vectors:
+        """Return the same without waiting: nothing here waits for anything."""
         import numpy as np
 
         texts = checked_texts(texts)
