@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TypeAlias
 
-from agentevo.errors import BudgetExceeded
+from agentevo.errors import BudgetExceeded, ModelTimeout, ModelUnavailable
 from agentevo.evaluate import alarms, evaluate
 from agentevo.events import Learned, Turned, tell
 from agentevo.given import listed, single
@@ -27,7 +27,8 @@ async def evolve(
 ) -> AsyncGenerator[Report, None]:
     """Turn the cycle, yielding a report a turn; a turn that was finished before a crash is read, not run.
 
-    A budget covers the whole run, what was spent before a crash too; where it ends, the last report says so.
+    A budget covers the whole run, what was spent before a crash too. Where it ends, or a judge or policy finds the
+    model gone, the last report says so, and the turn is gone on with when the run is.
     """
     meter = Meter("evolve", budget)
     async with aclosing(record.following(_turns(state, record, cycles), meter)) as reports:
@@ -36,6 +37,9 @@ async def evolve(
                 yield report
         except BudgetExceeded as error:
             yield Report(accepted=False, reason=str(error), alarms=("budget",), cost=meter.usage)
+        except (ModelUnavailable, ModelTimeout) as error:
+            said = f"the model failed outside of an attempt: {error}"
+            yield Report(accepted=False, reason=said, alarms=("model",), cost=meter.usage)
 
 
 async def _turns(state: State, record: Record, cycles: int) -> AsyncGenerator[Report, None]:

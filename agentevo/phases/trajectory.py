@@ -82,6 +82,9 @@ class Trajectory:
             self.add(message)
 
     def add(self, message: Message) -> None:
+        content = message.get("content")
+        if isinstance(content, str) and not content.isascii():
+            message = {**message, "content": _whole(content)}
         self.messages.append(message)
         if is_heard():
             tell(Added(attempt=self.id, message=message))
@@ -102,9 +105,14 @@ class Trajectory:
     def ended(self, answer: str, usage: Usage, stopped: str = "") -> Attempt:
         """Return the attempt that this has become."""
         attempt = Attempt(
-            id=self.id, task=self.task, messages=tuple(self.messages), prompt=self._prompt, answer=answer,
+            id=self.id, task=self.task, messages=tuple(self.messages), prompt=self._prompt, answer=_whole(answer),
             used=self._used, usage=usage, stopped=stopped,
         )  # fmt: skip
         if is_heard():
             tell(Ended(attempt=attempt))
         return attempt
+
+
+def _whole(text: str) -> str:
+    """Return a text without halves of surrogate pairs: a model can say them, and no file takes them."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()

@@ -119,6 +119,17 @@ def test_a_task_is_taken_as_it_is() -> None:
     assert as_task(task) is task
 
 
+@pytest.mark.parametrize("said", ["\ud83d half a pair", "\x00", "e\u0301\U0001f600"])
+def test_whatever_a_model_says_can_be_kept(said: str, tmp_path: Path) -> None:
+    with memory() as store:
+        agent = Agent(FunctionModel(lambda messages: said), memory=store, runs=tmp_path)
+        attempt = agent.run("say it")
+        agent.feedback(attempt, score=1.0)
+        assert [x.attempts[0].answer for _, x in store.experiences()] == [attempt.answer]
+        assert attempt.answer == said.replace("\ud83d", "?")
+        agent.close()
+
+
 # --- streaming
 
 
