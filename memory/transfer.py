@@ -139,9 +139,11 @@ def imported(stored: Stored, lines: Sequence[str], vectors: Vectors, at: float, 
                     header |= _take(target, line, vectors)
         _must_be_whole(header, len(lines))
         lengths = {len(vector) for vector in target.vectors.values()}
-        vectors.compare(
-            lengths | ({header["dimensions"]} if header.get("dimensions") else set()), header.get("fingerprint")
-        )
+        stated = {header["dimensions"]} if header.get("dimensions") else set()
+        vectors.compare(lengths | stated, header.get("fingerprint"))
+        embedder = vectors.embedder
+        if not lengths and embedder is not None and header.get("fingerprint") == embedder.fingerprint:
+            lengths = stated  # all that had vectors was purged, and yet the memory is known to hold such
         if lengths:
             vectors.note(lengths.pop(), header.get("fingerprint"))
         with _named("what these lines say together"):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from agentevo.errors import ModelError
-from agentevo.events import Ended, Event, listening
-from agentevo.types import Attempt
+
+if TYPE_CHECKING:
+    from agentevo.events import Event
+    from agentevo.types import Attempt
 
 T = TypeVar("T")
 
@@ -20,6 +22,8 @@ FAILED = "model: "
 
 async def watched(work: Coroutine[object, object, T], on_attempt: Callable[[], None] | None = None) -> T:
     """Return what work comes to; raise ModelError as soon as its model has failed a few times and never answered."""
+    from agentevo.events import listening
+
     watch = _Watch(on_attempt)
     with listening(watch.note, pieces=False):
         running = asyncio.create_task(work)
@@ -50,7 +54,7 @@ class _Watch:
         self.give_up: Callable[[], object] = bool
 
     def note(self, event: Event) -> None:
-        if not isinstance(event, Ended):
+        if event.type != "ended":
             return
         if self._on_attempt is not None:
             self._on_attempt()
