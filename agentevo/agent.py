@@ -53,7 +53,7 @@ class Agent:
 
         self.model, self.memory, self.recipe = as_model(model), _memory(memory), as_recipe(recipe)
         self.environment, self.budget, self.seed, self._clock = environment, budget, seed, clock
-        self._runs = None if runs is None else Path(runs)
+        self._runs, self._owns_memory = None if runs is None else Path(runs), self.memory is not memory
         self._steps = Steps(None if runs is None else Path(runs) / f"steps-{secrets.token_hex(4)}.jsonl")
         if refine_rounds:
             self.recipe = _refining(self.recipe, refine_rounds)
@@ -68,8 +68,10 @@ class Agent:
         )  # fmt: skip
 
     def close(self) -> None:
-        """Let go of the file that steps are written to; the memory belongs to who opened it."""
+        """Let go of the file that steps are written to, and of a memory that was given as a folder."""
         self._steps.close()
+        if self._owns_memory:
+            self.memory.close()
 
     # --- answering
 
@@ -124,8 +126,10 @@ class Agent:
         told = attempt.told(as_feedback(score, text, correction))
         record, state = Record.open(clock=self._clock), self.state(environment)
         draft, learnt = await learn(state, [Experience(task=told.task, attempts=(told,))], record)
-        earlier = [item for item in await self.memory.aderived(attempt.id) if item.status == "live"]
-        await draft.aapply([Op(verb="forget", id=item.id, reason="judged anew") for item in earlier])
+        said = {(op.item.kind, op.item.text) for op in draft.ops if op.item is not None}
+        made = [item for item in await self.memory.aderived(attempt.id) if attempt.id in item.derived_from]
+        stale = [item for item in made if item.status == "live" and (item.kind, item.text) not in said]
+        await draft.aapply([Op(verb="forget", id=item.id, reason="judged anew") for item in stale])
         return await commit(state, draft, learnt, record, "feedback")
 
     async def aevolve(

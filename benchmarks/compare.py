@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from statistics import fmean
 
 from agentevo.benchmarks.matrix import Row
+from agentevo.errors import UnknownName
 from agentevo.statistics import learning_area, mcnemar, paired_bootstrap
 from agentevo.types import Record, Usage
 
@@ -58,7 +59,9 @@ def compare(rows: Sequence[Row], arm: str | None = None) -> Comparison:
     """Compare an arm, by default the last, with each of the others, over the tasks that both have met."""
     names = list(dict.fromkeys(row.cell.arm for row in rows))
     chosen = arm or names[-1]
-    last = [row for row in rows if row.cell.epoch == max(row.cell.epoch for row in rows)]
+    if chosen not in names:
+        raise UnknownName("arm of this run", chosen, names)
+    last = _last(rows)
     groups = sorted({group for row in last if (group := group_of(row))})
     cell = next(row.cell for row in rows if row.cell.arm == chosen)
     return Comparison(
@@ -81,7 +84,7 @@ def group_of(row: Row) -> str:
 
 def summary(name: str, rows: Sequence[Row]) -> Arm:
     """Return how an arm did."""
-    last = [row for row in rows if row.cell.epoch == max(row.cell.epoch for row in rows)]
+    last = _last(rows)
     curve = _curve(rows)
     groups = sorted({group for row in last if (group := group_of(row))})
     usage = sum((a.usage for row in rows for a in row.experience.attempts), Usage())
@@ -89,6 +92,12 @@ def summary(name: str, rows: Sequence[Row]) -> Arm:
         name=name, rows=len(last), mean=_mean(last), curve=curve, area=learning_area(curve),
         groups={group: _mean([row for row in last if group_of(row) == group]) for group in groups}, usage=usage,
     )  # fmt: skip
+
+
+def _last(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows of the last epoch."""
+    epoch = max(row.cell.epoch for row in rows)
+    return [row for row in rows if row.cell.epoch == epoch]
 
 
 def _curve(rows: Sequence[Row]) -> tuple[float, ...]:

@@ -95,6 +95,7 @@ class Demo:
             "seed": self.seed,
             "convention": self.convention,
             "tasks": self.tasks,
+            "new": self.new,
         }
         with (
             Memory.open(self.path, embedder=self.embedder, actor="agent") as memory,

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from agentevo.cycle import commit, learn, practise
 from agentevo.evaluate import evaluate
+from agentevo.models.usage import spending
 from agentevo.protocols import State
 from agentevo.record import Record
 from agentevo.types import Experience, Task
@@ -22,9 +23,10 @@ async def stream(state: State, tasks: Sequence[Task], record: Record) -> AsyncIt
         part = record.turn(n)
         found = part.read("row", Experience)
         if found is None:
-            (practised,) = await study(state, [task], part)
-            found = await _scored(state, practised)
-            part.keep("row", Experience, found)
+            with spending() as meter:
+                (practised,) = await study(state, [task], part)
+                found = await _scored(state, practised)
+            part.keep("row", Experience, found, meter.usage)
         yield found
 
 

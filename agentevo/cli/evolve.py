@@ -113,7 +113,8 @@ async def _next(found: AsyncGenerator[Report, None], turn: int) -> Report | None
         return await anext(found, None)
 
     with pull_progress(), progress(amount=number) as so_far:
-        return await watched(one(), lambda: so_far(f"turn {turn}, attempts", next(counted), 0))
+        # A model that answered in an earlier turn is there: what fails now, the report can tell.
+        return await watched(one(), lambda: so_far(f"turn {turn}, attempts", next(counted), 0), has_answered=turn > 1)
 
 
 def _check(last: Report) -> None:
@@ -121,7 +122,7 @@ def _check(last: Report) -> None:
     if BUDGET in last.alarms:
         raise BudgetExceeded(last.reason)
     if last.alarms:
-        raise RunError("; ".join(last.alarms))
+        raise RunError(last.reason if "model" in last.alarms else "; ".join(last.alarms))
 
 
 # --- showing it

@@ -20,11 +20,13 @@ FAILED = "model: "
 """What `Attempt.stopped` begins with where the model failed."""
 
 
-async def watched(work: Coroutine[object, object, T], on_attempt: Callable[[], None] | None = None) -> T:
+async def watched(
+    work: Coroutine[object, object, T], on_attempt: Callable[[], None] | None = None, *, has_answered: bool = False
+) -> T:
     """Return what work comes to; raise ModelError as soon as its model has failed a few times and never answered."""
     from agentevo.events import listening
 
-    watch = _Watch(on_attempt)
+    watch = _Watch(on_attempt, has_answered)
     with listening(watch.note, pieces=False):
         running = asyncio.create_task(work)
     watch.give_up = running.cancel
@@ -47,9 +49,8 @@ def has_failed(attempt: Attempt) -> bool:
 class _Watch:
     """Listens to attempts until the model has answered, or failed too often."""
 
-    def __init__(self, on_attempt: Callable[[], None] | None) -> None:
-        self._on_attempt = on_attempt
-        self._has_answered = False
+    def __init__(self, on_attempt: Callable[[], None] | None, has_answered: bool) -> None:
+        self._on_attempt, self._has_answered = on_attempt, has_answered
         self.failures, self.last = 0, ""
         self.give_up: Callable[[], object] = bool
 

@@ -53,7 +53,7 @@ class Loop:
     temperature: float | None = None
     max_tokens: int | None = None
     stop: Sequence[str] = ()
-    feedback: FeedbackLevel = "weak"
+    feedback: FeedbackLevel = "none"
     limits: Limits = NO_LIMITS
     compact: Compact | None = None
     step_timeout_s: float = 60.0

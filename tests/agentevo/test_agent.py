@@ -6,12 +6,13 @@ import asyncio
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cycles import LEARNING, Sums, answers
 
 from agentevo.agent import Agent
-from agentevo.errors import BudgetExceeded, Misuse, RunError, UnknownName
+from agentevo.errors import BudgetExceeded, LedgerError, Misuse, RunError, UnknownName
 from agentevo.events import Added, Ended, Piece, Started
 from agentevo.memory import Memory
 from agentevo.models import FunctionModel, ScriptedModel
@@ -79,6 +80,43 @@ def test_feedback_given_twice_replaces_what_was_learned_from_the_first() -> None
         assert [item.metadata["answer"] for item in store.list()] == ["Anna"]
         agent.feedback(attempt, correction="Bob")
         assert [item.metadata["answer"] for item in store.list()] == ["Bob"]
+
+
+@pytest.mark.parametrize("said", [{"score": 1.0}, {"correction": "Bob"}])
+def test_the_same_feedback_twice_changes_nothing(said: dict[str, Any]) -> None:
+    with memory() as store:
+        agent = Agent(ScriptedModel(["Anna"]), memory=store)
+        attempt = agent.run("Who signs refunds?")
+        agent.feedback(attempt, **said)
+        before = [item.id for item in store.list()]
+        agent.feedback(attempt, **said)
+        assert [item.id for item in store.list()] == before
+        assert len(before) == 1
+
+
+def test_feedback_forgets_nothing_that_only_rests_on_what_the_attempt_taught() -> None:
+    with memory() as store:
+        agent = Agent(FunctionModel(echo), memory=store)
+        first = agent.run("Who signs refunds?")
+        agent.feedback(first, correction="Anna")
+        agent.feedback(agent.run("Who signs refunds?"), correction="Anna Smith")
+        agent.feedback(first, correction="Anna Jones")
+        assert {str(item.metadata["answer"]) for item in store.list()} == {"Anna Smith", "Anna Jones"}
+
+
+def test_words_alone_are_kept_too() -> None:
+    with memory() as store:
+        agent = Agent(ScriptedModel(["A very long answer"]), memory=store)
+        agent.feedback(agent.run("Who signs?"), text="Answer in one word.")
+        assert "Answer in one word." in store.list()[0].text
+
+
+def test_a_memory_given_as_a_folder_is_closed_with_the_agent(tmp_path: Path) -> None:
+    Memory.open(tmp_path, embedder="hash").close()
+    agent = Agent(ScriptedModel(["a"]), memory=tmp_path)
+    agent.close()
+    with pytest.raises(LedgerError, match="closed"):
+        agent.memory.list()
 
 
 def test_what_a_person_says_in_words_is_kept() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agentevo.memory import Credit, Evict, Insert, Reinforce, TopK, failed, lessons, succeeded
+from agentevo.memory import Credit, Evict, Insert, Reinforce, TopK, lessons, succeeded
 from agentevo.memory.corrections import corrected, has_correction, is_unexplained, told
 from agentevo.memory.harmful import Harmful
 from agentevo.memory.recall import Mode
@@ -44,7 +44,7 @@ def evo(
             Reinforce(),
             Insert(when=succeeded),
             Insert(corrected, when=has_correction, kind="lesson"),
-            Insert(told, when=failed, kind="lesson"),
+            Insert(told, kind="lesson"),
             *written,
             Harmful(),
             Evict(cap, "help"),
