@@ -262,22 +262,26 @@ def test_any_text_can_be_counted(model: str) -> None:
     assert offline.count_tokens(model, "word " * 20_000) == 20_000 + 1
 
 
-def generate(model: str, text: str, begun: threading.Event, stopped: threading.Event) -> None:
-    for _ in offline.pieces_now(model, body(text, max_tokens=2000)):
-        begun.set()
-        if stopped.is_set():
-            return
-
-
 def test_counting_does_not_wait_for_requests_and_threads_may_count_at_once(model: str) -> None:
+    engine = Engine(NAME, find(NAME).path, (), threads=1)
     stopped, begun = threading.Event(), [threading.Event() for _ in range(4)]
+
+    def ask_and_hold(n: int) -> None:
+        def hold(_: Piece) -> None:
+            begun[n].set()
+            stopped.wait(120)
+
+        engine.stream(body(f"Count to 1000, {n}", max_tokens=2000), None, hold, stopped)
+
+    texts = [f"text {n} " * 50 for n in range(100)]
     with ThreadPoolExecutor(12) as pool:
-        busy = [pool.submit(generate, model, f"Count to 1000, {n}", begun[n], stopped) for n in range(4)]
-        assert all(event.wait(60) for event in begun)
-        texts = [f"text {n} " * 50 for n in range(100)]
-        counts = list(pool.map(lambda text: offline.count_tokens(model, text), texts))
-        assert not any(one.done() for one in busy)
-        stopped.set()
+        try:
+            busy = [pool.submit(ask_and_hold, n) for n in range(4)]
+            assert all(event.wait(60) for event in begun)
+            counts = list(pool.map(engine.count_tokens, texts, timeout=60))
+            assert not any(one.done() for one in busy)
+        finally:
+            stopped.set()
     assert counts == [offline.count_tokens(model, text) for text in texts]
     assert len(set(counts)) > 1
 
