@@ -17,6 +17,7 @@ from agentevo.cycle import commit, gated, learn
 from agentevo.environments.tool.house import House
 from agentevo.evaluate import verified
 from agentevo.memory import Memory, Reflect
+from agentevo.memory.history import Change
 from agentevo.phases.gate import HeldOut
 from agentevo.protocols import Environment, Golden, Model, Recipe, State
 from agentevo.recipes import load
@@ -30,8 +31,15 @@ MUST_GAIN = -0.02
 """What the model writes when it reflects must make it better by so much, surely, or it does not stay."""
 
 
+class Forgotten(Line):
+    """An item that went, and why: the reason that stands in the memory's history."""
+
+    item: Item
+    reason: str
+
+
 class Answered(Line):
-    """A request, what each arm made of it, and the lesson that came of it."""
+    """A request, what each arm made of it, what was stored because of it, and what was forgotten."""
 
     place: int
     of: int
@@ -41,7 +49,7 @@ class Answered(Line):
     answers: dict[str, str]
     scores: dict[str, float]
     learned: tuple[Item, ...] = ()
-    forgotten: tuple[str, ...] = ()
+    forgotten: tuple[Forgotten, ...] = ()
 
 
 class Reflected(Line):
@@ -57,8 +65,8 @@ class Ended(Line):
     over_none: tuple[float, float, float]
     over_rule_on_new: tuple[float, float, float]
     lesson: Item | None
-    tried: str
-    helped: tuple[str, ...]
+    asked: dict[str, str]
+    """What was asked in the attempts that the lesson came from or was used in, by the attempt's id."""
     live: int
     forgotten: int
 
@@ -108,7 +116,7 @@ class Demo:
             stream = state.dice("demo", "stream").sample(list(environment.tasks("train")), self.tasks)
             seen: list[Answered] = []
             for place, task in enumerate(stream):
-                seen.append(await _met(state, task, record.turn(place), place, self.tasks))
+                seen.append(await _met(memory, state, task, record.turn(place), place, self.tasks))
                 yield seen[-1]
             yield await _reflected(state, seen, stream, record.turn("reflect"))
             new = [task for task in environment.tasks("test") if task.data["group"] == "new phrasing"]
@@ -119,23 +127,30 @@ class Demo:
             yield _ended(memory, record.id, seen, tested)
 
 
-async def _met(state: State, task: Task, record: Record, place: int, of: int) -> Answered:
+async def _met(memory: Memory, state: State, task: Task, record: Record, place: int, of: int) -> Answered:
     """Let every arm answer a new request, then let the agent learn from it."""
     done = record.read("met", Answered)
     if done is not None:
         return done
     answers = await _cheap(state, task, record)
-    before = {item.id: item for item in await state.memory.alist(limit=None)}
+    before = {item.id: item for item in await memory.alist(limit=None)}
     (practised,) = await study(state, [task], record)
     attempt = practised.attempts[0]
     scored = attempt.told(await state.environment.verify(task, attempt))
-    after = {item.id: item for item in await state.memory.alist(limit=None)}
+    after = {item.id: item for item in await memory.alist(limit=None)}
     met = _answered(state, task, {**answers, "memory": Experience(task=task, attempts=(scored,))}, place, of).but(
         learned=tuple(item for name, item in after.items() if name not in before),
-        forgotten=tuple(item.text for name, item in before.items() if name not in after),
+        forgotten=tuple([await _gone(memory, item) for name, item in before.items() if name not in after]),
     )
     record.keep("met", Answered, met)
     return met
+
+
+async def _gone(memory: Memory, item: Item) -> Forgotten:
+    """Return an item that is live no more, with the reason of the change that took it away."""
+    changes = (change for change in await memory.ahistory(item.id) if isinstance(change, Change))
+    *_, last = (change for change in changes if change.verb not in ("reinforce", "link"))
+    return Forgotten(item=item, reason=last.reason)
 
 
 async def _tested(state: State, task: Task, record: Record, place: int, of: int) -> Answered:
@@ -191,16 +206,16 @@ async def _reflected(state: State, seen: Sequence[Answered], stream: Sequence[Ta
 def _ended(memory: Memory, run: str, seen: Sequence[Answered], tested: Sequence[Answered]) -> Ended:
     lessons = [item for item in memory.list(kind="lesson", limit=None) if item.wins > 0]
     lesson = max(lessons, key=lambda item: (item.wins, item.utility), default=None)
-    helped = [x.task.prompt for _, x in memory.experiences(run=run) if lesson and _helped(x, lesson)]
+    asked = {
+        attempt.id: experience.task.prompt
+        for _, experience in memory.experiences(run=run)
+        for attempt in experience.attempts
+        if lesson and (lesson.id in attempt.used or attempt.id in lesson.derived_from)
+    }
     return Ended(
         over_none=_bounds(_over(seen, "none")), over_rule_on_new=_bounds(_over(tested, "rule")), lesson=lesson,
-        tried=str(lesson.metadata.get("tried", "")) if lesson else "", helped=tuple(helped),
-        live=memory.stats().live, forgotten=len(memory.list(status="forgotten", limit=None)),
+        asked=asked, live=memory.stats().live, forgotten=len(memory.list(status="forgotten", limit=None)),
     )  # fmt: skip
-
-
-def _helped(experience: Experience, lesson: Item) -> bool:
-    return any(lesson.id in attempt.used and attempt.score == 1 for attempt in experience.attempts)
 
 
 def _over(answered: Sequence[Answered], other: str) -> Interval:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
+import shutil
 import sys
 import time
 from contextlib import aclosing, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from agentevo.cli.bench import folder_of, spark
+from agentevo.cli.memory.whole import changes, uses
 from agentevo.cli.output import printable, show, tell
 from agentevo.cli.watching import watched
 
@@ -18,11 +22,14 @@ if TYPE_CHECKING:
     from rich.live import Live
 
     from agentevo.benchmarks.demo import Answered, Demo, Ended, Moment, Reflected
+    from agentevo.cli.memory.whole import Use
+    from agentevo.types import Item
 
 MODEL = "local/smollm2-135m"
 BLOCK = 8
 SHOWN = 110
 FORGOTTEN_SHOWN = 3
+USES_SHOWN = 5
 REFLECTING = "\nreflecting on what went wrong last; what the model writes stays only if held-out requests gain by it:"
 NAMES = {"none": "without memory", "rule": "substitution rule", "memory": "with memory"}
 
@@ -95,9 +102,9 @@ class _Curves:
                 f"\n{answered.of} requests in phrasings that it has never seen; nothing is learned from these:"
             )
         if answered.place < BLOCK // 2 and not answered.is_new_phrasing:
-            lines += _lesson(answered)
-        for text in answered.forgotten[: max(0, FORGOTTEN_SHOWN - self._forgotten)]:
-            lines.append(f"  forgotten, the least useful of too many: {_line(text)}")
+            lines += _stored(answered)
+        for gone in answered.forgotten[: max(0, FORGOTTEN_SHOWN - self._forgotten)]:
+            lines += [f"  forgot  {name_of(gone.item)}: {_line(gone.item.text)}", f"  because {_line(gone.reason)}"]
         self._forgotten += len(answered.forgotten)
         is_last = answered.place + 1 == answered.of
         if is_last or (answered.place + 1) % BLOCK == 0:
@@ -137,11 +144,25 @@ def _introduce(played: Demo, model: str) -> None:
     tell(f"loading the model ...; go on after a stop with --run {played.folder.name}")
 
 
-def _lesson(answered: Answered) -> list[str]:
+def _stored(answered: Answered) -> list[str]:
     if not answered.learned:
         return []
     said = answered.answers["memory"] or "(nothing)"
-    return [f"  asked   {_line(answered.prompt)}", f"  said    {_line(said)}", f"  lesson  {_line(answered.right)}"]
+    stored = (f"  stored  {name_of(item)}: {_line(_content(item))}" for item in answered.learned)
+    return [f"  asked   {_line(answered.prompt)}", f"  said    {_line(said)}", *stored]
+
+
+def name_of(item: Item) -> str:
+    """Return what an item is to who reads it: a request with its answer is an example, of whatever kind it is kept."""
+    if "answer" not in item.metadata:
+        return item.kind
+    return "example, corrected" if "tried" in item.metadata else "example"
+
+
+def _content(item: Item) -> str:
+    if "answer" not in item.metadata:
+        return item.text
+    return f"{item.metadata.get('prompt', '')} -> {item.metadata['answer']}"
 
 
 def _reflected(moment: Reflected) -> list[str]:
@@ -162,30 +183,54 @@ def _ended(moment: Ended, curves: _Curves, played: Demo, seconds: float) -> list
         f"  with memory - rule:    {_interval(moment.over_rule_on_new)} on new phrasings",
         f"  memory: {moment.live} live, {moment.forgotten} forgotten (and can be restored); {seconds:.0f} s",
     ]
-    return [*lines, *_life(moment), *_next(moment, played)]
+    return [*lines, *_life(moment, played), *_next(moment, played)]
 
 
-def _life(moment: Ended) -> list[str]:
+def _life(moment: Ended, played: Demo) -> list[str]:
+    """Tell of one item what `agentevo memory show` tells: what it says, where it came from, and each use."""
     lesson = moment.lesson
     if lesson is None:
-        return ["\nno lesson has helped yet"]
-    return [
-        f"\nthe life of one lesson, {lesson.id}",
-        f"  came from  {', '.join(lesson.derived_from[:1])}, where it said {_line(moment.tried or '(nothing)')}",
-        f"  says       {_line(str(lesson.metadata.get('prompt', lesson.text)))} -> {lesson.metadata.get('answer', '')}",
-        f"  helped     {lesson.wins:g} times, failed to help {lesson.losses:g} times",
-        *(f"             in: {_line(prompt)}" for prompt in moment.helped[:3]),
+        return ["\nnothing that was stored has helped yet"]
+    from agentevo.memory import Memory
+
+    with Memory.open(played.path) as memory:
+        used = uses(changes(memory, lesson.id))
+    origin = next(iter(lesson.derived_from), "")
+    lines = [f"\nthe life of {name_of(lesson)} {lesson.id}", f"  says       {_line(_content(lesson))}"]
+    lines.append(f"  came from  {origin}: {_line(moment.asked.get(origin, ''))}")
+    if "tried" in lesson.metadata:
+        said = str(lesson.metadata["tried"]) or "(nothing)"
+        lines.append(f"             where it said {_line(said)}, and was told what is right")
+    lines.append(f"  used       {len(used)} times: helped {lesson.wins:g}, did not help {lesson.losses:g}")
+    lines += [
+        f"             {_use(use)}: {_line(moment.asked.get(use.attempt, use.attempt))}" for use in used[:USES_SHOWN]
     ]
+    return lines
+
+
+def _use(use: Use) -> str:
+    return "helped" if use.wins > use.losses else "did not help"
 
 
 def _next(moment: Ended, played: Demo) -> list[str]:
-    memory = f"agentevo memory --path {played.path}"
+    command = _as_typed()
+    memory = f"{command} memory --path {shlex.quote(str(played.path))}"
     shown = [f"{memory} stats", f"{memory} history"]
     if moment.lesson is not None:
         name = moment.lesson.id
         shown += [f"{memory} show {name}", f"{memory} forget {name}", f"{memory} undo"]
-    again = f"agentevo bench run house:convention={played.convention} --seeds 3"
+    again = f"{command} bench run house:convention={played.convention} --seeds 3"
     return ["\nlook into the memory that it made, change it, measure it:", *(f"  {c}" for c in [*shown, again])]
+
+
+def _as_typed() -> str:
+    """Return how this program is called from here: by its name only where a shell finds this very one by it."""
+    ours = Path(sys.executable).with_name("agentevo")
+    found = shutil.which("agentevo")
+    if not ours.exists() or (found and Path(found).resolve() == ours.resolve()):
+        return "agentevo"
+    here = Path.cwd()
+    return shlex.quote(str(ours.relative_to(here) if ours.is_relative_to(here) else ours))
 
 
 def _interval(bounds: tuple[float, float, float]) -> str:

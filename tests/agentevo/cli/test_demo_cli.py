@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -16,6 +17,12 @@ from openai_server import OpenAIServer, hangs
 from openai_server import status as http_status
 
 from agentevo.cli.app import status
+from agentevo.cli.demo import name_of
+from agentevo.cli.memory.whole import uses
+from agentevo.memory import Memory
+from agentevo.memory.history import Change
+from agentevo.settings import home
+from agentevo.types import Item, Kind
 
 __all__ = ["reader"]
 
@@ -27,7 +34,13 @@ SHORT = ["demo", "--tasks", "16", "--new", "2", "-m", "openai/test"]
 def test_the_demo_shows_learning_and_forgetting_and_one_lessons_life(capsys: pytest.CaptureFixture[str]) -> None:
     assert status([*SHORT, "--run", "mine"]) == 0
     said = capsys.readouterr()
-    order = ["A small model on a small domain", "  lesson  ", "after 8 of 16", "  forgotten, ", "after 16 of 16"]
+    order = [
+        "A small model on a small domain",
+        "  stored  example, corrected: ",
+        "after 8 of 16",
+        "  forgot  example",
+        "after 16 of 16",
+    ]
     order += ["reflecting on what went wrong", "  gate    ", "phrasings that it has never seen", "what came of it"]
     places = [said.out.find(words) for words in order]
     assert places == sorted(places), said.out
@@ -36,12 +49,56 @@ def test_the_demo_shows_learning_and_forgetting_and_one_lessons_life(capsys: pyt
 
 
 @pytest.mark.usefixtures("reader")
-def test_the_commands_that_it_ends_with_work(capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_forgetting_is_told_with_the_reason_that_history_has(capsys: pytest.CaptureFixture[str]) -> None:
     assert status([*SHORT, "--run", "mine"]) == 0
-    shown = re.findall(r"^  agentevo (memory .*)$", capsys.readouterr().out, re.MULTILINE)
-    assert [command.split()[3] for command in shown] == ["stats", "history", "show", "forget", "undo"]
+    told = re.findall(r"^  because (.*)$", capsys.readouterr().out, re.MULTILINE)
+    with Memory.open(home() / "runs" / "mine" / "memory") as memory:
+        gone = memory.list(status="forgotten", limit=None)
+        reasons = {change.reason for item in gone for change in map(change_of, memory.history(item.id))}
+    assert told
+    assert set(told) <= reasons
+
+
+@pytest.mark.parametrize(
+    ("metadata", "kind", "name"),
+    [
+        ({"prompt": "a", "answer": "b", "tried": "c"}, "lesson", "example, corrected"),
+        ({"prompt": "a", "answer": "b"}, "experience", "example"),
+        ({"task": "a"}, "lesson", "lesson"),
+    ],
+)
+def test_an_item_is_called_what_it_is(metadata: dict[str, str], kind: Kind, name: str) -> None:
+    assert name_of(Item(id="i", text="t", created_at=0.0, kind=kind, metadata=dict(metadata))) == name
+
+
+@pytest.mark.usefixtures("reader")
+def test_a_life_says_what_show_says_of_each_use(capsys: pytest.CaptureFixture[str]) -> None:
+    assert status([*SHORT, "--run", "mine"]) == 0
+    life = capsys.readouterr().out.partition("\nthe life of ")[2].partition("\nlook into")[0]
+    with Memory.open(home() / "runs" / "mine" / "memory") as memory:
+        item = memory.get(re.search(r"corrected (\w+)", life)[1])  # type: ignore[index]
+        assert item is not None
+        used = uses([change_of(change) for change in memory.history(item.id)])
+        asked = {a.id: x.task.prompt for _, x in memory.experiences() for a in x.attempts}
+    said = re.findall(r"^ +(helped|did not help): (.*)$", life, re.MULTILINE)
+    assert said == [("helped" if use.wins else "did not help", asked[use.attempt]) for use in used[:5]]
+    assert f"used       {len(used)} times: helped {item.wins:g}, did not help {item.losses:g}" in life
+    assert asked[item.derived_from[0]] in life
+
+
+def change_of(change: object) -> Change:
+    assert isinstance(change, Change)
+    return change
+
+
+@pytest.mark.usefixtures("reader")
+def test_the_commands_that_it_ends_with_work_as_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert status([*SHORT, "--run", "mine"]) == 0
+    shown = re.findall(r"^  (\S*agentevo memory .*)$", capsys.readouterr().out, re.MULTILINE)
+    assert [shlex.split(command)[4] for command in shown] == ["stats", "history", "show", "forget", "undo"]
     for command in shown:
-        assert status(command.split()) == 0
+        done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
 
 
 def test_the_same_name_shows_the_same_and_asks_nothing(
@@ -62,7 +119,7 @@ def test_an_interrupted_demo_goes_on(reader: OpenAIServer) -> None:
     reader.wait_for_requests(4)
     process.send_signal(signal.SIGINT)
     out, talk = process.communicate(timeout=30)
-    assert (process.returncode, talk.splitlines()[-1], "  lesson  " in out) == (130, "interrupted", True)
+    assert (process.returncode, talk.splitlines()[-1], "  stored  " in out) == (130, "interrupted", True)
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, "what came of it" in done.stdout) == (0, True), done.stderr
     asked = [tuple(message["content"] for message in body["messages"]) for body in reader.bodies]
