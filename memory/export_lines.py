@@ -38,7 +38,7 @@ class Header(Line):
     namespace: str = ""
     embedder: str | None = None
     fingerprint: str | None = None
-    dimensions: int | None = None
+    dimensions: Annotated[int, Field(gt=0)] | None = None
 
 
 class TransactionLine(Line):
@@ -83,5 +83,5 @@ class ExperienceLine(Line):
 
 
 OF: Mapping[str, type[Line]] = {
-    "transaction": TransactionLine, "credit": CreditLine, "experience": ExperienceLine,
+    "transaction": TransactionLine, "op": OpLine, "credit": CreditLine, "experience": ExperienceLine,
 }  # fmt: skip

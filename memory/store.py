@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agentevo.errors import EmbedderError, LedgerError, Misuse
+from agentevo.errors import AgentEvoError, EmbedderError, LedgerError, Misuse
 from agentevo.memory.index import Index
 from agentevo.memory.ledger import Ledger
 from agentevo.memory.source import Stored
@@ -91,6 +91,27 @@ class Store:
     def dimensions(self) -> int | None:
         found = self.ledger.meta("dimensions")
         return None if found is None else int(found)
+
+    @property
+    def fingerprint(self) -> str | None:
+        """What the embedder says that it is; None where it does not know yet."""
+        assert self.embedder is not None
+        try:
+            return self.embedder.fingerprint or None
+        except AgentEvoError:  # some know after their first call, or once they have their weights
+            return None
+
+    def expected(self) -> tuple[int, str] | None:
+        """Return how long vectors must be here, with the words that say so; None where nobody knows yet."""
+        assert self.embedder is not None
+        stored = self.dimensions
+        if stored is not None:
+            return stored, f"those of {self.ledger.name} have"
+        try:
+            own = self.embedder.dimensions
+        except AgentEvoError:
+            return None
+        return (own, f"those that the embedder {self.embedder.name!r} makes have") if own else None
 
     def adopt(self, wanted: str | Embedder | None) -> None:
         """Use an embedder, the one whose vectors are here already; raise EmbedderError at any other."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import sqlite3
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 from word_vectors import WordVectors, export_lines, open_memory
 
 from agentevo.errors import EmbedderError, Misuse
@@ -134,6 +138,82 @@ def test_vectors_of_another_embedder_are_not_mixed_in(tmp_path: Path) -> None:
             with pytest.raises(EmbedderError):
                 other.import_(lines)
             assert [item.text for item in other.list()] == ["already here"]
+
+
+def vector(size: int) -> str:
+    return base64.b64encode(np.eye(1, size, dtype=np.float32).tobytes()).decode()
+
+
+def with_vectors(header: dict[str, Any] | None, *sizes: int) -> list[str]:
+    """Return an export whose vectors have these sizes, whatever its header says of them."""
+    items = [line(**{**ITEM, "id": f"i{n}", "text": f"t {n}", "vector": vector(size)}) for n, size in enumerate(sizes)]
+    return [line(type="header", format=1, **header), *items, line(type="end")] if header is not None else items
+
+
+@pytest.mark.parametrize(
+    ("header", "sizes", "said"),
+    [
+        ({"dimensions": 8}, [8, 8], "line 1 says that its vectors have 8 dimensions, .* 'word-vectors' makes have 32"),
+        ({"dimensions": 8, "fingerprint": "1"}, [], "line 1 says that its vectors have 8 dimensions, .* have 32"),
+        ({"dimensions": 32}, [32, 8], "line 3 holds a vector of 8 dimensions, and .* have 32"),
+        ({}, [8, 8], "line 2 holds a vector of 8 dimensions, and .* have 32"),
+        (None, [32, 8], "line 2 holds a vector of 8 dimensions, and .* have 32"),
+        ({"dimensions": 0}, [8], "line 1 .*dimensions"),
+        ({"dimensions": -5, "fingerprint": "1"}, [], "line 1 .*dimensions"),
+    ],
+)
+def test_vectors_of_a_wrong_size_leave_a_fresh_memory_as_it_was(
+    tmp_path: Path, header: dict[str, Any] | None, sizes: list[int], said: str
+) -> None:
+    with open_memory(tmp_path / "m") as memory:
+        before = export_lines(memory)
+        with pytest.raises((EmbedderError, Misuse), match=said):
+            memory.import_(with_vectors(header, *sizes))
+        assert (export_lines(memory), memory.stats().dimensions, memory.history()) == (before, None, [])
+        memory.insert("a first text")
+        assert memory.recall("a first text", mode="vector")[0].item.text == "a first text"
+
+
+class Unsure(WordVectors):
+    """An embedder that knows what its vectors are like once it has made some."""
+
+    @property
+    def dimensions(self) -> int:
+        raise EmbedderError("embed a text first")
+
+    @dimensions.setter
+    def dimensions(self, value: int) -> None:
+        self.made = value
+
+    def _direction(self, word: str) -> NDArray[np.float32]:
+        direction: NDArray[np.float32] = np.eye(1, self.made, dtype=np.float32)[0]
+        return direction
+
+
+def test_where_the_embedder_cannot_say_an_export_must_agree_with_itself() -> None:
+    with open_memory(":memory:", embedder=Unsure()) as memory:
+        for header, sizes, said in (
+            ({"dimensions": 32}, [32, 8], "line 3 holds a vector of 8 dimensions, and its header says 32"),
+            ({}, [32, 32, 8], "line 4 holds a vector of 8 dimensions, and line 2 has 32"),
+        ):
+            with pytest.raises(Misuse, match=said):
+                memory.import_(with_vectors(header, *sizes))
+        assert memory.import_(with_vectors({"dimensions": 32}, 32, 32)) == 2
+        memory.insert("one more")
+        assert memory.verify().ok
+
+
+def test_an_import_is_read_before_anything_is_locked(tmp_path: Path) -> None:
+    with open_memory(tmp_path / "one") as one, open_memory(tmp_path / "other") as other:
+        lived(one)
+
+        def others(what: str, done: int, total: int) -> None:
+            if (what, done) == ("reading lines", 3):
+                with sqlite3.connect(tmp_path / "other" / "ledger.db", timeout=0) as db:
+                    db.execute("UPDATE namespaces SET name = name")
+                db.close()
+
+        assert other.import_(export_lines(one), progress=others) == 3
 
 
 def test_a_failed_export_leaves_the_file_that_was_there(tmp_path: Path) -> None:

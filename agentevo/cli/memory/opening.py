@@ -63,11 +63,29 @@ def opened(
     folder = _folder(path or before.get("path"))
     name = next((one for one in (namespace, before.get("namespace")) if one is not None), "default")
     stored = _stored_embedder(folder, None if create else name)
-    with progress() as report:
+    with progress() as report, _nothing_left_of(folder):
         late = LateEmbedder(embedder or stored or like or _chosen_embedder(), report)
         exact = EXACT_LIMIT if indexed else SEARCHED_EXACTLY
         with Memory.open(folder, namespace=name, embedder=late, actor=actor, exact_limit=exact) as memory:
             yield memory
+
+
+@contextlib.contextmanager
+def _nothing_left_of(folder: Path) -> Iterator[None]:
+    """Take a memory that is made here away again where what it was made for fails."""
+    is_new = not (folder / "ledger.db").exists()
+    new_folders = [one for one in (folder, *folder.parents) if not one.exists()]
+    try:
+        yield
+    except BaseException:
+        if is_new and (folder / "ledger.db").exists():
+            from agentevo.memory.newborn import remove_unused
+
+            remove_unused(folder)
+        for one in new_folders:
+            with contextlib.suppress(OSError):
+                one.rmdir()  # not where others have put something into it
+        raise
 
 
 def _folder(given: Path | None) -> Path:
@@ -123,7 +141,16 @@ class LateEmbedder:
 
     @property
     def dimensions(self) -> int:
+        """How long its vectors are, 0 where that would take what is not here: weights, or an answer from afar."""
+        if self._loaded is None and self._is_here():
+            self.load()
         return self._loaded.dimensions if self._loaded else 0
+
+    def _is_here(self) -> bool:
+        from agentevo.models import HashEmbedder
+        from agentevo.models.installed import installed
+
+        return self.name == HashEmbedder.name or any(self.name == one.name for one in installed("embedder"))
 
     def load(self) -> Embedder:
         """Return the embedder itself."""

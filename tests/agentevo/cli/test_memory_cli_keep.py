@@ -65,7 +65,23 @@ def test_what_is_no_export_is_refused_and_nothing_comes_in(console: Console, tmp
     )
     console("import", str(tmp_path / "missing"))
     assert (console.status, console.err) == (1, f"error: No such file or directory: {tmp_path / 'missing'}\n")
-    assert console.data("list") == []
+    assert not console.folder.exists()
+
+
+def test_a_memory_for_which_nothing_came_in_is_not_left_behind(console: Console, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.jsonl"
+    bad.write_text('{"type": "header", "format": 1, "dimensions": 8}\n{"type": "end"}\n', encoding="utf-8")
+    there, full = tmp_path / "new" / "deep", tmp_path / "full"
+    full.mkdir()
+    (full / "mine").write_text("not of a memory", encoding="utf-8")
+    for folder in (there, full):
+        console("--path", str(folder), "import", str(bad))
+        assert (console.status, console.err.count("\n")) == (1, 1)
+        assert "8 dimensions, and those that the embedder 'hash' makes have 384" in console.err
+    assert sorted(entry.name for entry in tmp_path.rglob("*")) == ["bad.jsonl", "full", "mine"]
+    console.done("add", "a text")
+    console("import", str(bad))
+    assert [item["text"] for item in console.data("list")] == ["a text"]
 
 
 def test_a_backup_is_a_memory_of_its_own(console: Console, filled: list[str], tmp_path: Path) -> None:
