@@ -18,10 +18,10 @@ from agentevo.events import Ended, Event, Listener, listening
 from agentevo.models.usage import Budget, spending
 from agentevo.protocols import Environment, Model, Recipe, State, describe
 from agentevo.record import Record
+from agentevo.runs import about, folder_of
 from agentevo.said import Asked, as_feedback, as_task
-from agentevo.settings import home
 from agentevo.steps import Seen, Steps
-from agentevo.types import Attempt, Experience, Json, Op, Report, Transaction
+from agentevo.types import Attempt, Experience, Op, Report, Transaction
 
 if TYPE_CHECKING:
     from agentevo.memory import Memory
@@ -142,12 +142,9 @@ class Agent:
     ) -> AsyncGenerator[Report, None]:
         """Practise: turn the cycle and yield a report a turn. A run with a name goes on where it was stopped."""
         state = self.state(environment)
-        folder = self._folder(run)
-        about: dict[str, Json] = {
-            "recipe": describe(self.recipe), "model": self.model.name, "seed": self.seed,
-            "environment": f"{state.environment.card.version}: {describe(state.environment)}",
-        }  # fmt: skip
-        with Record.open(folder, about=about, clock=self._clock) as record:
+        is_kept = run is not None or self._runs is not None
+        folder = folder_of(run, "evolve", self._runs) if is_kept else None
+        with Record.open(folder, about=about(state), clock=self._clock) as record:
             async with aclosing(evolve(state, record, cycles, budget)) as reports:
                 async for report in reports:
                     yield report
@@ -161,14 +158,6 @@ class Agent:
             self._steps.note(event)
 
         return note
-
-    def _folder(self, run: str | None) -> Path | None:
-        if run is None and self._runs is None:
-            return None
-        name = time.strftime("%Y%m%d-%H%M%S-") + secrets.token_hex(2) if run is None else run
-        if not name or name != Path(name).name or name == "..":
-            raise Misuse(f"a run is named like a folder, without separators; got {run!r}")
-        return (self._runs or home() / "runs") / name
 
 
 def _memory(memory: Memory | str | Path | None) -> Memory:

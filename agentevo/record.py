@@ -25,7 +25,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-from filelock import FileLock, Timeout
 from pydantic import TypeAdapter
 
 from agentevo.errors import Misuse, RunError
@@ -35,6 +34,7 @@ from agentevo.models.cassette import Cassette
 from agentevo.models.usage import Meter, charging, settle, spending
 from agentevo.position import at
 from agentevo.protocols import Model
+from agentevo.runs import held
 from agentevo.steps import Steps
 from agentevo.together import together
 from agentevo.types import Experience, Json, Task, Usage
@@ -197,16 +197,7 @@ class _Folder:
 
     def __init__(self, path: Path, id: str, about: dict[str, Json]) -> None:
         self.path = path
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-            self._lock = FileLock(path / "lock", timeout=0)
-            self._lock.acquire()
-        except Timeout as error:
-            raise RunError(
-                f"the run in {path} is under way in another process; wait for it, or name another"
-            ) from error
-        except OSError as error:
-            raise RunError(f"cannot use the run folder {path}: {error}") from error
+        self._lock = held(path)
         try:
             self.id = self._begun(id, about)
             self.steps = Steps(path / "steps.jsonl")

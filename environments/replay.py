@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -53,10 +54,14 @@ class Replayed:
         self._verdicts: defaultdict[tuple[str, str], list[Feedback]] = defaultdict(list)
         self._asked: Counter[object] = Counter()
         head = self._read()
+        self._digest = hashlib.sha256(self._path.read_bytes()).hexdigest()[:8]
         self.card: Card = head.card
         self._splits = head.splits
         if head.golden:
             self.gold = self._recorded_gold
+
+    def __repr__(self) -> str:
+        return f"Replayed({self._path.name!r}, {self._digest})"
 
     def _read(self) -> Head:
         lines = read(self._path)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from agentevo.errors import Misuse
-from agentevo.protocols import Environment, Episode, FeedbackLevel, Golden
+from agentevo.protocols import Environment, Episode, FeedbackLevel, Golden, describe
 from agentevo.quote import cut
 from agentevo.types import Attempt, Card, Feedback, Message, Outcome, Task, Tool
 
@@ -26,6 +26,14 @@ class Wrapped:
         self._environment = environment
         if isinstance(environment, Golden):
             self.gold = environment.gold
+
+    def __repr__(self) -> str:
+        """Say what is inside, and how it is limited: what a run is known by."""
+        inside = (describe(self._environment), *(f"{name}={value:g}" for name, value in self._limits().items()))
+        return f"{type(self).__name__}({', '.join(inside)})"
+
+    def _limits(self) -> Mapping[str, float]:
+        return {}
 
     @property
     def card(self) -> Card:
@@ -69,6 +77,10 @@ class TimeLimit(Wrapped):
                 raise Misuse(f"{name} is {value!r}; expected a number above 0")
         self._steps, self._seconds, self._clock = steps, seconds, clock
 
+    def _limits(self) -> Mapping[str, float]:
+        limits = {"steps": self._steps, "seconds": self._seconds}
+        return {name: limit for name, limit in limits.items() if limit is not None}
+
     async def open(self, task: Task, seed: int = 0, feedback: FeedbackLevel = "weak") -> Episode:
         episode = await self._environment.open(task, seed, feedback)
         return _Timed(episode, self._steps, self._seconds, self._clock)
@@ -82,6 +94,9 @@ class OutputLimit(Wrapped):
         if characters < LEAST_CHARACTERS:
             raise Misuse(f"characters is {characters!r}; expected {LEAST_CHARACTERS} or more")
         self._characters = characters
+
+    def _limits(self) -> Mapping[str, float]:
+        return {"characters": self._characters}
 
     async def open(self, task: Task, seed: int = 0, feedback: FeedbackLevel = "weak") -> Episode:
         return _Cut(await self._environment.open(task, seed, feedback), self._characters)

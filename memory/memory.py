@@ -95,6 +95,11 @@ class Memory(Swept):
         return self._name
 
     @property
+    def id(self) -> str:
+        """What tells this memory from any other: kept where it is moved, new where it is made anew or copied."""
+        return str(self._store.ledger.meta("id"))
+
+    @property
     def path(self) -> Path | None:
         """The folder; None for a memory in this process alone."""
         return self._store.folder

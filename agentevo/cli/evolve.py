@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import itertools
 import sys
-from collections.abc import AsyncGenerator, Iterator, Sequence
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agentevo.cli.bench import folder_of
 from agentevo.cli.memory.opening import PATH_HELP, NamespaceOption, opened
 from agentevo.cli.output import number, progress, show, show_json, tell
 from agentevo.cli.watching import watched
@@ -37,6 +36,7 @@ def evolve(
     memory: Annotated[Path | None, typer.Option(help=PATH_HELP + " It is made where there is none.")] = None,
     namespace: NamespaceOption = None,
     cycles: Annotated[int, typer.Option(min=1, help="How many turns of the cycle.")] = 1,
+    seed: Annotated[int, typer.Option(help="What is drawn by chance; the same seed draws the same.")] = 0,
     name: Annotated[str | None, typer.Option("--run", help="Name the run; the same name goes on where it was.")] = None,
     max_cost: Annotated[float | None, typer.Option(min=0, help="Spend at most this many dollars.")] = None,
     concurrency: Annotated[int, typer.Option(min=1, help="Attempts under way at once.")] = 8,
@@ -46,6 +46,8 @@ def evolve(
     from agentevo.agent import Agent
     from agentevo.benchmarks.suites import tuned
     from agentevo.models import Budget, as_model
+    from agentevo.record import Record
+    from agentevo.runs import about, folder_of
     from agentevo.settings import settings
 
     preset = settings()
@@ -53,8 +55,8 @@ def evolve(
     acting, folder = as_model(model or preset.model), folder_of(name, "evolve")
     budget = Budget(max_cost_usd=preset.max_cost_usd if max_cost is None else max_cost)
     with opened(context, memory, namespace, create=True, actor="agent") as kept:
-        agent = Agent(acting, memory=kept, recipe=chosen, environment=environment)
-        with _run(agent, suite, folder, concurrency) as record:
+        agent = Agent(acting, memory=kept, recipe=chosen, environment=environment, seed=seed)
+        with Record.open(folder, about=about(agent.state()), concurrency=concurrency) as record:
             tell(f"{suite}: {cycles} times with {acting.name}; go on after a stop with --run {folder.name}")
             reports = asyncio.run(_turned(agent, record, cycles, budget, is_shown=not as_json))
         live = kept.stats().live
@@ -74,21 +76,6 @@ def _practised(suite: str) -> Environment:
     if "train" not in environment.splits():
         raise Misuse(f"{suite!r} has no split 'train' to practise on; it has {', '.join(environment.splits())}")
     return environment
-
-
-@contextmanager
-def _run(agent: Agent, suite: str, folder: Path, concurrency: int) -> Iterator[Record]:
-    from agentevo.memory import Memory
-    from agentevo.protocols import describe
-    from agentevo.record import Record
-
-    assert isinstance(agent.memory, Memory)
-    about: dict[str, Json] = {
-        "suite": suite, "recipe": describe(agent.recipe), "model": agent.model.name, "seed": agent.seed,
-        "memory": str((agent.memory.path or Path()).resolve()), "namespace": agent.memory.namespace,
-    }  # fmt: skip
-    with Record.open(folder, about=about, concurrency=concurrency) as record:
-        yield record
 
 
 async def _turned(agent: Agent, record: Record, cycles: int, budget: Budget, *, is_shown: bool) -> list[Report]:

@@ -35,6 +35,9 @@ def run(
     memory: Annotated[
         Path | None, typer.Option(help="Have an agent answer that recalls from the memory in this folder.")
     ] = None,
+    namespace: Annotated[
+        str | None, typer.Option(help="Which of that memory's namespaces; by default `default`.")
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the whole reply as JSON, when it is complete.")
     ] = False,
@@ -54,9 +57,11 @@ def run(
     preset = settings()
     budget = Budget(max_cost_usd=preset.max_cost_usd if max_cost is None else max_cost, max_seconds=timeout)
     answering, messages = as_model(model or preset.model, timeout_s=timeout), _messages(question, system)
+    if memory is None and namespace is not None:
+        raise Misuse(f"--namespace {namespace!r} says which part of a memory; say which memory with --memory FOLDER")
     if memory is not None:
         recalling = Recalling(temperature, max_tokens, seed or 0, as_json, verbose)
-        with opened(context, memory, None) as kept, pull_progress():
+        with opened(context, memory, namespace) as kept, pull_progress():
             recalling.answer(answering, kept, messages, budget)
         return
     moments = [time.monotonic()]

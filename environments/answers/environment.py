@@ -73,10 +73,11 @@ class Answers:
         if not split and not isinstance(source, Mapping):
             self._questions = shared_out(self._questions, shares, seed)
         self._by_id = {question.task.id: question for question in self._questions}
+        self._digest = _digest(self._questions)
         self._splits = Counter(question.split for question in self._questions)
         self.card = Card(
             name=self._name,
-            version=version or _digest(self._questions),
+            version=version or self._digest,
             description=f"{len(self._questions)} questions, checked by {self._check.name}{_repeated(self._questions)}",
             instruction=_instruction(self._check, self._questions) if instruction is None else instruction,
             licence=licence,
@@ -88,7 +89,7 @@ class Answers:
         )
 
     def __repr__(self) -> str:
-        return f"Answers({self._name!r}, check={self._check!r}, {len(self._questions)} questions)"
+        return f"Answers({self._name!r}, check={self._check!r}, {len(self._questions)} questions, {self._digest})"
 
     def splits(self) -> Sequence[str]:
         return tuple(self._splits)
@@ -200,10 +201,11 @@ def _read(source: Source | Mapping[str, Source], reader: Reader, limit: int | No
 
 
 def _digest(questions: Sequence[Question]) -> str:
-    """Return eight characters that another one has only with other questions, answers or splits."""
+    """Return eight characters that change with the questions, answers, examples and splits, whatever the version."""
     digest = hashlib.sha256()
     for question in questions:
-        digest.update(repr((question.task.id, question.task.prompt, question.split, question.right)).encode())
+        asked = (question.task.id, question.task.prompt, question.split, question.right, question.gold)
+        digest.update(repr(asked).encode())
     return digest.hexdigest()[:8]
 
 

@@ -251,6 +251,21 @@ def test_another_recipe_cannot_go_on_with_a_run(tmp_path: Path) -> None:
             list(other.evolve(Sums(), run="r"))
 
 
+@pytest.mark.parametrize("path", [":memory:", "other"])
+def test_another_memory_cannot_go_on_with_a_run(path: str, tmp_path: Path) -> None:
+    def agent(store: Memory) -> Agent:
+        return Agent(FunctionModel(answers), memory=store, recipe=LEARNING, environment=Sums(), runs=tmp_path)
+
+    with memory() as store:
+        list(agent(store).evolve(run="r"))
+        list(agent(store).evolve(run="r"))
+    with (
+        Memory.open(path if path.startswith(":") else tmp_path / path, embedder="hash") as other,
+        pytest.raises(Misuse, match="begun with another memory"),
+    ):
+        list(agent(other).evolve(run="r"))
+
+
 @pytest.mark.parametrize("name", ["", "..", "a/b", "/tmp"])
 def test_a_run_has_the_name_of_a_folder(name: str, tmp_path: Path) -> None:
     with memory() as store:

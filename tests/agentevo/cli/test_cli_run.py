@@ -178,6 +178,27 @@ def test_with_a_memory_that_has_nothing_to_say_verbose_says_so(
     assert capsys.readouterr().err.endswith("\nnothing was recalled\n")
 
 
+def test_a_namespace_of_the_memory_can_be_named(
+    server: OpenAIServer, memory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.default = says("hello")
+    with Memory.open(memory, namespace="geography") as opened:
+        opened.insert("Freedonia has no capital")
+    ask = ["run", "What is the capital of Freedonia?", "--memory", str(memory), "-v"]
+    assert status([*ask, "--namespace", "geography"]) == 0
+    assert capsys.readouterr().err.endswith("  Freedonia has no capital\n")
+    assert status(ask) == 0
+    assert capsys.readouterr().err.endswith("  The capital of Freedonia is Zenda\n")
+    assert status([*ask, "--namespace", "history"]) == 2
+    assert "there is no namespace 'history'" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("server")
+def test_a_namespace_without_a_memory_is_misuse(capsys: pytest.CaptureFixture[str]) -> None:
+    assert status(["run", "hi", "--namespace", "geography"]) == 2
+    assert "say which memory with --memory FOLDER" in capsys.readouterr().err
+
+
 @pytest.mark.usefixtures("server")
 def test_a_memory_that_is_not_there_is_misuse(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert status(["run", "hi", "--memory", str(tmp_path / "none")]) == 2

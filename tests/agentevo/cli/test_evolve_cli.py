@@ -14,7 +14,9 @@ from obedient_server import CAPITALS, capitals, reader, reads
 from openai_server import Exchange, OpenAIServer, hangs
 from openai_server import status as http_status
 
+from agentevo import Agent
 from agentevo.cli.app import status
+from agentevo.environments.load import load
 from agentevo.memory import Memory
 
 __all__ = ["capitals", "reader"]
@@ -70,6 +72,61 @@ def test_a_run_is_not_gone_on_with_another_memory(
     said = capsys.readouterr()
     assert (said.out, said.err.count("\n")) == ("", 1)
     assert "was begun with another memory" in said.err
+
+
+@pytest.mark.usefixtures("reader")
+@pytest.mark.parametrize(
+    ("options", "differing"),
+    [(["--seed", "7"], "seed"), (["--recipe", "reflexion"], "recipe"), (["--namespace", "other"], "namespace")],
+)
+def test_a_run_is_not_gone_on_with_anything_else(
+    options: list[str], differing: str, capitals: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert evolve(capitals, tmp_path, "--run", "mine") == 0
+    capsys.readouterr()
+    assert evolve(capitals, tmp_path, "--run", "mine", *options) == 2
+    assert f"was begun with another {differing} ({differing}: then" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("reader")
+def test_a_run_is_not_gone_on_with_answers_that_were_edited(
+    capitals: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert evolve(capitals, tmp_path, "--run", "mine") == 0
+    (tmp_path / "capitals.csv").write_text((tmp_path / "capitals.csv").read_text("utf-8").replace("Klow", "Zlip"))
+    assert evolve(capitals, tmp_path, "--run", "mine") == 2
+    assert (
+        "was begun with another environment, instruction, options (environment: then 'capitals@"
+        in capsys.readouterr().err
+    )
+
+
+def test_python_goes_on_with_a_run_of_the_command_line_and_it_with_one_of_pythons(
+    capitals: str, reader: OpenAIServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def practised(run: str, cycles: int) -> list[float]:
+        with Memory.open(tmp_path / "memory", actor="agent") as memory:
+            agent = Agent("openai/test", memory=memory, environment=load(capitals)[0])
+            return [report.score for report in agent.evolve(cycles=cycles, run=run)]
+
+    assert evolve(capitals, tmp_path, "--run", "commands") == 0
+    asked = len(reader.bodies)
+    assert practised("commands", 1) == [1.0]
+    assert len(reader.bodies) == asked
+    first, *_ = practised("pythons", 2)
+    capsys.readouterr()
+    asked = len(reader.bodies)
+    assert evolve(capitals, tmp_path, "--run", "pythons", "--cycles", "2", "--json") == 0
+    assert [report["score"] for report in json.loads(capsys.readouterr().out)] == [first, 1.0]
+    assert len(reader.bodies) == asked
+
+
+def test_another_seed_draws_otherwise(capitals: str, reader: OpenAIServer, tmp_path: Path) -> None:
+    assert evolve(capitals, tmp_path, "--seed", "7") == 0
+    mine = {body["seed"] for body in reader.bodies}
+    assert evolve(capitals, tmp_path / "other") == 0
+    assert mine
+    assert mine.isdisjoint(body["seed"] for body in reader.bodies[len(reader.bodies) // 2 :])
 
 
 @pytest.mark.usefixtures("reader")

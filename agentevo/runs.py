@@ -1,0 +1,71 @@
+"""What makes a run the run it is: the folder that bears its name, who holds that, and what it was begun with."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agentevo.errors import Misuse, RunError
+from agentevo.settings import home
+
+if TYPE_CHECKING:
+    from filelock import FileLock
+
+    from agentevo.protocols import State
+    from agentevo.types import Json
+
+
+def folder_of(name: str | None = None, kind: str = "run", runs: Path | None = None) -> Path:
+    """Return the folder of a run by its name; a run without one is called after its kind and the time.
+
+    Runs are kept in `runs`, by default in AGENTEVO_HOME/runs. Raise Misuse for a name that is no folder's.
+    """
+    if name is None:
+        name = f"{time.strftime(f'{kind}-%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+    if not name or name != Path(name).name or name == "..":
+        raise Misuse(f"a run is named like a folder, without separators; got {name!r}")
+    return (home() / "runs" if runs is None else runs) / name
+
+
+def held(folder: Path) -> FileLock:
+    """Hold a run's folder, making it where there is none, until the lock that is returned is released.
+
+    Raise RunError where another process holds it, or it cannot be made.
+    """
+    from filelock import FileLock, Timeout
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / "lock", timeout=0)
+        lock.acquire()
+    except Timeout as error:
+        raise RunError(f"the run in {folder} is under way in another process; wait for it, or name another") from error
+    except OSError as error:
+        raise RunError(f"cannot use the run folder {folder}: {error}") from error
+    return lock
+
+
+def about(state: State, **sizes: Json) -> dict[str, Json]:
+    """Return what a run was begun with and goes on with, whoever began it: the method, who, where, and which memory.
+
+    The same from Python and from the command line. An environment is known by its card and by its repr, which says how
+    it was made; a memory by the id that its ledger was made with, so that it may be moved, but not made anew. `sizes`
+    are numbers that the run's course depends on.
+    """
+    from agentevo.protocols import describe
+
+    card = state.environment.card
+    return {
+        "recipe": describe(state.recipe),
+        "model": state.model.name,
+        "seed": state.seed,
+        "environment": f"{card.name}@{card.version}",
+        "options": describe(state.environment),
+        "splits": dict(card.splits),
+        "instruction": card.instruction,
+        "memory": str(getattr(state.memory, "id", "")),
+        "namespace": state.memory.namespace,
+        **sizes,
+    }

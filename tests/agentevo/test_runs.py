@@ -1,0 +1,95 @@
+"""What a run is known by: its folder, who holds that, and what it was begun with, which another run has otherwise."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+from moments import memory, moment
+
+from agentevo.environments.answers import Answers
+from agentevo.environments.tool.house import House
+from agentevo.environments.wrappers import OutputLimit, TimeLimit
+from agentevo.errors import Misuse, RunError
+from agentevo.memory import Memory
+from agentevo.models import ScriptedModel
+from agentevo.protocols import Environment
+from agentevo.record import Record
+from agentevo.runs import about, folder_of, held
+from agentevo.types import Json
+
+
+def described(environment: Environment) -> dict[str, Json]:
+    with memory() as store:
+        return about(replace(moment(store, ScriptedModel([])), environment=environment))
+
+
+def answers(right: str, version: str = "") -> Answers:
+    rows = [{"question": f"Whose is desk {n}?", "answer": right} for n in range(5)]
+    return Answers(rows, instruction="", version=version)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "differing"),
+    [
+        (House(), House(level=2), {"options"}),
+        (House(), House(tasks=50), {"options", "splits"}),
+        (House(), TimeLimit(House(), steps=3), {"options"}),
+        (TimeLimit(House(), steps=3), TimeLimit(House(), steps=4), {"options"}),
+        (TimeLimit(House(), steps=3), TimeLimit(House(), seconds=3), {"options"}),
+        (OutputLimit(House(), 20), OutputLimit(House(level=3), 20), {"options"}),
+        (answers("Ada"), answers("Bob"), {"environment", "options"}),
+        (answers("Ada", version="3"), answers("Bob", version="3"), {"options"}),
+        (answers("Ada"), answers("Ada"), set()),
+        (House(), House(level=1), set()),
+    ],
+)
+def test_environments_that_differ_are_told_apart(one: Environment, other: Environment, differing: set[str]) -> None:
+    first, second = described(one), described(other)
+    del first["memory"], second["memory"]
+    assert {name for name in first if first[name] != second[name]} == differing
+
+
+def test_a_memory_is_known_where_it_was_moved_and_not_where_it_was_made_anew(tmp_path: Path) -> None:
+    def known_by(folder: Path) -> Json:
+        with Memory.open(folder, embedder="hash") as store:
+            return about(moment(store, ScriptedModel([])))["memory"]
+
+    first = known_by(tmp_path / "a")
+    (tmp_path / "a").rename(tmp_path / "b")
+    assert known_by(tmp_path / "b") == first
+    assert known_by(tmp_path / "a") != first
+
+
+def test_sizes_belong_to_a_run() -> None:
+    with memory() as store:
+        assert about(moment(store, ScriptedModel([])), tasks=48)["tasks"] == 48
+
+
+def test_a_run_is_kept_under_its_name(tmp_path: Path, empty_home: Path) -> None:
+    assert folder_of("mine") == empty_home / "runs" / "mine"
+    assert folder_of("mine", runs=tmp_path) == tmp_path / "mine"
+    assert folder_of(kind="bench").name.startswith("bench-2")
+    assert len({folder_of() for _ in range(8)}) > 1
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "/tmp", "a/"])
+def test_a_name_that_is_no_folders_is_refused(name: str) -> None:
+    with pytest.raises(Misuse, match="a run is named like a folder, without separators"):
+        folder_of(name)
+
+
+def test_a_run_is_held_by_one_at_a_time(tmp_path: Path) -> None:
+    with FileLock(tmp_path / "lock", is_singleton=False), pytest.raises(RunError, match="under way in another process"):
+        held(tmp_path)
+    held(tmp_path).release()
+    with Record.open(tmp_path), pytest.raises(RunError, match="under way in another process"):
+        held(tmp_path)
+
+
+def test_a_folder_that_cannot_be_made_is_an_error_of_the_run(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match="cannot use the run folder"):
+        held(tmp_path / "file" / "run")
