@@ -54,9 +54,11 @@ def evolve(
     environment, chosen = _practised(suite), tuned(suite, recipe)
     acting, folder = as_model(model or preset.model), folder_of(name, "evolve")
     budget = Budget(max_cost_usd=preset.max_cost_usd if max_cost is None else max_cost)
-    with opened(context, memory, namespace, create=True, actor="agent") as kept:
+    begun: list[Record] = []  # from then on the run knows this memory, and goes on with no other
+    with opened(context, memory, namespace, create=True, actor="agent", stays=lambda: bool(begun)) as kept:
         agent = Agent(acting, memory=kept, recipe=chosen, environment=environment, seed=seed)
         with Record.open(folder, about=about(agent.state()), concurrency=concurrency) as record:
+            begun.append(record)
             tell(f"{suite}: {cycles} times with {acting.name}; go on after a stop with --run {folder.name}")
             reports = asyncio.run(_turned(agent, record, cycles, budget, is_shown=not as_json))
         live = kept.stats().live

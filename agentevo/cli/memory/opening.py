@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
@@ -49,10 +49,12 @@ def opened(
     create: bool = False,
     actor: str = "user",
     indexed: bool = False,
+    stays: Callable[[], bool] = bool,
 ) -> Iterator[Memory]:
     """Open the memory a command is about; raise Misuse where there is none, unless the command makes one.
 
-    A memory that is made gets the embedder that is `like` that of what comes in, else the one of the settings.
+    A memory that is made gets the embedder that is `like` that of what comes in, else the one of the settings. Where
+    the command then fails and nothing was written, it is taken away again, unless by then it `stays`.
     A command lives for one question, so it searches exactly, unless it is about the index: opening the index, or
     bringing it up to date, takes longer than comparing a hundred thousand vectors. Whoever stays catches up.
     """
@@ -63,7 +65,7 @@ def opened(
     folder = _folder(path or before.get("path"))
     name = next((one for one in (namespace, before.get("namespace")) if one is not None), "default")
     stored = _stored_embedder(folder, None if create else name)
-    with progress() as report, _nothing_left_of(folder):
+    with progress() as report, _nothing_left_of(folder, stays):
         late = LateEmbedder(embedder or stored or like or _chosen_embedder(), report)
         exact = EXACT_LIMIT if indexed else SEARCHED_EXACTLY
         with Memory.open(folder, namespace=name, embedder=late, actor=actor, exact_limit=exact) as memory:
@@ -71,13 +73,15 @@ def opened(
 
 
 @contextlib.contextmanager
-def _nothing_left_of(folder: Path) -> Iterator[None]:
+def _nothing_left_of(folder: Path, stays: Callable[[], bool]) -> Iterator[None]:
     """Take a memory that is made here away again where what it was made for fails."""
     is_new = not (folder / "ledger.db").exists()
     new_folders = [one for one in (folder, *folder.parents) if not one.exists()]
     try:
         yield
     except BaseException:
+        if stays():
+            raise
         if is_new and (folder / "ledger.db").exists():
             from agentevo.memory.newborn import remove_unused
 

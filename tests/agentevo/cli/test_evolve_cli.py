@@ -72,6 +72,7 @@ def test_a_run_is_not_gone_on_with_another_memory(
     said = capsys.readouterr()
     assert (said.out, said.err.count("\n")) == ("", 1)
     assert "was begun with another memory" in said.err
+    assert not (tmp_path / "other").exists()
 
 
 @pytest.mark.usefixtures("reader")
