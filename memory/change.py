@@ -26,6 +26,7 @@ _STATUS: Mapping[Verb, tuple[tuple[Status, ...], Status]] = {
     "quarantine": (("live",), "quarantined"),
     "release": (("quarantined",), "live"),
 }
+_PINS: Mapping[Verb, bool] = {"pin": True, "unpin": False}
 
 
 def credited(item: Item, op: Op, earlier: Mapping[str, float] | None) -> Item:
@@ -42,18 +43,22 @@ def says_anew(before: Item, after: Item) -> bool:
     return after.status != "forgotten" and not said_before
 
 
+def marks(verb: Verb, status: Status, pinned: bool) -> tuple[Status, bool]:
+    """Return the status and the pin as an op leaves them that sets no more than these; what is pinned stays."""
+    if verb in _PINS:
+        return status, _PINS[verb]
+    before, after = _STATUS[verb]
+    stays = status not in before or (verb == "forget" and pinned)
+    return (status, pinned) if stays else (after, pinned)
+
+
 def applied(item: Item, op: Op) -> Item:
     """Return the item as the op leaves it; the very same object where the op changes nothing."""
-    if op.verb == "forget" and item.pinned:
-        return item
-    if op.verb in _STATUS:
-        before, after = _STATUS[op.verb]
-        return marked(item, status=after) if item.status in before else item
+    if op.verb in _STATUS or op.verb in _PINS:
+        status, pinned = marks(op.verb, item.status, item.pinned)
+        return item if (status, pinned) == (item.status, item.pinned) else marked(item, status=status, pinned=pinned)
     if op.verb == "supersede":
         return marked(item, status="forgotten")
-    if op.verb in ("pin", "unpin"):
-        pinned = op.verb == "pin"
-        return item if item.pinned == pinned else marked(item, pinned=pinned)
     if op.verb == "link":
         links = tuple(dict.fromkeys((*item.links, *op.to)))
         return item if links == item.links else item.model_copy(update={"links": links})

@@ -22,6 +22,7 @@ Progress: TypeAlias = Callable[[str, int, int], None]
 BUSY_TIMEOUT_S = 30.0
 _CHECKPOINT_S = 1.0  # a reader that holds on for longer makes a purge say `pending` rather than wait
 _PAGES = 2_000
+_WRITER_CACHE_KB = 16_000  # with SQLite's own 2 MB a sweep writes the pages of the journal's indexes again and again
 
 
 def silent(what: str, done: int, total: int) -> None:
@@ -69,7 +70,9 @@ class Ledger:
         return db
 
     def _writing_connection(self) -> sqlite3.Connection:
-        self._writer = self._writer or self._connect()
+        if self._writer is None:
+            self._writer = self._connect()
+            self._writer.execute(f"PRAGMA cache_size = -{_WRITER_CACHE_KB}")
         return self._writer
 
     def _enter_wal(self, db: sqlite3.Connection) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from agentevo.types import Item, Json, Status
@@ -55,6 +55,30 @@ def _made(values: dict[str, Any]) -> Item:
 def marked(item: Item, **marks: Status | bool) -> Item:
     """Return an item with another status or pin, which need no validation."""
     return _made({**item.__dict__, **marks})
+
+
+def image(row: Sequence[Any]) -> str:
+    """Return the item of a row as the journal keeps what was: JSON without what is at its default."""
+    said = [
+        head + write(value) for (head, default, write), value in zip(_WRITTEN, row, strict=True) if value != default
+    ]
+    return "{" + ",".join(said) + "}"
+
+
+def _written() -> Iterator[tuple[str, Any, Callable[[Any], str]]]:
+    """Yield how each column is written, and the value that is left out; ids, texts and times are always written."""
+    own: dict[str, Callable[[Any], str]] = {"pinned": lambda value: "true" if value else "false"}
+    own |= dict.fromkeys(("metadata", "links", "derived_from"), str)
+    own |= dict.fromkeys(("trust", "created_at", "expires_at", "strength", "last_used_at", "uses"), repr)
+    own |= dict.fromkeys(("importance", "wins", "losses"), repr)
+    plain = dict(zip(COLUMNS, to_row(Item(id="", text="", created_at=0.0)), strict=True))
+    for name in COLUMNS:
+        default = ... if name in ("id", "text", "created_at") else plain[name]
+        yield f'"{name}":', default, own.get(name, _encode)
+
+
+_encode = json.JSONEncoder(ensure_ascii=False).encode
+_WRITTEN = tuple(_written())
 
 
 def digest(kind: str, text: str) -> bytes:

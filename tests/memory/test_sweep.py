@@ -14,7 +14,7 @@ from agentevo.memory import Decay, Evict, Expire, Insert, Memory, Reflect
 from agentevo.memory.history import Change
 from agentevo.models import ScriptedModel
 from agentevo.protocols import State
-from agentevo.types import Experience, Item, Json, Op, Task
+from agentevo.types import Experience, Item, Json, Op, Task, Verb
 
 
 def test_each_policy_sees_what_those_before_it_did() -> None:
@@ -260,3 +260,30 @@ def test_sweep_and_reflect_have_asynchronous_twins() -> None:
 def test_insert_has_nothing_to_do_in_a_sweep() -> None:
     with memory() as m:
         assert m.sweep([Insert()]).ops == ()
+
+
+def test_a_sweep_journals_items_as_they_were_whatever_they_hold() -> None:
+    with memory() as m:
+        odd: dict[str, Json] = {'a "b" \\ \u2028 \0': [1e300, -0.1, None, True, {"é": [""]}], "big": 2**70}
+        plain, full = m.insert("plain"), m.insert(
+            'says "so" \\ \n \u2028 🙂', key_text="", kind="note", metadata=odd, source="web", trust=0.1,
+            importance=1 / 3, expires_at=NOW + 0.1, created_at=NOW - 1 / 7, derived_from=["é", "other"], pinned=True,
+        )  # fmt: skip
+        m.edit(full.id, strength=1e-9, last_used_at=NOW / 3)
+        m.reinforce(full.id, wins=0.3, losses=1e22)
+        m.link(full.id, plain.id)
+        full = m.get(full.id) or full
+        verbs: list[Verb] = ["unpin", "quarantine", "forget"]
+        m.apply([Op(verb=verb, id=item.id) for item in (plain, full) for verb in verbs])
+        assert [change.before for change in changes(m, plain.id)] == [
+            None, plain, plain.model_copy(update={"status": "quarantined"}),
+        ]  # fmt: skip
+        assert [change.before for change in changes(m, full.id)[-3:]] == [
+            full,
+            full.model_copy(update={"pinned": False}),
+            full.model_copy(update={"pinned": False, "status": "quarantined"}),
+        ]
+
+
+def changes(m: Memory, id: str) -> list[Change]:
+    return [change for change in m.history(id) if isinstance(change, Change)]
