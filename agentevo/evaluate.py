@@ -5,32 +5,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from agentevo.errors import UnknownName
-from agentevo.given import listed
 from agentevo.models.usage import spending
 from agentevo.protocols import Environment, State
 from agentevo.record import Record
-from agentevo.types import Attempt, Experience, Report, Task, Usage
+from agentevo.scoring import answered
+from agentevo.types import Experience, Report, Task, Usage
 
 
 async def evaluate(
     state: State, record: Record, label: str = "evaluate", tasks: Sequence[Task] | None = None
 ) -> Report:
-    """Answer tasks, by default the held-out ones, and report their scores; memory is left as it is."""
+    """Answer tasks, by default the held-out ones, and report their scores; memory is left as it is.
+
+    Nothing tells the right answer meanwhile: an act that asks for "strong" feedback gets "weak" (`scoring.Sealed`).
+    """
     tested = state.on(state.memory.draft())  # what an agent's tools write while it is tested goes nowhere
 
     async def one(task: Task) -> Experience:
-        return await verified(tested, task)
+        return await answered(tested, task)
 
     with spending() as meter:
         done = await record.each(label, held_out(state) if tasks is None else tasks, one)
     return report(state, done, meter.usage)
-
-
-async def verified(state: State, task: Task) -> Experience:
-    """Answer a task once, and have the environment say how well. Of several attempts the first one counts."""
-    attempts = listed("act", await state.recipe.act(state, task), Attempt)
-    first = [a.told(await state.environment.verify(task, a)) for a in attempts[:1]]
-    return Experience(task=task, attempts=tuple(first))
 
 
 def held_out(state: State) -> list[Task]:

@@ -15,13 +15,13 @@ from agentevo.benchmarks.arms import arm
 from agentevo.benchmarks.protocols import study
 from agentevo.cycle import commit, gated, learn
 from agentevo.environments.tool.house import House
-from agentevo.evaluate import verified
 from agentevo.memory import Memory, Reflect
 from agentevo.memory.history import Change
 from agentevo.phases.gate import HeldOut
 from agentevo.protocols import Environment, Golden, Model, Recipe, State
 from agentevo.recipes import load
 from agentevo.record import Record
+from agentevo.scoring import answered, scored
 from agentevo.statistics import Interval, paired_bootstrap
 from agentevo.types import Experience, Item, Json, Report, Task
 from agentevo.types import Record as Line
@@ -134,11 +134,10 @@ async def _met(memory: Memory, state: State, task: Task, record: Record, place: 
         return done
     answers = await _cheap(state, task, record)
     before = {item.id: item for item in await memory.alist(limit=None)}
-    (practised,) = await study(state, [task], record)
-    attempt = practised.attempts[0]
-    scored = attempt.told(await state.environment.verify(task, attempt))
+    (practised,) = await study(state, [task], record, counts=True)
+    answers["memory"] = await scored(state, practised)
     after = {item.id: item for item in await memory.alist(limit=None)}
-    met = _answered(state, task, {**answers, "memory": Experience(task=task, attempts=(scored,))}, place, of).but(
+    met = _answered(state, task, answers, place, of).but(
         learned=tuple(item for name, item in after.items() if name not in before),
         forgotten=tuple([await _gone(memory, item) for name, item in before.items() if name not in after]),
     )
@@ -165,7 +164,7 @@ async def _cheap(state: State, task: Task, record: Record) -> dict[str, Experien
 
 async def _once(state: State, task: Task, record: Record, name: str) -> Experience:
     acting = replace(state, recipe=arm(name, state.recipe))
-    return await record.once(name, Experience, lambda: verified(acting, task))
+    return await record.once(name, Experience, lambda: answered(acting, task))
 
 
 def _answered(state: State, task: Task, arms: dict[str, Experience], place: int, of: int) -> Answered:

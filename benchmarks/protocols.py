@@ -14,6 +14,7 @@ from agentevo.evaluate import evaluate
 from agentevo.models.usage import spending
 from agentevo.protocols import State
 from agentevo.record import Record
+from agentevo.scoring import scored, sealed
 from agentevo.types import Experience, Task
 
 
@@ -24,8 +25,8 @@ async def stream(state: State, tasks: Sequence[Task], record: Record) -> AsyncIt
         found = part.read("row", Experience)
         if found is None:
             with spending() as meter:
-                (practised,) = await study(state, [task], part)
-                found = await _scored(state, practised)
+                (practised,) = await study(state, [task], part, counts=True)
+                found = await scored(state, practised)
             part.keep("row", Experience, found, meter.usage)
         yield found
 
@@ -43,17 +44,14 @@ async def epochs(
         yield epoch, list(report.experiences)
 
 
-async def study(state: State, tasks: Sequence[Task], record: Record) -> list[Experience]:
-    """Practise, learn, and keep what was learned at once: no held-out tasks, no gate. Return what was attempted."""
+async def study(state: State, tasks: Sequence[Task], record: Record, *, counts: bool = False) -> list[Experience]:
+    """Practise, learn, and keep what was learned at once: no held-out tasks, no gate. Return what was attempted.
+
+    Where these attempts are also what counts, nothing tells them the answer while they are made.
+    """
     state = replace(state, now=await record.now())
-    practised = await practise(state, tasks, record)
+    practised = await practise(sealed(state) if counts else state, tasks, record)
     draft, learnt = await learn(state, practised, record)
     if draft.ops:
         await commit(state, draft, learnt, record, "studied")
     return practised
-
-
-async def _scored(state: State, experience: Experience) -> Experience:
-    """Have the environment score what counts: the first attempt, whatever the recipe's own judges thought."""
-    first = [a.told(await state.environment.verify(experience.task, a)) for a in experience.attempts[:1]]
-    return experience.but(attempts=tuple(first), pairs=())

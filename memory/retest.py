@@ -13,6 +13,7 @@ from agentevo.memory.asking import sources
 from agentevo.memory.vitals import ALL_KINDS
 from agentevo.position import at, attempt_id
 from agentevo.protocols import Judge, State, Update
+from agentevo.scoring import UNTESTED, answered, sealed
 from agentevo.together import together
 from agentevo.types import Attempt, Experience, Item, Json, Op
 
@@ -20,7 +21,22 @@ LOG = logging.getLogger(__name__)
 
 AT_ONCE = 32
 """So many cases are tried again at the same time."""
+ENOUGH = 0.5
 CUT = "[...]"
+
+
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    """How a case went when it was tried again; not testable where nobody knows what is right."""
+
+    score: float | None = None
+    is_testable: bool = True
+
+    def why_not(self) -> str:
+        """Say why this proves nothing; empty where it does, or where nothing could."""
+        if not self.is_testable or (self.score is not None and self.score >= ENOUGH):
+            return ""
+        return "nobody gave it a score" if self.score is None else f"it scored {self.score:g}"
 
 
 @dataclass(frozen=True)
@@ -28,11 +44,15 @@ class Retested:
     """Try each experience again with what a policy made of it in memory, and let through what then succeeds.
 
     The policy sees all experiences; the ops that rest on one of them are one group, tried in a draft of their own by
-    `state.recipe.act`, and judged by the environment or `by` a judge: a score of one half is enough. An op that rests
-    on several cases must stand in all of them. What fails is dropped, and the log says why; it is not kept aside as
-    quarantined, where its text would stand in the way of the same lesson proved by another case. Dropped too is what
-    rests on none of the experiences, and what nobody gave a score. Inserts that recall will never show (notes of a
-    failed insertion, texts that are held for a person) pass: there is nothing to try.
+    `state.recipe.act`, sealed off from the answer, and judged by the environment or `by` a judge: a score of one half
+    is enough. An op that rests on several cases must stand in all of them. What fails is dropped, and the log says
+    why; it is not kept aside as quarantined, where its text would stand in the way of the same lesson proved by
+    another case. Dropped too is what rests on none of the experiences, what brought no attempt, and what got no score.
+    Inserts that recall will never show (notes of a failed insertion, texts that are held for a person) pass: there is
+    nothing to try.
+
+    Where the environment gives no score, having no truth, nothing can be tested: then all passes untried, and the
+    reason of each op, and the report of a turn, say so.
 
     What a pass means: with this in memory, the agent's own recall and prompt led to a right answer once. It does not
     mean that the item holds for other tasks (the gate and credit say that), that it is why, where answers are drawn
@@ -59,7 +79,7 @@ class Retested:
         cases = [await _cases(state, op, ops, experiences) for op in ops]
         limit, place = asyncio.Semaphore(AT_ONCE), attempt_id()
 
-        async def tried(n: int) -> float | None:
+        async def tried(n: int) -> _Trial:
             group = [op for op, case in zip(ops, cases, strict=True) if case is not None and n in case]
             # A place of its own names the attempts, whatever else is tried at the same time.
             async with limit:
@@ -67,25 +87,34 @@ class Retested:
                     return await self._tried(state, experiences[n], group)
 
         wanted = sorted({n for case in cases for n in case or ()})
-        scores = dict(zip(wanted, await together([tried(n) for n in wanted]), strict=True))
-        judged = (_judged(op, case, scores, experiences) for op, case in zip(ops, cases, strict=True))
+        trials = dict(zip(wanted, await together([tried(n) for n in wanted]), strict=True))
+        judged = (_judged(op, case, trials, experiences) for op, case in zip(ops, cases, strict=True))
         return [op for op in judged if op is not None]
 
-    async def _tried(self, state: State, experience: Experience, ops: Sequence[Op]) -> float | None:
-        """Return the score of the case tried again with these ops; None where nobody gave one."""
+    async def _tried(self, state: State, experience: Experience, ops: Sequence[Op]) -> _Trial:
+        """Try a case again with these ops; not where its environment has no score to give."""
+        if self.by is None and not await _has_truth(state, experience):
+            return _Trial(is_testable=False)
         draft, task = state.memory.draft(), experience.task
         if self.without_answer:
             answers = _right_answers(experience.attempts)
             ops = [*await _hiding(state, experience), *(_blanked(op, answers) for op in ops)]
         await draft.aapply(ops, reason="retest")
         then = state.on(draft)
-        again = Experience(task=task, attempts=tuple(await state.recipe.act(then, task)))
-        if self.by is not None:
-            again = await self.by(then, again)
-        else:  # as in an evaluation, the first attempt counts
-            told = [a.told(await state.environment.verify(task, a)) for a in again.attempts[:1]]
-            again = again.but(attempts=tuple(told))
-        return again.score if any(attempt.score is not None for attempt in again.attempts) else None
+        if self.by is None:
+            again = await answered(then, task)
+        else:
+            attempts = await state.recipe.act(sealed(then), task)
+            again = await self.by(then, Experience(task=task, attempts=tuple(attempts)))
+        return _Trial(again.score if any(attempt.score is not None for attempt in again.attempts) else None)
+
+
+async def _has_truth(state: State, experience: Experience) -> bool:
+    """Say whether the environment scores attempts at this task: it has scored one, or does so when asked."""
+    told = [f for attempt in experience.attempts for f in attempt.feedback]
+    if not experience.attempts or any(f.source == "environment" and f.score is not None for f in told):
+        return True
+    return (await state.environment.verify(experience.task, experience.attempts[0])).score is not None
 
 
 # --- which case an op came from
@@ -111,7 +140,7 @@ def _naming(marks: set[str], experiences: Sequence[Experience]) -> frozenset[int
 
 
 def _judged(
-    op: Op, case: frozenset[int] | None, scores: Mapping[int, float | None], experiences: Sequence[Experience]
+    op: Op, case: frozenset[int] | None, trials: Mapping[int, _Trial], experiences: Sequence[Experience]
 ) -> Op | None:
     """Return the op with what its cases say of it; None, logged, where that is not enough."""
     if case is None:
@@ -120,13 +149,12 @@ def _judged(
         LOG.info("%s of %s dropped: it rests on none of the experiences, so there is no case to try", op.verb, op.id)
         return None
     for n in sorted(case):
-        score = scores[n]
-        if score is None or score < 0.5:
-            why = "nobody gave it a score" if score is None else f"it scored {score:g}"
+        if why := trials[n].why_not():
             LOG.info("%s of %s dropped: task %s was tried with it, and %s", op.verb, op.id, experiences[n].task.id, why)
             return None
-    reason = f"{op.reason}; tried again with it, its case succeeded".removeprefix("; ")
-    return op.model_copy(update={"reason": reason})
+    is_proved = all(trials[n].is_testable for n in case)
+    said = "tried again with it, its case succeeded" if is_proved else UNTESTED
+    return op.model_copy(update={"reason": f"{op.reason}; {said}".removeprefix("; ")})
 
 
 # --- trying without the answer

@@ -8,13 +8,14 @@ from collections.abc import Sequence
 
 import pytest
 from moments import learned, memory
-from sums import Sums, answer, somewhere, task
+from sums import GoldenSums, Sums, answer, somewhere, task
 
 from agentevo.errors import Misuse
 from agentevo.memory import Ask, Credit, Discard, Extract, Insert, Memory, raw
 from agentevo.memory.insert import failed
 from agentevo.memory.retest import AT_ONCE, Retested
 from agentevo.models import FunctionModel, ScriptedModel
+from agentevo.phases.judge import Verify
 from agentevo.position import at, attempt_id
 from agentevo.protocols import Act, Environment, Judge, Model, State, Update
 from agentevo.types import Attempt, Experience, Feedback, Item, Json, Op, Task
@@ -39,6 +40,19 @@ def failure(id: str, right: str | None = None) -> Experience:
     evidence = {} if right is None else {"answer": right}
     told = Feedback(score=0.0, verdict="wrong", evidence=dict(evidence))
     return Experience(task=task(id), attempts=(Attempt(id=f"{id}#0", task=task(id), answer="0").told(told),))
+
+
+def unscored(id: str) -> Experience:
+    """Return an experience of which a person said that it failed; nothing else could."""
+    told = Feedback(score=0.0, source="human")
+    return Experience(task=task(id), attempts=(Attempt(id=f"{id}#0", task=task(id), answer="0").told(told),))
+
+
+class Silent(Sums):
+    """Sums of which nobody knows what is right."""
+
+    async def verify(self, task: Task, attempt: Attempt) -> Feedback:
+        return Feedback()
 
 
 def saying(texts: dict[str, str]) -> Insert:
@@ -156,10 +170,6 @@ def test_the_first_attempt_counts_as_in_an_evaluation() -> None:
 
 
 def test_a_judge_can_say_where_the_environment_cannot(caplog: pytest.LogCaptureFixture) -> None:
-    class Silent(Sums):
-        async def verify(self, task: Task, attempt: Attempt) -> Feedback:
-            return Feedback()
-
     def judge(score: float) -> Judge:
         async def judging(state: State, experience: Experience) -> Experience:
             assert any("fingers" in hit.item.text for hit in await state.memory.arecall("fingers"))
@@ -168,12 +178,43 @@ def test_a_judge_can_say_where_the_environment_cannot(caplog: pytest.LogCaptureF
 
         return judging
 
-    policy, cases = saying({"1+1": "count on your fingers"}), [failure("1+1")]
+    async def mute(state: State, experience: Experience) -> Experience:
+        return experience
+
+    policy, cases = saying({"1+1": "count on your fingers"}), [unscored("1+1")]
     with memory() as m, caplog.at_level(logging.INFO, "agentevo.memory.retest"):
-        assert through(m, Retested(policy), cases, environment=Silent()) == []
+        assert through(m, Retested(policy, by=mute), cases, environment=Silent()) == []
         assert "nobody gave it a score" in caplog.text
         assert len(through(m, Retested(policy, by=judge(0.5)), cases, environment=Silent())) == 1
         assert through(m, Retested(policy, by=judge(0.4)), cases, environment=Silent()) == []
+
+
+def test_where_nobody_knows_what_is_right_all_passes_untried_and_says_so() -> None:
+    async def never(state: State, task: Task) -> list[Attempt]:
+        raise AssertionError("tried, though nobody could say how it went")
+
+    policy = Retested(saying({"1+1": "count on your fingers"}))
+    with memory() as m:
+        (op,) = through(m, policy, [unscored("1+1")], act=never, environment=Silent())
+    assert op.reason == "from task 1+1; not tested: nothing here gives a score"
+
+
+def test_a_person_who_scored_a_case_does_not_stand_in_for_the_environment_that_knows() -> None:
+    policy = Retested(saying({"1+1": "think of something nice"}))
+    with memory() as m:
+        assert through(m, policy, [unscored("1+1")]) == []
+
+
+def test_a_case_is_tried_sealed_off_from_its_answer() -> None:
+    async def peeking(state: State, task: Task) -> list[Attempt]:
+        attempt = Attempt(id=attempt_id(), task=task, answer="0")
+        (judged,) = (await Verify("strong")(state, Experience(task=task, attempts=(attempt,)))).attempts
+        told = judged.feedback[0].evidence.get("answer", "nothing")
+        return [attempt.but(answer=str(told))]
+
+    policy = Retested(saying({"1+1": "be quick"}))
+    with memory() as m:
+        assert through(m, policy, [failure("1+1")], act=peeking, environment=GoldenSums()) == []
 
 
 def test_an_act_that_makes_no_attempt_proves_nothing() -> None:
