@@ -15,7 +15,7 @@ from agentevo.blocking import blocking, iterating
 from agentevo.cycle import commit, evolve, learn
 from agentevo.errors import BudgetExceeded, Misuse
 from agentevo.events import Ended, Event, Listener, listening
-from agentevo.models.usage import Budget, spending
+from agentevo.models.usage import Budget, spending, timed
 from agentevo.protocols import Environment, Model, Recipe, State, describe
 from agentevo.record import Record
 from agentevo.runs import about, folder_of
@@ -85,7 +85,8 @@ class Agent:
         task, seen = as_task(asked), Seen()
         with spending("run", budget or self.budget) as meter, listening(self._noting(seen), pieces=False):
             try:
-                attempts = await self.recipe.act(self.state(environment), task)
+                async with timed(meter):
+                    attempts = await self.recipe.act(self.state(environment), task)
             except BudgetExceeded as error:
                 if error.meter is not meter:
                     raise  # a budget of the caller's own, around this run

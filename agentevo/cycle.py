@@ -12,7 +12,7 @@ from agentevo.errors import BudgetExceeded, ModelTimeout, ModelUnavailable
 from agentevo.evaluate import alarms, evaluate
 from agentevo.events import Learned, Turned, tell
 from agentevo.given import listed, single
-from agentevo.models.usage import Budget, Meter, spending
+from agentevo.models.usage import Budget, Meter, spending, uncut
 from agentevo.protocols import Draft, Judge, Keeper, State, Update, describe
 from agentevo.record import Record
 from agentevo.together import to_the_end
@@ -27,8 +27,9 @@ async def evolve(
 ) -> AsyncGenerator[Report, None]:
     """Turn the cycle, yielding a report a turn; a turn that was finished before a crash is read, not run.
 
-    A budget covers the whole run, what was spent before a crash too. Where it ends, or a judge or policy finds the
-    model gone, the last report says so, and the turn is gone on with when the run is.
+    A budget covers the whole run, what was spent before a crash too; its seconds are those since this call, and cut
+    off whatever is under way. Where it ends, or a judge or policy finds the model gone, the last report says so, and
+    the turn is gone on with when the run is. A budget around the run is its owner's: BudgetExceeded is raised.
     """
     meter = Meter("evolve", budget)
     async with aclosing(record.following(_turns(state, record, cycles), meter)) as reports:
@@ -36,6 +37,8 @@ async def evolve(
             async for report in reports:
                 yield report
         except BudgetExceeded as error:
+            if error.meter is not meter:
+                raise
             yield Report(accepted=False, reason=str(error), alarms=("budget",), cost=meter.usage)
         except (ModelUnavailable, ModelTimeout) as error:
             said = f"the model failed outside of an attempt: {error}"
@@ -131,7 +134,8 @@ async def gated(state: State, draft: Draft, record: Record) -> Report:
 
 async def commit(state: State, draft: Draft, learnt: Sequence[Experience], record: Record, reason: str) -> Transaction:
     """Keep a draft and the experiences it came from, both also when cancelled; done twice, it is done once."""
-    return await to_the_end(_commit(state, draft, learnt, record, reason))
+    with uncut():
+        return await to_the_end(_commit(state, draft, learnt, record, reason))
 
 
 async def _commit(state: State, draft: Draft, learnt: Sequence[Experience], record: Record, reason: str) -> Transaction:

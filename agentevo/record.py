@@ -31,7 +31,7 @@ from agentevo.errors import Misuse, RunError
 from agentevo.events import Event, listening
 from agentevo.journal import Journal, lines
 from agentevo.models.cassette import Cassette
-from agentevo.models.usage import Meter, charging, settle, spending
+from agentevo.models.usage import Meter, charging, settle, spending, timed
 from agentevo.position import at
 from agentevo.protocols import Model
 from agentevo.runs import held
@@ -114,12 +114,13 @@ class Record:
             self._folder.steps.note(event)
 
     async def following(self, work: AsyncGenerator[V, None], meter: Meter) -> AsyncGenerator[V, None]:
-        """Yield what work yields, each step noted and charged; whoever looks at it in between is not."""
+        """Yield what work yields, each step noted, charged and timed; whoever looks at it in between is not."""
         async with aclosing(work):
             while True:
                 with charging(meter), listening(self.note, pieces=False):
                     try:
-                        value = await anext(work)
+                        async with timed(meter):
+                            value = await anext(work)
                     except StopAsyncIteration:
                         return
                 yield value

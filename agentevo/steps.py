@@ -52,24 +52,20 @@ class Seen:
     """Listens to attempts and keeps the one that began last: what there is of it when a limit ends it."""
 
     def __init__(self) -> None:
-        self._id = ""
-        self._messages: list[Message] = []
+        self._made: Attempt | None = None
 
     def note(self, event: Event) -> None:
         """Keep what happened, where it is a step of the latest attempt."""
         match event:
-            case Started(attempt=name):
-                self._id, self._messages = name, []
-            case Added(attempt=name, message=message) if name == self._id:
-                self._messages.append(message)
+            case Started(attempt=name, task=task):
+                self._made = Attempt(id=name, task=task)
+            case Ended(attempt=attempt) if self._made is not None and attempt.id == self._made.id:
+                self._made = attempt
 
     def attempt(self, task: Task, stopped: str, usage: Usage) -> Attempt:
         """Return what there is of the attempt; its answer is what the model said last."""
-        said = [str(message.get("content") or "") for message in self._messages if message.get("role") == "assistant"]
-        return Attempt(
-            id=self._id or attempt_id(), task=task, messages=tuple(self._messages), answer=said[-1] if said else "",
-            usage=usage, stopped=stopped,
-        )  # fmt: skip
+        made = self._made or Attempt(id=attempt_id(), task=task)
+        return made.model_copy(update={"task": task, "stopped": stopped, "usage": usage})
 
 
 def unfinished(path: str | Path) -> list[Attempt]:

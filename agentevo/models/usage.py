@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, fields
 
@@ -86,6 +87,7 @@ class Meter:
 _NOTHING = Usage()
 _lock = threading.Lock()  # calls of several threads may be charged to one meter
 _open: ContextVar[tuple[Meter, ...]] = ContextVar("agentevo_meters", default=())
+_timers: ContextVar[tuple[asyncio.Timeout, ...]] = ContextVar("agentevo_timers", default=())
 
 
 @contextmanager
@@ -143,6 +145,42 @@ def out_of_time(meter: Meter) -> BudgetExceeded:
     """Return the error for a call that was cut off because this meter's time is up."""
     allowed = meter.budget.max_seconds or 0.0
     return BudgetExceeded(meter._exceeded("max_seconds", max(meter.elapsed_s, allowed), allowed), meter)
+
+
+@asynccontextmanager
+async def timed(meter: Meter) -> AsyncIterator[None]:
+    """Cancel what is under way inside, whatever it waits for, when the meter's time is up; raise BudgetExceeded then.
+
+    Closing what is open comes after that, and may take its own time.
+    """
+    allowed = meter.budget.max_seconds
+    if allowed is None:
+        yield
+        return
+    timer = asyncio.timeout(max(0.0, allowed - meter.elapsed_s))
+    token = _timers.set((*_timers.get(), timer))
+    try:
+        async with timer:
+            yield
+    except TimeoutError as error:
+        if not timer.expired():
+            raise
+        raise out_of_time(meter) from error
+    finally:
+        _timers.reset(token)
+
+
+@contextmanager
+def uncut() -> Iterator[None]:
+    """Let what is inside come to its end though time is up: it is short, and half of it would be of no use."""
+    held = [(timer, timer.when()) for timer in _timers.get() if not timer.expired()]
+    for timer, _ in held:
+        timer.reschedule(None)
+    try:
+        yield
+    finally:
+        for timer, when in held:
+            timer.reschedule(when)
 
 
 def _add(meters: tuple[Meter, ...], usage: Usage) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 
 from agentevo.errors import Misuse, ModelError
-from agentevo.models.usage import spending
+from agentevo.models.usage import Meter, spending
 from agentevo.phases.context import assembled, parts_of
 from agentevo.phases.trajectory import Trajectory, why_stopped
 from agentevo.protocols import Part, State
@@ -38,17 +38,25 @@ class Sample:
     async def __call__(self, state: State, task: Task) -> list[Attempt]:
         with spending() as meter:
             made = [Trajectory(task) for _ in range(self.n)]
-            texts, stopped = list[str](), ""
             try:
-                texts = await self._texts(state, task, made)
-            except ModelError as error:
-                stopped = why_stopped(error, meter)
+                texts, stopped = await self._tried(state, task, made, meter)
+            except BaseException as error:
+                for trajectory, cost in zip(made, shared(meter.usage, self.n), strict=True):
+                    trajectory.broken_off(error, cost)
+                raise
         missing = stopped or f"model: {len(texts)} of {self.n} replies came"
         for trajectory, text in zip(made, texts, strict=False):
             trajectory.add({"role": "assistant", "content": text})
         ended = [(text.strip(), "") for text in texts] + [("", missing)] * (self.n - len(texts))
         costs = shared(meter.usage, self.n)
         return [t.ended(answer, cost, why) for t, cost, (answer, why) in zip(made, costs, ended, strict=True)]
+
+    async def _tried(self, state: State, task: Task, made: Sequence[Trajectory], meter: Meter) -> tuple[list[str], str]:
+        """Return the replies, and why there are none."""
+        try:
+            return await self._texts(state, task, made), ""
+        except ModelError as error:
+            return [], why_stopped(error, meter)
 
     async def _texts(self, state: State, task: Task, made: Sequence[Trajectory]) -> list[str]:
         prompt = await assembled(state, task, self.context)

@@ -9,7 +9,7 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Literal, TypeAlias, get_args
 
 from agentevo.errors import AgentEvoError, BadReply, BudgetExceeded, Misuse, ModelError, RequestRejected, UnknownName
-from agentevo.models.usage import spending
+from agentevo.models.usage import Meter, spending
 from agentevo.phases import calls
 from agentevo.phases.act import check_sampling, seed_of
 from agentevo.phases.calls import Asked, Spoken
@@ -99,14 +99,21 @@ class _Run:
 
     async def attempt(self) -> Attempt:
         """Make the attempt; what ends it early, and concerns nobody else, is told by it."""
-        limits = self._loop.limits
-        with spending(budget=limits.budget()) as meter:
+        with spending(budget=self._loop.limits.budget()) as meter:
             try:
-                async with asyncio.timeout(limits.seconds), opened(self._state, self._task, self._loop.feedback) as e:
-                    await self._act(e)
-            except (Stopped, BudgetExceeded, ModelError, TimeoutError) as error:
-                self._stopped = why_stopped(error, meter, limits)
+                await self._within(meter)
+            except BaseException as error:
+                self._made.broken_off(error, meter.usage)
+                raise
         return self._made.ended(self._answer, meter.usage, self._stopped)
+
+    async def _within(self, meter: Meter) -> None:
+        limits = self._loop.limits
+        try:
+            async with asyncio.timeout(limits.seconds), opened(self._state, self._task, self._loop.feedback) as episode:
+                await self._act(episode)
+        except (Stopped, BudgetExceeded, ModelError, TimeoutError) as error:
+            self._stopped = why_stopped(error, meter, limits)
 
     async def _act(self, episode: Episode) -> None:
         await self._begin(episode)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import CancelledError
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 
@@ -102,6 +103,12 @@ class Trajectory:
     def _piece(self, text: str) -> None:
         tell(Piece(attempt=self.id, text=text))
 
+    def broken_off(self, error: BaseException, usage: Usage) -> None:
+        """Tell the end of an attempt that cannot go on, with what there is of it; its answer is what was said last."""
+        if is_heard():
+            said = [m.get("content") for m in self.messages[self._prompt :] if m.get("role") == "assistant"]
+            self.ended(next((text for text in reversed(said) if isinstance(text, str)), ""), usage, _why(error))
+
     def ended(self, answer: str, usage: Usage, stopped: str = "") -> Attempt:
         """Return the attempt that this has become."""
         attempt = Attempt(
@@ -111,6 +118,13 @@ class Trajectory:
         if is_heard():
             tell(Ended(attempt=attempt))
         return attempt
+
+
+def _why(error: BaseException) -> str:
+    """Say why an attempt was broken off, by what concerns more than it alone."""
+    if isinstance(error, BudgetExceeded):
+        return f"limit: {error}"
+    return "cancelled" if isinstance(error, CancelledError) else f"error: {type(error).__name__}: {error}"
 
 
 def _whole(text: str) -> str:
