@@ -78,7 +78,9 @@ class Agent:
     async def arun(
         self, asked: Asked, *, environment: Environment | None = None, budget: Budget | None = None
     ) -> Attempt:
-        """Answer, and return how: the attempt's answer, messages, cost, and the items of memory that it used.
+        """Answer, and return how: the attempt's answer, messages, and the items of memory that it used.
+
+        Of several attempts the first is returned, with what all of them cost.
 
         A limit that is reached, or a model that fails, ends the attempt early; `attempt.stopped` says why.
         """
@@ -93,7 +95,7 @@ class Agent:
                 return seen.attempt(task, f"limit: {error}", meter.usage)
         if not attempts:
             raise Misuse(f"the recipe {self.recipe.name or describe(self.recipe)!r} made no attempt at {task.id!r}")
-        return attempts[0]
+        return attempts[0].model_copy(update={"usage": meter.usage})
 
     async def astream(
         self, asked: Asked, *, environment: Environment | None = None, budget: Budget | None = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import secrets
 import time
 from pathlib import Path
@@ -13,7 +15,7 @@ from agentevo.settings import home
 if TYPE_CHECKING:
     from filelock import FileLock
 
-    from agentevo.protocols import State
+    from agentevo.protocols import Environment, State
     from agentevo.types import Json
 
 
@@ -50,22 +52,37 @@ def held(folder: Path) -> FileLock:
 def about(state: State, **sizes: Json) -> dict[str, Json]:
     """Return what a run was begun with and goes on with, whoever began it: the method, who, where, and which memory.
 
-    The same from Python and from the command line. An environment is known by its card and by its repr, which says how
-    it was made; a memory by the id that its ledger was made with, so that it may be moved, but not made anew. `sizes`
-    are numbers that the run's course depends on.
+    The same from Python and from the command line. A memory is known by the id that its ledger was made with, so that
+    it may be moved, but not made anew. `sizes` are what else the run's course depends on.
     """
     from agentevo.protocols import describe
 
-    card = state.environment.card
     return {
         "recipe": describe(state.recipe),
         "model": state.model.name,
         "seed": state.seed,
-        "environment": f"{card.name}@{card.version}",
-        "options": describe(state.environment),
-        "splits": dict(card.splits),
-        "instruction": card.instruction,
+        **known_by(state.environment),
         "memory": str(getattr(state.memory, "id", "")),
         "namespace": state.memory.namespace,
         **sizes,
     }
+
+
+def known_by(environment: Environment) -> dict[str, Json]:
+    """Return what an environment is known by: what agents are given of its card, and its repr: how it was made."""
+    from agentevo.protocols import describe
+
+    card = environment.card
+    return {
+        "environment": f"{card.name}@{card.version}",
+        "options": describe(environment),
+        "splits": dict(card.splits),
+        "instruction": card.instruction,
+    }
+
+
+def identity(environment: Environment) -> str:
+    """Return what an environment is known by as one word: name, version, and a digest of all of it."""
+    known = known_by(environment)
+    digest = hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:8]
+    return f"{known['environment']}+{digest}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from agentevo.given import listed
 from agentevo.protocols import Environment, Episode, FeedbackLevel, State
-from agentevo.types import Attempt, Card, Experience, Feedback, Task
+from agentevo.types import Attempt, Card, Experience, Feedback, Task, Usage
 
 UNTESTED = "not tested: nothing here gives a score"
 """What the reason of an op ends with that had to be proved by a case, and was not, as nobody could say how it went."""
@@ -20,9 +20,12 @@ async def answered(state: State, task: Task) -> Experience:
 
 
 async def scored(state: State, experience: Experience) -> Experience:
-    """Have the environment score the attempt that counts, the first one, and leave out all others."""
-    first = [a.told(await state.environment.verify(experience.task, a)) for a in experience.attempts[:1]]
-    return experience.but(attempts=tuple(first), pairs=())
+    """Have the environment score the attempt that counts, the first one, and leave out all others but their cost."""
+    if not experience.attempts:
+        return experience
+    first, cost = experience.attempts[0], sum((a.usage for a in experience.attempts), Usage())
+    told = first.told(await state.environment.verify(experience.task, first)).model_copy(update={"usage": cost})
+    return experience.but(attempts=(told,), pairs=())
 
 
 def sealed(state: State) -> State:

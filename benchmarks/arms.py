@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -17,8 +18,8 @@ same with the words substituted that differ between the two requests."""
 MEMORY = "memory"
 
 
-def arm(name: str, recipe: Recipe) -> Recipe:
-    """Return what an arm does: "memory" is the recipe itself, any other but the baselines a recipe by its name."""
+def arm(name: str, recipe: Recipe, make: Callable[[str], Recipe] = as_recipe) -> Recipe:
+    """Return what an arm does: "memory" is the recipe itself, any other but the baselines the one made of its name."""
     match name:
         case "memory":
             return recipe
@@ -32,7 +33,7 @@ def arm(name: str, recipe: Recipe) -> Recipe:
             return replace(recipe, act=SubstituteNearest(), practice=None)
     if name not in names():
         raise UnknownName("arm", name, [MEMORY, *BASELINES, *names()])
-    return as_recipe(name)
+    return make(name)
 
 
 def without_memory(act: Act) -> Act:

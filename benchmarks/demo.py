@@ -21,6 +21,7 @@ from agentevo.phases.gate import HeldOut
 from agentevo.protocols import Environment, Golden, Model, Recipe, State
 from agentevo.recipes import load
 from agentevo.record import Record
+from agentevo.runs import about
 from agentevo.scoring import answered, scored
 from agentevo.statistics import Interval, paired_bootstrap
 from agentevo.types import Experience, Item, Json, Report, Task
@@ -95,24 +96,21 @@ class Demo:
         """evo, with a memory too small to keep everything."""
         return load("evo", stop=("\n",), max_tokens=48, temperature=0.0, cap=self.tasks * 3 // 4)
 
+    def _state(self, memory: Memory) -> State:
+        environment = House(self.convention, tasks=max(50, self.tasks, 2 * self.new))
+        return State(model=self.model, memory=memory, environment=environment, recipe=self.recipe(), seed=self.seed)
+
+    def _about(self, memory: Memory) -> dict[str, Json]:
+        return about(self._state(memory), tasks=self.tasks, new=self.new)
+
     async def play(self) -> AsyncGenerator[Moment, None]:
         """Yield what happens; a demo that was stopped goes on where it was."""
-        environment = House(self.convention, tasks=max(50, self.tasks, 2 * self.new))
-        about: dict[str, Json] = {
-            "model": self.model.name,
-            "seed": self.seed,
-            "convention": self.convention,
-            "tasks": self.tasks,
-            "new": self.new,
-        }
         with (
             Memory.open(self.path, embedder=self.embedder, actor="agent") as memory,
-            Record.open(self.folder, about=about, concurrency=1) as record,
+            Record.open(self.folder, about=self._about(memory), concurrency=1) as record,
         ):
-            state = State(
-                model=record.model(self.model), memory=memory, environment=environment, recipe=self.recipe(),
-                seed=self.seed,
-            )  # fmt: skip
+            state = self._state(memory)
+            state, environment = replace(state, model=record.model(state.model)), state.environment
             stream = state.dice("demo", "stream").sample(list(environment.tasks("train")), self.tasks)
             seen: list[Answered] = []
             for place, task in enumerate(stream):
@@ -134,8 +132,8 @@ async def _met(memory: Memory, state: State, task: Task, record: Record, place: 
         return done
     answers = await _cheap(state, task, record)
     before = {item.id: item for item in await memory.alist(limit=None)}
-    (practised,) = await study(state, [task], record, counts=True)
-    answers["memory"] = await scored(state, practised)
+    studied = await study(state, [task], record, counts=True)
+    answers["memory"] = await scored(state, studied.practised[0])
     after = {item.id: item for item in await memory.alist(limit=None)}
     met = _answered(state, task, answers, place, of).but(
         learned=tuple(item for name, item in after.items() if name not in before),

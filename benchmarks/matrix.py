@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing, closing
-from dataclasses import dataclass, field
+from contextlib import ExitStack, aclosing, closing
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 from agentevo.benchmarks.arms import arm
-from agentevo.benchmarks.protocols import epochs, stream
+from agentevo.benchmarks.protocols import Met, epochs, stream, trials
+from agentevo.benchmarks.suites import tuned
 from agentevo.environments.load import load
 from agentevo.errors import Misuse, RunError, UnknownName
 from agentevo.journal import Journal, lines
@@ -18,10 +20,11 @@ from agentevo.memory import Memory
 from agentevo.models.usage import Budget, Meter
 from agentevo.protocols import Environment, Model, Recipe, State, describe
 from agentevo.record import Record
-from agentevo.types import Experience, Task
+from agentevo.runs import about, held, identity
+from agentevo.types import Experience, Json, Task, Usage
 from agentevo.types import Record as Line
 
-Protocol: TypeAlias = Literal["stream", "epochs"]
+Protocol: TypeAlias = Literal["stream", "epochs", "trials"]
 RESULTS = "results.jsonl"
 
 
@@ -29,6 +32,8 @@ class Cell(Line):
     """What a row belongs to: the arm and seed, and what was held fixed."""
 
     suite: str
+    environment: str = ""
+    """Which one it was, see `agentevo.runs.identity`: rows of another cannot be compared with these."""
     arm: str
     seed: int
     model: str
@@ -36,19 +41,27 @@ class Cell(Line):
     protocol: Protocol = "stream"
     epoch: int = 0
     place: int = 0
-    """Where in the stream, or in the test, the task stood."""
+    """Where the task stood: in the stream, in the test, or among what is tried."""
 
 
 class Row(Line):
-    """One line of the results: a task, how it was answered, and what the environment said of it."""
+    """One line of the results: a task, how it was answered, and what the environment said of it.
+
+    learning: what it cost to learn, beside what it cost to answer. In a stream that is learning from this task. Else it
+    stands on the first row of a round: in epochs, the practice before it; in trials, learning from the round.
+    """
 
     cell: Cell
     experience: Experience
+    learning: Usage = Usage()
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is compared: suites are `name@version/split`, arms by name, seeds 0, 1, 2, ..."""
+    """What is compared: suites are `name@version/split`, arms by name, seeds 0, 1, 2, ...
+
+    epochs: how often what is practised is gone through, or in trials how often it is tried again.
+    """
 
     suite: str
     recipe: Recipe
@@ -66,20 +79,33 @@ class Plan:
     split: str = field(init=False)
 
     def __post_init__(self) -> None:
-        if self.protocol not in ("stream", "epochs"):
-            raise UnknownName("protocol", self.protocol, ("stream", "epochs"))
+        if self.protocol not in get_args(Protocol):
+            raise UnknownName("protocol", self.protocol, get_args(Protocol))
         for name in ("seeds", "tasks", "test", "epochs"):
             if getattr(self, name) < 1:
                 raise Misuse(f"{name} is {getattr(self, name)!r}; expected 1 or more")
         if not self.arms or len(set(self.arms)) != len(self.arms):
             raise Misuse(f"arms are {list(self.arms)!r}; expected at least one, each once")
         for name in self.arms:
-            arm(name, self.recipe)
+            self._must_fit(name)
         environment, split = load(self.suite)
         if not self.suite.endswith(f"/{split}") and "train" in environment.splits():
             split = "train"  # what is practised on; the split for testing is named only to stream it
         object.__setattr__(self, "environment", environment)
         object.__setattr__(self, "split", split)
+
+    def _must_fit(self, name: str) -> None:
+        """Raise Misuse where an arm cannot be run as its recipe says: a stream gives the tasks itself."""
+        chosen = self.arm(name)
+        if self.protocol == "stream" and chosen.tasks is not None:
+            raise Misuse(
+                f"arm {name!r} chooses its tasks itself ({describe(chosen.tasks)}), and in a stream each comes once and"
+                " in order; use the protocol trials, or epochs"
+            )
+
+    def arm(self, name: str) -> Recipe:
+        """Return what an arm does."""
+        return arm(name, self.recipe, partial(tuned, self.suite))
 
     def cells(self) -> list[tuple[str, int]]:
         """Return arms and seeds in the order they are run: seed by seed, so that arms can be compared early."""
@@ -87,10 +113,9 @@ class Plan:
 
     def rows(self) -> int:
         """Return how many rows there will be."""
-        each = len(self.drawn(0))
-        if self.protocol == "epochs":
-            each = (self.epochs + 1) * len(self.tested(0))
-        return each * len(self.cells())
+        each = len(self.tested(0)) if self.protocol == "epochs" else len(self.drawn(0))
+        rounds = 1 if self.protocol == "stream" else self.epochs + 1
+        return each * rounds * len(self.cells())
 
     def drawn(self, seed: int) -> list[Task]:
         """Return the tasks that are practised, in the order of a seed; every arm meets the same."""
@@ -111,9 +136,14 @@ def _drawn(tasks: Sequence[Task], n: int, salt: str) -> list[Task]:
 
 
 async def run(plan: Plan, folder: Path) -> AsyncGenerator[Row, None]:
-    """Run all cells into a folder, yielding rows as they come; rows that were there before come first, at once."""
+    """Run all cells into a folder, yielding rows as they come; rows that were there before come first, at once.
+
+    Raise RunError where another process is running it.
+    """
     meter = Meter("bench", plan.budget)
-    with closing(Journal(folder / RESULTS)) as journal:
+    with ExitStack() as stack:
+        stack.callback(held(folder).release)
+        journal = stack.enter_context(closing(Journal(folder / RESULTS)))
         kept = {row.cell for row in results(folder)}  # also those of arms that this plan has not
         for name, seed in plan.cells():
             async with aclosing(_cell(plan, name, seed, folder / "cells" / f"{name}-{seed}", meter)) as rows:
@@ -132,30 +162,37 @@ def results(folder: Path) -> list[Row]:
 
 
 async def _cell(plan: Plan, name: str, seed: int, folder: Path, meter: Meter) -> AsyncGenerator[Row, None]:
-    recipe = arm(name, plan.recipe)
-    called = recipe.name or describe(recipe)
-    cell = Cell(suite=plan.suite, arm=name, seed=seed, model=plan.model.name, recipe=called, protocol=plan.protocol)
-    about = {**cell.model_dump(mode="json"), "tasks": plan.tasks, "test": plan.test, "method": describe(recipe)}
-    with (
-        Memory.open(folder / "memory", embedder=plan.embedder, actor="agent") as memory,
-        Record.open(folder, about=about, concurrency=plan.concurrency) as record,
-    ):
-        state = State(
-            model=record.model(plan.model), memory=memory, environment=plan.environment, recipe=recipe, seed=seed
-        )
-        async with aclosing(record.following(_experiences(plan, state, record), meter)) as found:
-            async for epoch, place, experience in found:
-                yield Row(cell=cell.but(epoch=epoch, place=place), experience=experience)
+    recipe = plan.arm(name)
+    cell = Cell(
+        suite=plan.suite, environment=identity(plan.environment), arm=name, seed=seed, model=plan.model.name,
+        recipe=recipe.name or describe(recipe), protocol=plan.protocol,
+    )  # fmt: skip
+    belongs: dict[str, Json] = {"suite": plan.suite, "arm": name, "protocol": plan.protocol}
+    with Memory.open(folder / "memory", embedder=plan.embedder, actor="agent") as memory:
+        state = State(model=plan.model, memory=memory, environment=plan.environment, recipe=recipe, seed=seed)
+        with Record.open(
+            folder, about=about(state, tasks=plan.tasks, test=plan.test, **belongs), concurrency=plan.concurrency
+        ) as record:
+            state = replace(state, model=record.model(plan.model))
+            async with aclosing(record.following(_met(plan, state, record), meter)) as found:
+                async for epoch, place, met in found:
+                    here = cell.but(epoch=epoch, place=place)
+                    yield Row(cell=here, experience=met.experience, learning=met.learning)
 
 
-async def _experiences(plan: Plan, state: State, record: Record) -> AsyncGenerator[tuple[int, int, Experience], None]:
+async def _met(plan: Plan, state: State, record: Record) -> AsyncGenerator[tuple[int, int, Met], None]:
+    """Yield what was met, with the round and the place that it was met in."""
     drawn = plan.drawn(state.seed)
     if plan.protocol == "stream":
         place = 0
-        async for experience in stream(state, drawn, record):
-            yield 0, place, experience
+        async for met in stream(state, drawn, record):
+            yield 0, place, met
             place += 1
         return
-    async for epoch, tested in epochs(state, drawn, plan.tested(state.seed), record, plan.epochs):
-        for place, experience in enumerate(tested):
-            yield epoch, place, experience
+    if plan.protocol == "epochs":
+        rounds = epochs(state, drawn, plan.tested(state.seed), record, plan.epochs)
+    else:
+        rounds = trials(state, drawn, record, plan.epochs)
+    async for found in rounds:
+        for place, met in enumerate(found.met):
+            yield found.number, place, met

@@ -1,22 +1,29 @@
-"""Suites by name: what a recipe is told where a domain asks for it. A table, no task code."""
+"""Suites by name: which there are, and what a recipe is told where a domain asks for it. A table, no task code."""
 
 from __future__ import annotations
 
-import contextlib
 from typing import Any
 
-from agentevo.environments.load import load, names
+from agentevo.environments.load import ENVIRONMENTS, load
 from agentevo.errors import Misuse
 from agentevo.protocols import Recipe
 from agentevo.recipes import as_recipe
 from agentevo.recipes import load as recipe_of
-from agentevo.types import Card
+from agentevo.types import Card, Record
 
 OPTIONS: dict[tuple[str, str], dict[str, Any]] = {
     ("house", "evo"): {"stop": ("\n",), "max_tokens": 48, "temperature": 0.0},
     ("house", "reflexion"): {"stop": ("\n",), "max_tokens": 48, "temperature": 0.0},
 }
 """By suite and recipe: a command is one line."""
+
+
+class Suite(Record):
+    """A suite by its name alone: its card, or what has to be said before it has one."""
+
+    name: str
+    card: Card | None = None
+    needs: str = ""
 
 
 def tuned(suite: str, recipe: str) -> Recipe:
@@ -26,10 +33,13 @@ def tuned(suite: str, recipe: str) -> Recipe:
     return as_recipe(recipe) if options is None else recipe_of(recipe, **options)
 
 
-def suites() -> list[Card]:
-    """Return the cards of the environments that need nothing but their name."""
-    found = []
-    for name in names():
-        with contextlib.suppress(Misuse):  # it needs options: a path, say
-            found.append(load(name)[0].card)
-    return found
+def suites() -> list[Suite]:
+    """Return the suites there are, also those that need an option, a path say, or a package that is not here."""
+    return [_suite(name) for name in sorted(ENVIRONMENTS)]
+
+
+def _suite(name: str) -> Suite:
+    try:
+        return Suite(name=name, card=load(name)[0].card)
+    except Misuse as error:
+        return Suite(name=name, needs=str(error))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agentevo.cli.bench import folder_of, spark
+from agentevo.cli.comparing import spark
 from agentevo.cli.memory.whole import changes, uses
 from agentevo.cli.output import printable, show, tell
 from agentevo.cli.watching import watched
@@ -46,6 +46,7 @@ def demo(
     from agentevo.benchmarks.demo import Demo
     from agentevo.cli.models import pull_progress
     from agentevo.models import as_model
+    from agentevo.runs import folder_of
 
     with pull_progress():
         played = Demo(as_model(model), folder_of(run, "demo"), seed, convention, tasks, new)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agentevo.cli.bench import show_suites
+from agentevo.cli.comparing import show_suites
 from agentevo.cli.memory.shown import one_line, show_fields
 from agentevo.cli.output import show, show_json, tell
 

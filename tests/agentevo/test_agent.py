@@ -17,6 +17,8 @@ from agentevo.events import Added, Ended, Piece, Started
 from agentevo.memory import Memory
 from agentevo.models import FunctionModel, ScriptedModel
 from agentevo.models.usage import Budget, spending
+from agentevo.phases.act import Sample
+from agentevo.protocols import Recipe
 from agentevo.said import as_task
 from agentevo.steps import unfinished
 from agentevo.types import Message, Task
@@ -217,6 +219,14 @@ def test_a_budget_ends_a_run_with_what_there_is_of_it() -> None:
         attempt = agent.run("hi")
         assert attempt.stopped.startswith("limit: the budget of 'run' is used up: max_calls=0")
         assert [m["content"] for m in attempt.messages] == ["hi"]
+
+
+def test_an_answer_costs_what_all_attempts_at_it_cost() -> None:
+    three = Recipe(act=Sample(3), name="three")
+    with memory() as store:
+        attempt = Agent(ScriptedModel([["a", "b", "c"]]), memory=store, recipe=three).run("hi")
+    assert (attempt.answer, attempt.usage.calls) == ("a", 1)
+    assert attempt.usage.completion_tokens == 3
 
 
 def test_a_budget_of_the_callers_own_is_raised_to_the_caller() -> None:
