@@ -8,8 +8,9 @@ from dataclasses import replace
 from functools import partial
 from typing import TypeAlias
 
+from agentevo.alarms import alarms, skipped, untested
 from agentevo.errors import BudgetExceeded, ModelTimeout, ModelUnavailable
-from agentevo.evaluate import alarms, evaluate
+from agentevo.evaluate import evaluate
 from agentevo.events import Learned, Turned, tell
 from agentevo.given import listed, single
 from agentevo.models.usage import Budget, Meter, spending, uncut
@@ -64,11 +65,12 @@ async def cycle(state: State, record: Record) -> Report:
         state = replace(state, objective=single("objective", state.recipe.objective(state), Objective))  # E^t
         tasks = await record.once("tasks", list[Task], partial(propose, state))  # T^t = f^T(E, M)
         experiences = await practise(state, tasks, record)  # Y^t = f^Y(T, E, M)
-        draft, learnt = await learn(state, experiences, record)  # F^t, R^t, M^(t+1), not yet kept
+        draft, learnt, missed = await _drafted(state, experiences, record)  # F^t, R^t, M^(t+1), not yet kept
         done = await gated(state, draft, record)  # S^(t+1) = f^E(M^(t+1), E, ENV)
-    done = done.but(cost=meter.usage, practised=tuple(learnt), alarms=(*done.alarms, *alarms(experiences)))
     if done.accepted:
-        await commit(state, draft, learnt, record, done.reason)
+        missed += (await commit(state, draft, learnt, record, done.reason)).skipped
+    heard = (*done.alarms, *alarms(experiences), *untested(draft.ops), *skipped(missed))
+    done = done.but(cost=meter.usage, practised=tuple(learnt), alarms=heard)
     record.keep("report", Report, done, meter.usage)
     record.sync()
     return done
@@ -93,15 +95,37 @@ async def practise(state: State, tasks: Sequence[Task], record: Record) -> list[
 
 async def learn(state: State, experiences: Sequence[Experience], record: Record) -> Learnt:
     """Judge, refine, and draft what memory would become. Feedback from people goes this way too."""
+    draft, judged, _ = await _drafted(state, experiences, record)
+    return draft, judged
+
+
+async def _drafted(
+    state: State, experiences: Sequence[Experience], record: Record
+) -> tuple[Draft, list[Experience], tuple[str, ...]]:
+    """Learn, and return too which items changes were meant for that are there no more."""
     judged = await judge(state, experiences, record)
     for refine in state.recipe.refine:
         judged = listed("refine", await refine(state, judged), Experience)
-    draft = state.memory.draft()
+    draft, missed = state.memory.draft(), list[str]()
     for n, update in enumerate(state.recipe.update):
         ops = await record.once(f"update.{n}", list[Op], partial(_updated, update, state.on(draft), judged))
-        await draft.aapply(ops)
+        await draft.aapply(await _possible(draft, ops, missed))
         tell(Learned(policy=describe(update), ops=tuple(ops)))
-    return draft, judged
+    return draft, judged, tuple(missed)
+
+
+async def _possible(draft: Draft, ops: Sequence[Op], missed: list[str]) -> list[Op]:
+    """Return the ops whose items are there; one may be purged after the op was journaled, which must stop no run."""
+    known, possible = dict[str, bool](), list[Op]()
+    for op in ops:
+        if op.verb != "insert" and op.id not in known:
+            known[op.id] = await draft.aget(op.id) is not None
+        if op.verb != "insert" and not known[op.id]:
+            missed.append(op.id)
+            continue
+        possible.append(op)
+        known |= {op.item.id: True} if op.item is not None else {}
+    return possible
 
 
 async def _updated(update: Update, state: State, experiences: list[Experience]) -> list[Op]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from agentevo.alarms import alarms
 from agentevo.errors import UnknownName
 from agentevo.models.usage import spending
 from agentevo.protocols import Environment, State
@@ -49,11 +50,3 @@ def report(state: State, experiences: Sequence[Experience], cost: Usage) -> Repo
     ability = state.environment.card.ability or state.objective.ability or "all"
     scores = {ability: sum(x.score for x in experiences) / len(experiences)} if experiences else {}
     return Report(scores=scores, experiences=tuple(experiences), cost=cost, alarms=alarms(experiences))
-
-
-def alarms(experiences: Sequence[Experience]) -> tuple[str, ...]:
-    """Say so where not one attempt came to an end: a wrong key or a model that is gone looks like bad answers."""
-    stopped = [attempt.stopped for x in experiences for attempt in x.attempts]
-    if not stopped or not all(stopped):
-        return ()
-    return (f"all {len(stopped)} attempts were stopped, the first by: {stopped[0]}",)

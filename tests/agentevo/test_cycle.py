@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,15 +12,34 @@ import pytest
 from cycles import LEARNING, NOW, Sums, by_heart, moment, remember, verify
 
 from agentevo.cycle import cycle, evolve, learn
+from agentevo.environments.anything import Answering
 from agentevo.errors import UnknownName
 from agentevo.evaluate import evaluate
 from agentevo.events import Event, Learned, Turned, listening
-from agentevo.memory import Memory
+from agentevo.memory import Credit, Extract, Insert, Memory
+from agentevo.memory.retest import Retested
 from agentevo.models import FunctionModel, ScriptedModel
 from agentevo.models.usage import Budget
-from agentevo.protocols import Recipe, State
+from agentevo.phases.act import Sample
+from agentevo.phases.combine import Refined
+from agentevo.phases.judge import Verify
+from agentevo.phases.loop import Loop
+from agentevo.protocols import Act, Episode, FeedbackLevel, Recipe, State
 from agentevo.record import Record
-from agentevo.types import Attempt, Decision, Experience, Feedback, Item, Objective, Op, Report, Task, Transaction
+from agentevo.types import (
+    Attempt,
+    Decision,
+    Experience,
+    Feedback,
+    Item,
+    Message,
+    Objective,
+    Op,
+    Outcome,
+    Report,
+    Task,
+    Transaction,
+)
 
 
 def memory() -> Memory:
@@ -222,3 +242,123 @@ def test_a_model_that_is_gone_is_an_alarm_and_not_just_a_bad_score() -> None:
     with memory() as store:
         (report,) = evolved(moment(store, replace(LEARNING, act=stopped)))
         assert set(report.alarms) == {"all 4 attempts were stopped, the first by: model: no such key"}
+
+
+# --- what is gone when a run goes on
+
+
+def stopping(before: Report, after: Report) -> Decision:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("slot", ["gate", "update"])
+def test_a_purge_between_stop_and_going_on_is_reported_and_stops_no_run(tmp_path: Path, slot: str) -> None:
+    async def using(state: State, task: Task) -> list[Attempt]:
+        used = tuple(item.id for item in await state.memory.alist(kind="fact"))
+        return [a.but(used=used) for a in await by_heart(state, task)]
+
+    async def stop(state: State, experiences: Sequence[Experience]) -> list[Op]:
+        raise KeyboardInterrupt
+
+    learning = replace(LEARNING, act=using, update=[remember, Credit()])
+    stopped = replace(learning, gate=stopping) if slot == "gate" else replace(learning, update=[*learning.update, stop])
+    with Memory.open(tmp_path / "m", embedder="hash", clock=lambda: NOW) as store:
+        store.insert("Sums are sums."), store.insert("Numbers are numbers.")
+        with pytest.raises(KeyboardInterrupt), Record.open(tmp_path / "run", clock=lambda: NOW) as record:
+            evolved(moment(store, stopped), record)
+        gone, stays = store.list(kind="fact")
+        store.purge(gone.id)
+        with Record.open(tmp_path / "run", clock=lambda: NOW) as record:
+            (report,) = evolved(moment(store, learning), record)
+        said = f"changes to 1 items were skipped, as these were changed or purged meanwhile: {gone.id}"
+        assert (report.accepted, report.score, report.alarms) == (True, 1.0, (said,))
+        assert store.get(stays.id).wins == 4.0  # type: ignore[union-attr]
+        assert store.verify().ok
+
+
+def test_a_change_to_what_changed_while_a_turn_learned_is_reported() -> None:
+    async def forget(state: State, experiences: Sequence[Experience]) -> list[Op]:
+        (item,) = await state.memory.alist(kind="fact")
+        return [Op(verb="forget", id=item.id, reason="old")]
+
+    with memory() as store:
+        item = store.insert("Sums are sums.")
+
+        def meanwhile(before: Report, after: Report) -> Decision:
+            store.edit(item.id, "Sums are sums of numbers.")
+            return Decision(accepted=True, reason="")
+
+        (report,) = evolved(moment(store, replace(LEARNING, update=[remember, forget], gate=meanwhile)))
+        assert report.alarms == (
+            f"changes to 1 items were skipped, as these were changed or purged meanwhile: {item.id}",
+        )
+        assert [i.text for i in store.list(kind="fact")] == ["Sums are sums of numbers."]
+
+
+def test_what_could_not_be_tested_is_kept_and_the_report_says_so() -> None:
+    class Silent(Sums):
+        async def verify(self, task: Task, attempt: Attempt) -> Feedback:
+            return Feedback()
+
+    lesson = Insert(lambda state, x: [Extract("Be quick about it.", "sums")], kind="lesson")
+    recipe = replace(LEARNING, judge=[], update=[Retested(lesson)])
+    with memory() as store:
+        (report,) = evolved(replace(moment(store, recipe), environment=Silent()))
+        assert [item.text for item in store.list()] == ["Be quick about it."]
+    assert report.alarms == ("4 of 4 changes to memory were not tested: nothing here gives a score",)
+
+
+# --- nothing tells the answer to what is scored
+
+
+class Golden(Sums):
+    """Sums that tell all they are asked for: in an episode, when verifying, and as gold."""
+
+    def __init__(self) -> None:
+        self.opened: list[FeedbackLevel] = []
+
+    def gold(self, task: Task) -> Sequence[Message]:
+        a, b = task.id.split("+")
+        return [{"role": "assistant", "content": str(int(a) + int(b))}]
+
+    async def open(self, task: Task, seed: int = 0, feedback: FeedbackLevel = "weak") -> Episode:
+        self.opened.append(feedback)
+        right = str(self.gold(task)[0]["content"])
+
+        class Telling(Answering):
+            async def step(self, action: Message) -> Outcome:
+                is_right = action["content"] == right
+                return Outcome(observation=right if feedback == "strong" else feedback, terminated=is_right)
+
+        return Telling(task.prompt)
+
+
+def copying(messages: list[Message]) -> str:
+    """Answer with what it was told last, where that is a number and no question."""
+    told = re.findall(r"(?<![+\d])\d+(?![+\d])", str(messages[-1]["content"]))
+    return str(told[-1]) if told else "100"
+
+
+LEAKS: dict[str, Act] = {
+    "an episode": Loop(3, feedback="strong"),
+    "an episode, refined": Refined(Loop(3, feedback="strong"), by=Verify("strong")),
+    "a verdict": Refined(Sample(), by=Verify("strong")),
+}
+
+
+@pytest.mark.parametrize("act", LEAKS.values(), ids=LEAKS)
+def test_practice_is_told_the_answer_and_evaluation_is_not(act: Act) -> None:
+    with memory() as store:
+        recipe = replace(LEARNING, act=act, update=[])
+        (report,) = evolved(replace(moment(store, recipe, FunctionModel(copying)), environment=Golden()))
+    assert [x.score for x in report.practised] == [1.0] * 4
+    assert [x.score for x in report.experiences] == [0.0] * 4
+
+
+@pytest.mark.parametrize(("asked", "told"), [("none", "none"), ("weak", "weak"), ("strong", "weak")])
+def test_an_evaluation_opens_episodes_as_the_act_says_but_never_strong(asked: FeedbackLevel, told: str) -> None:
+    golden = Golden()
+    with memory() as store:
+        state = replace(moment(store, replace(LEARNING, act=Loop(1, feedback=asked))), environment=golden)
+        asyncio.run(evaluate(state, Record.open()))
+    assert golden.opened == [told] * 4

@@ -1,0 +1,33 @@
+"""What a report must say beside its scores: where these are not what they look like, or memory not what was meant."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from agentevo.scoring import UNTESTED
+from agentevo.types import Experience, Op
+
+NAMED = 3
+
+
+def alarms(experiences: Sequence[Experience]) -> tuple[str, ...]:
+    """Say so where not one attempt came to an end: a wrong key or a model that is gone looks like bad answers."""
+    stopped = [attempt.stopped for x in experiences for attempt in x.attempts]
+    if not stopped or not all(stopped):
+        return ()
+    return (f"all {len(stopped)} attempts were stopped, the first by: {stopped[0]}",)
+
+
+def untested(ops: Sequence[Op]) -> tuple[str, ...]:
+    """Say so where changes passed a retest because there was nobody to say how it went."""
+    count = sum(op.reason.endswith(UNTESTED) for op in ops)
+    return (f"{count} of {len(ops)} changes to memory were {UNTESTED}",) if count else ()
+
+
+def skipped(ids: Sequence[str]) -> tuple[str, ...]:
+    """Say so where items changed, or went, while a turn was learning, so that its own changes to them were left out."""
+    names = list(dict.fromkeys(ids))
+    if not names:
+        return ()
+    shown = ", ".join([*names[:NAMED], *(["..."] if len(names) > NAMED else [])])
+    return (f"changes to {len(names)} items were skipped, as these were changed or purged meanwhile: {shown}",)
