@@ -7,9 +7,16 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from agentevo.errors import RunError
+
+
+class Place(NamedTuple):
+    """Where a line stands in its file, in bytes."""
+
+    start: int
+    length: int
 
 
 class Journal:
@@ -42,8 +49,8 @@ class Journal:
         if end != size:
             self._file.truncate(end)
 
-    def append(self, line: str) -> None:
-        """Write a line, all of it or nothing; raise RunError where the disk takes no more."""
+    def append(self, line: str) -> Place:
+        """Write a line, all of it or nothing; return where it stands. Raise RunError where the disk takes no more."""
         # Half a surrogate pair becomes its escape, which is how JSON writes it anyway.
         data = line.encode("utf-8", "backslashreplace") + b"\n"
         size = self._file.seek(0, os.SEEK_END)
@@ -55,6 +62,16 @@ class Journal:
             with contextlib.suppress(OSError):
                 self._file.truncate(size)
             raise RunError(f"cannot write to {self.path}: {error}; make room, then resume the run") from error
+        return Place(size, len(data))
+
+    def read(self, place: Place) -> dict[str, object]:
+        """Return what the line at a place says; raise RunError where it cannot be read any more."""
+        try:
+            self._file.seek(place.start)
+            line = self._file.read(place.length)
+        except OSError as error:
+            raise RunError(f"cannot read {self.path}: {error}; resume the run when it can be read") from error
+        return _said(line, f"{self.path}, at byte {place.start},")
 
     def sync(self) -> None:
         """Make what was written survive a crash of the machine."""
@@ -66,14 +83,25 @@ class Journal:
 
 def lines(path: Path) -> Iterator[dict[str, object]]:
     """Yield what each whole line says; raise RunError, naming the line, where one cannot be read."""
+    return (said for _, said in placed(path))
+
+
+def placed(path: Path) -> Iterator[tuple[Place, dict[str, object]]]:
+    """Yield where each whole line stands, and what it says."""
+    start = 0
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             if not line.endswith(b"\n"):
                 return  # still being written, or cut off by a crash
-            try:
-                said = json.loads(line)
-                if not isinstance(said, dict):
-                    raise ValueError("not an object")
-            except ValueError as error:
-                raise RunError(f"{path}, line {number}, is damaged: {error}; begin a new run") from error
-            yield said
+            yield Place(start, len(line)), _said(line, f"{path}, line {number},")
+            start += len(line)
+
+
+def _said(line: bytes, where: str) -> dict[str, object]:
+    try:
+        said = json.loads(line)
+        if not isinstance(said, dict):
+            raise ValueError("not an object")
+    except ValueError as error:
+        raise RunError(f"{where} is damaged: {error}; begin a new run") from error
+    return said

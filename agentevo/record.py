@@ -29,7 +29,7 @@ from pydantic import TypeAdapter
 
 from agentevo.errors import Misuse, RunError
 from agentevo.events import Event, listening
-from agentevo.journal import Journal, lines
+from agentevo.journal import Journal, placed
 from agentevo.models.cassette import Cassette
 from agentevo.models.usage import Meter, charging, settle, spending, timed
 from agentevo.position import at
@@ -129,7 +129,7 @@ class Record:
 
     def read(self, name: str, kind: type[T]) -> T | None:
         """Return what was done under a name, its cost counted; None where it was not done yet."""
-        done = self._folder.done.get(self._part + name) if self._folder else None
+        done = self._folder.read(self._part + name) if self._folder else None
         if done is None:
             return None
         value, usage = done
@@ -203,7 +203,8 @@ class _Folder:
             self.id = self._begun(id, about)
             self.steps = Steps(path / "steps.jsonl")
             self.journal = Journal(path / "journal.jsonl")
-            self.done = {str(line["key"]): (line["value"], line.get("usage", {})) for line in lines(self.journal.path)}
+            # What was done is left on the disk until it is asked for: it may be more than memory should hold.
+            self._done = {str(line["key"]): place for place, line in placed(self.journal.path)}
         except BaseException:
             self.close()
             raise
@@ -231,11 +232,18 @@ class _Folder:
             )
         return known
 
+    def read(self, key: str) -> tuple[object, object] | None:
+        """Return what was done under a key, and what was paid for it."""
+        place = self._done.get(key)
+        if place is None:
+            return None
+        line = self.journal.read(place)
+        return line["value"], line.get("usage", {})
+
     def keep(self, key: str, value: object, usage: Usage) -> None:
         paid = usage.model_dump(exclude_defaults=True)
         line = {"key": key, "value": value, **({"usage": paid} if paid else {})}
-        self.journal.append(json.dumps(line, ensure_ascii=False))
-        self.done[key] = (value, paid)
+        self._done[key] = self.journal.append(json.dumps(line, ensure_ascii=False))
 
     def close(self) -> None:
         for part in (getattr(self, "journal", None), getattr(self, "steps", None)):

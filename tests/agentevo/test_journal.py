@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agentevo.errors import RunError
-from agentevo.journal import Journal, lines
+from agentevo.journal import Journal, lines, placed
 
 
 def test_lines_are_read_as_they_were_written(tmp_path: Path) -> None:
@@ -16,6 +16,24 @@ def test_lines_are_read_as_they_were_written(tmp_path: Path) -> None:
         journal.append('{"a": 1}')
         journal.append('{"b": "\u00e9\\n"}')
     assert list(lines(journal.path)) == [{"a": 1}, {"b": "é\n"}]
+
+
+def test_each_line_is_read_again_where_it_stands(tmp_path: Path) -> None:
+    with closing(Journal(tmp_path / "j")) as journal:
+        places = [journal.append(f'{{"n": {n}, "said": "é€\\n"}}') for n in range(3)]
+        assert [journal.read(place)["n"] for place in reversed(places)] == [2, 1, 0]
+        journal.append('{"n": 3}')
+        assert [(place.start, said["n"]) for place, said in placed(journal.path)][:3] == [
+            (place.start, n) for n, place in enumerate(places)
+        ]
+
+
+def test_a_line_that_is_there_no_more_is_an_error(tmp_path: Path) -> None:
+    with closing(Journal(tmp_path / "j")) as journal:
+        place = journal.append('{"a": 1}')
+        journal.path.write_text('{"a"')
+        with pytest.raises(RunError, match="at byte 0, is damaged"):
+            journal.read(place)
 
 
 def test_half_a_surrogate_pair_survives(tmp_path: Path) -> None:

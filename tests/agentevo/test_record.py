@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -71,6 +73,26 @@ def test_each_task_is_worked_on_once_and_the_order_stays(tmp_path: Path) -> None
     assert done == ["t0", "t1", "t2", "t3"]
     assert second[:2] == first
     assert [x.attempts[0].id for x in second] == [f"run/act/t{n}#0" for n in range(4)]
+
+
+def test_what_was_kept_stays_on_the_disk_and_not_in_memory(tmp_path: Path) -> None:
+    async def work(task: Task) -> Experience:
+        return Experience(task=task, attempts=(Attempt(id="a", task=task, answer="x" * 20_000),))
+
+    tasks = [Task(id=f"t{n}", prompt="do") for n in range(200)]
+
+    def growth(record: Record) -> int:
+        tracemalloc.start()
+        assert len(asyncio.run(record.each("act", tasks, work))) == 200
+        gc.collect()
+        grown, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return grown
+
+    for _ in range(2):  # as it is done, and as it is read
+        with Record.open(tmp_path) as record:
+            assert growth(record) < 1_000_000
+    assert (tmp_path / "journal.jsonl").stat().st_size > 4_000_000
 
 
 def test_a_task_that_comes_twice_is_worked_on_twice(tmp_path: Path) -> None:
