@@ -1,0 +1,16 @@
+"""The sandbox: code that a model wrote is run, and judged, behind walls."""
+
+from agentevo.environments.sandbox.limits import Limits
+from agentevo.environments.sandbox.results import (
+    Check,
+    RunResult,
+    SandboxBroken,
+    SandboxError,
+    SandboxUnavailable,
+    Verdict,
+)
+from agentevo.environments.sandbox.sandbox import Sandbox
+
+__all__ = [
+    "Check", "Limits", "RunResult", "Sandbox", "SandboxBroken", "SandboxError", "SandboxUnavailable", "Verdict",
+]  # fmt: skip

@@ -1,0 +1,92 @@
+"""What the processes of one worker use together: memory, processor time, their number; read from /proc."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass, field
+
+PAGE = os.sysconf("SC_PAGE_SIZE")
+TICKS = os.sysconf("SC_CLK_TCK")
+FORGET_S = 1.0
+"""So long a process is known not to be ours: numbers of processes come back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a tree used when it was looked at."""
+
+    memory: int
+    cpu_s: float
+    tasks: int
+
+
+@dataclass(slots=True)
+class Tree:
+    """All descendants of one process, which is not counted itself; `proc` is an open /proc that shows them."""
+
+    proc: int
+    root: int = field(init=False)
+    _foreign: set[int] = field(default_factory=set, init=False)
+    _forget_at: float = field(default=0.0, init=False)
+
+    def __post_init__(self) -> None:
+        self.root = int(os.readlink("self", dir_fd=self.proc))
+
+    def members(self) -> dict[int, list[str]]:
+        """Return the fields of `stat` of each descendant that has not ended."""
+        if time.monotonic() > self._forget_at:
+            self._foreign.clear()
+            self._forget_at = time.monotonic() + FORGET_S
+        stats: dict[int, list[str]] = {}
+        for name in os.listdir(self.proc):
+            if name.isdigit() and int(name) not in self._foreign:
+                fields = self._read(f"{name}/stat")
+                if fields:
+                    stats[int(name)] = fields.rpartition(")")[2].split()
+        found = {pid: fields for pid, fields in stats.items() if self._descends(pid, stats)}
+        self._foreign.update(stats.keys() - found.keys() - {self.root})
+        found.pop(self.root, None)
+        return found
+
+    def _descends(self, pid: int, stats: dict[int, list[str]]) -> bool:
+        for _ in range(len(stats)):
+            if pid == self.root or pid not in stats:
+                break
+            pid = int(stats[pid][1])
+        return pid == self.root
+
+    def usage(self) -> Usage:
+        """Return what the tree uses now; memory that is shared counts once where the kernel tells."""
+        members = self.members()
+        memory = sum(int(fields[21]) for fields in members.values()) * PAGE
+        ticks = sum(int(ticks) for fields in members.values() for ticks in fields[11:15])
+        return Usage(memory, ticks / TICKS, sum(int(fields[17]) for fields in members.values()))
+
+    def proportional(self) -> int:
+        """Return the memory of the tree with each shared page counted once: exact, and slow."""
+        return sum(self._share(pid, fields) for pid, fields in self.members().items())
+
+    def _share(self, pid: int, fields: list[str]) -> int:
+        for line in self._read(f"{pid}/smaps_rollup").splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+        return int(fields[21]) * PAGE
+
+    def waited_s(self, pid: int) -> float:
+        """Return how long a process was ready to run and had no processor."""
+        fields = self._read(f"{pid}/schedstat").split()
+        return int(fields[1]) / 1e9 if len(fields) > 1 else 0.0
+
+    def _read(self, path: str) -> str:
+        """Return a file of /proc, or nothing where the process has gone or is not ours to look at."""
+        try:
+            file = os.open(path, os.O_RDONLY, dir_fd=self.proc)
+        except OSError:
+            return ""
+        try:
+            return os.read(file, 65536).decode("utf-8", "replace")
+        except OSError:
+            return ""
+        finally:
+            os.close(file)

@@ -1,0 +1,46 @@
+"""Talking to a worker's supervisor without blocking, from whichever event loop is running."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Sequence
+
+from agentevo.environments.sandbox.box import wire
+from agentevo.environments.sandbox.results import SandboxBroken
+from agentevo.environments.sandbox.zygote import Worker
+
+
+async def send(worker: Worker, message: wire.Message, descriptors: Sequence[int] = ()) -> None:
+    """Send one message and descriptors with it."""
+    data = wire.pack(message)
+    try:
+        if descriptors:
+            sent = socket.send_fds(worker.channel, [data[:4096]], [*descriptors])
+            data = data[sent:]
+        if data:
+            await asyncio.get_running_loop().sock_sendall(worker.channel, data)
+    except OSError as error:
+        raise SandboxBroken(f"a worker went before it was told what to run ({error})") from error
+
+
+async def receive(worker: Worker) -> wire.Message:
+    """Wait for one message; raise SandboxBroken where the supervisor has gone or says that it failed."""
+    try:
+        message = wire.unpack(await _exactly(worker, wire.length(await _exactly(worker, wire.HEAD.size))))
+    except (OSError, wire.Broken) as error:
+        raise SandboxBroken(f"a worker went in the middle of a run ({error})") from error
+    if "failed" in message:
+        raise SandboxBroken(f"a worker could not run anything: {message['failed']}")
+    return message
+
+
+async def _exactly(worker: Worker, size: int) -> bytearray:
+    loop = asyncio.get_running_loop()
+    body, view = bytearray(size), 0
+    while view < size:
+        got = await loop.sock_recv_into(worker.channel, memoryview(body)[view:])
+        if not got:
+            raise wire.Broken(f"after {view} of {size} bytes")
+        view += got
+    return body

@@ -1,0 +1,87 @@
+"""The workers of one sandbox: a zygote that is started again when it dies, and warm workers kept ready."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import Future
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from agentevo.environments.sandbox import channel
+from agentevo.environments.sandbox.limits import Limits
+from agentevo.environments.sandbox.results import SandboxBroken
+from agentevo.environments.sandbox.zygote import TierFailed, Worker, Zygote
+
+WORKER_TIMEOUT_S = 30.0
+
+
+@dataclass(slots=True)
+class Pool:
+    """Hands out each worker once; `limits` are what the warm ones are made with."""
+
+    tier: str
+    limits: Limits
+    spares: int
+    readable: Sequence[str] = ()
+    zygote: Zygote | None = field(default=None, init=False)
+    is_closed: bool = field(default=False, init=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
+    _warm: deque[Future[Worker]] = field(default_factory=deque, init=False)
+
+    def start(self) -> Zygote:
+        """Return the zygote, a new one where there is none or the last has died."""
+        with self._lock:
+            if self.is_closed:
+                raise SandboxBroken("this sandbox was closed; open a new one")
+            if self.zygote is None or not self.zygote.is_alive:
+                if self.zygote is not None:
+                    self.zygote.close()
+                self._warm.clear()
+                try:
+                    self.zygote = Zygote(self.tier, self.readable)
+                except TierFailed as error:
+                    raise SandboxBroken(f"the zygote could not be started again: {error}") from error
+                self._warm.extend(self.zygote.ask(self.limits) for _ in range(self.spares))
+            return self.zygote
+
+    @asynccontextmanager
+    async def worker(self, limits: Limits) -> AsyncIterator[Worker]:
+        """Give a worker whose walls are up; when this is left, however it is left, the worker ends."""
+        zygote = self.zygote
+        if zygote is None or not zygote.is_alive:
+            zygote = await asyncio.to_thread(self.start)
+        worker = await asyncio.wait_for(asyncio.wrap_future(self._next(zygote, limits)), WORKER_TIMEOUT_S)
+        try:
+            worker.channel.setblocking(False)
+            await channel.receive(worker)
+            yield worker
+        except BaseException:
+            zygote.kill(worker.number)  # the closed channel ends it too, unless its supervisor hangs
+            raise
+        finally:
+            worker.channel.close()
+
+    def _next(self, zygote: Zygote, limits: Limits) -> Future[Worker]:
+        """Take a warm worker where one fits, and have the next one warmed up."""
+        fits = limits.disk_mb == self.limits.disk_mb and limits.files == self.limits.files
+        with self._lock:
+            asked = zygote.ask(self.limits if fits else limits)
+            if not fits or not self._warm:
+                return asked
+            self._warm.append(asked)
+            return self._warm.popleft()
+
+    def close(self) -> None:
+        """End everything; closing twice is fine."""
+        with self._lock:
+            self.is_closed = True
+            warm = [*self._warm]
+            self._warm.clear()
+            if self.zygote is not None:
+                self.zygote.close()
+        for one in warm:
+            if not one.cancel() and one.exception() is None:
+                one.result().channel.close()

@@ -1,0 +1,125 @@
+"""The sandbox: programs and solutions run behind walls, and what is reported is what their supervisors saw.
+
+Covered: files, network, other processes, the kernel's riskier interfaces, memory, processor time, processes, disk and
+output of a program, and the verdict on a solution, which never comes from the process that the solution runs in.
+Not covered: a defect of the kernel, and side channels of the hardware. Against people rather than models that cheat,
+put the whole of it inside a virtual machine.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+import weakref
+from collections.abc import Sequence
+from typing import Literal, Self
+
+from agentevo.blocking import blocking
+from agentevo.environments.sandbox import channel
+from agentevo.environments.sandbox.box.program import MAIN
+from agentevo.environments.sandbox.box.wire import Message
+from agentevo.environments.sandbox.given import Files, as_code, as_files, as_stdin
+from agentevo.environments.sandbox.limits import Limits
+from agentevo.environments.sandbox.pool import Pool
+from agentevo.environments.sandbox.reports import as_result
+from agentevo.environments.sandbox.results import RunResult, SandboxBroken
+from agentevo.environments.sandbox.turns import Turns
+from agentevo.errors import Misuse, UnknownName
+
+Tier = Literal["namespaces", "landlock", "unsafe-local"]
+TIERS: tuple[Tier, ...] = ("namespaces", "landlock", "unsafe-local")
+BUSY_SHARE = 0.1
+"""A timeout counts as the machine's when the run waited for a processor for this share of its time."""
+
+
+class Sandbox:
+    """Runs hostile programs, many at once, in the best tier that passes its self-test on this machine.
+
+    `tier` names one instead; `"unsafe-local"` has no walls, warns, and is never chosen by itself. `workers` is how
+    many run at once, and the others wait in the order they came. `readable` grants further paths to read. Raises
+    SandboxUnavailable where no tier, or not the one named, works here. Safe from several threads and event loops.
+    """
+
+    def __init__(
+        self,
+        *,
+        tier: Tier | None = None,
+        workers: int | None = None,
+        limits: Limits | None = None,
+        readable: Sequence[str | os.PathLike[str]] = (),
+    ) -> None:
+        if tier is not None and tier not in TIERS:
+            raise UnknownName("tier", tier, TIERS)
+        count = workers if workers is not None else os.cpu_count() or 1
+        if count < 1:
+            raise Misuse(f"workers is {workers!r}; expected at least 1")
+        self.limits = limits or Limits()
+        self._turns = Turns(count)
+        self._pool = Pool(tier or "namespaces", self.limits, min(count, 4), [os.fspath(path) for path in readable])
+        self._pool.start()
+        self._finalizer = weakref.finalize(self, self._pool.close)
+        if self.tier == "unsafe-local":
+            warnings.warn("unsafe-local runs programs without walls, as you", RuntimeWarning, stacklevel=2)
+
+    @property
+    def tier(self) -> str:
+        """The tier in use."""
+        return self._pool.tier
+
+    async def arun(
+        self,
+        code: str | bytes,
+        *,
+        files: Files | None = None,
+        stdin: str | bytes | None = None,
+        limits: Limits | None = None,
+        timeout_s: float | None = None,
+    ) -> RunResult:
+        """Run a program to its end or a limit. Raises Misuse for bad input, SandboxBroken where the sandbox fails."""
+        within = (limits or self.limits).within(timeout_s)
+        job: Message = {
+            "mode": "run", "code": as_code(code), "stdin": as_stdin(stdin), "limits": within.as_dict(),
+            "files": as_files(files, within.disk_mb, MAIN),
+        }  # fmt: skip
+        async with self._turns.taken():
+            result = await self._twice(job, within)
+        if result.kind == "timeout" and result.waited_s > BUSY_SHARE * within.wall_s:
+            async with self._turns.taken(alone=True):
+                again = await self._twice(job, within)
+            return again.but(first=result, retries=(*again.retries, "timeout on a busy machine"))
+        return result
+
+    async def _twice(self, job: Message, limits: Limits) -> RunResult:
+        """Run once, and once more where not the program but the sandbox failed."""
+        try:
+            return await self._once(job, limits)
+        except SandboxBroken as error:
+            result = await self._once(job, limits)
+            return result.but(retries=(str(error),))
+
+    async def _once(self, job: Message, limits: Limits) -> RunResult:
+        async with self._pool.worker(limits) as worker:
+            await channel.send(worker, job)
+            return as_result(await channel.receive(worker))
+
+    run = blocking(arun)
+
+    def close(self) -> None:
+        """End the zygote and everything that still runs; closing twice is fine."""
+        self._finalizer()
+
+    async def aclose(self) -> None:
+        """As `close`."""
+        self._finalizer()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
