@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import cast
 
 from agentevo.errors import Misuse
-from agentevo.memory.rows import marked
+from agentevo.memory.rows import made, marked
 from agentevo.types import Item, Json, Op, Status, Verb
 
 COMMUTING: frozenset[Verb] = frozenset({"insert", "link", "reinforce"})
@@ -27,6 +27,15 @@ _STATUS: Mapping[Verb, tuple[tuple[Status, ...], Status]] = {
     "release": (("quarantined",), "live"),
 }
 _PINS: Mapping[Verb, bool] = {"pin": True, "unpin": False}
+
+
+_FORGETS = Op(verb="forget", id="")
+_TOLD = {"verb", "id", "reason"}
+
+
+def forgetting(id: str, reason: str) -> Op:
+    """Return the op that forgets an item; not validated, because a sweep makes tens of thousands of them."""
+    return made(Op, {**_FORGETS.__dict__, "id": id, "reason": reason}, _TOLD)
 
 
 def credited(item: Item, op: Op, earlier: Mapping[str, float] | None) -> Item:

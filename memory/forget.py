@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Literal, TypeAlias, get_args
 
 from agentevo.errors import Misuse, UnknownName
+from agentevo.memory.change import forgetting
 from agentevo.memory.rank import DAY_S
-from agentevo.memory.vitals import ALL_KINDS, Vitals, vitals
+from agentevo.memory.vitals import ALL_KINDS, Vitals, counted, surveyed, vitals
 from agentevo.memory.where import Where, parse
 from agentevo.protocols import State, describe
 from agentevo.types import RECALLED_KINDS, Experience, Item, Kind, Op
@@ -67,14 +68,19 @@ class Decay:
 
     async def __call__(self, state: State, experiences: Sequence[Experience]) -> list[Op]:
         salt = f"{state.dice('decay', '').getrandbits(64)}"
-        ops = []
-        for one in await vitals(state.memory, where=self.where, kinds=kinds_of(self.kind)):
-            left = retention(one, state.now, curve=self.curve, scale_days=self.scale_days, since=self.since)
-            limit = _drawn(salt, one.id) if self.mode == "sample" else self.floor
-            if left < limit and not one.pinned:
-                said = f"drawn {limit:.3g}" if self.mode == "sample" else f"{limit:g}"
-                ops.append(_forget(one.id, f"retention {left:.3g} below {said}"))
-        return ops
+
+        def faded(here: Iterator[Vitals]) -> list[Op]:
+            return [forgetting(one.id, why) for one in here if (why := self._faded(one, state.now, salt))]
+
+        return await surveyed(state.memory, faded, where=self.where, kinds=kinds_of(self.kind))
+
+    def _faded(self, one: Vitals, now: float, salt: str) -> str:
+        """Say why an item has to go; nothing where it stays."""
+        left = retention(one, now, curve=self.curve, scale_days=self.scale_days, since=self.since)
+        limit = _drawn(salt, one.id) if self.mode == "sample" else self.floor
+        if left >= limit or one.pinned:
+            return ""
+        return f"retention {left:.3g} below " + (f"drawn {limit:.3g}" if self.mode == "sample" else f"{limit:g}")
 
 
 def _drawn(salt: str, id: str) -> float:
@@ -95,6 +101,14 @@ _WORTH: Mapping[str, Callable[[Vitals, float], float]] = {
     "importance": lambda one, now: one.importance,
     "retention": lambda one, now: retention(one, now),
 }
+
+_LAST = "coalesce(last_used_at, created_at)"
+_UTILITY = "(wins + 1.0) / (wins + losses + 2.0)"
+_BY_LEDGER: Mapping[str, str] = {
+    "lru": _LAST, "lfu": "uses", "fifo": "created_at", "importance": "importance",
+    "utility": _UTILITY, "help": f"{_UTILITY} * (wins + 1.0)",
+}  # fmt: skip
+"""The same in the ledger's words, for what it can say."""
 
 
 @dataclass(frozen=True)
@@ -120,16 +134,22 @@ class Evict:
         _checked(self.kind, self.where)
 
     async def __call__(self, state: State, experiences: Sequence[Experience]) -> list[Op]:
-        here = await vitals(state.memory, where=self.where, kinds=kinds_of(self.kind))
-        over = len(here) - self.cap
-        if over <= 0:
-            return []
+        total, over = await self._over(state)
+        reason = f"evicted: {total} items, {self.cap} may stay, first to go by {self.order}"
+        return [forgetting(name, reason) for name in over]
+
+    async def _over(self, state: State) -> tuple[int, list[str]]:
+        """Return how many items there are, and those that have to go."""
+        kinds, order = kinds_of(self.kind), _BY_LEDGER.get(self.order)
+        by_ledger = f"{order}, {_LAST}, uses"
+        found = order and await counted(state.memory, by_ledger, self.cap, where=self.where, kinds=kinds)
+        if found:
+            return found
+        here = await vitals(state.memory, where=self.where, kinds=kinds)
         worth = _WORTH[self.order]
-        first = sorted(
-            (one for one in here if not one.pinned), key=lambda one: (worth(one, state.now), _last(one), one.uses)
-        )
-        reason = f"evicted: {len(here)} items, {self.cap} may stay, first to go by {self.order}"
-        return [_forget(one.id, reason) for one in first[:over]]
+        loose = (one for one in here if not one.pinned)
+        first = sorted(loose, key=lambda one: (worth(one, state.now), _last(one), one.uses))
+        return len(here), [one.id for one in first[: max(0, len(here) - self.cap)]]
 
 
 @dataclass(frozen=True)
@@ -148,10 +168,9 @@ class Discard:
     async def __call__(self, state: State, experiences: Sequence[Experience]) -> list[Op]:
         kinds, reason = kinds_of(self.kind), self.reason or f"discarded: {_said(self.which)}"
         if isinstance(self.which, Mapping):
-            here = await vitals(state.memory, where=self.which, kinds=kinds)
-            return [_forget(one.id, reason) for one in here if not one.pinned]
+            return await surveyed(state.memory, lambda here: _forgotten(here, reason), where=self.which, kinds=kinds)
         items = await state.memory.alist(kind=kinds, order="oldest")
-        return [_forget(item.id, reason) for item in items if not item.pinned and self.which(item)]
+        return [forgetting(item.id, reason) for item in items if not item.pinned and self.which(item)]
 
 
 def _said(which: Callable[[Item], bool] | Where) -> str:
@@ -163,8 +182,8 @@ class Expire:
     """Forget what is past its own date, of whatever kind; recall passes over it anyway."""
 
     async def __call__(self, state: State, experiences: Sequence[Experience]) -> list[Op]:
-        past = await vitals(state.memory, where={"$expires_at": {"$lte": state.now}}, kinds=ALL_KINDS)
-        return [_forget(one.id, "expired") for one in past if not one.pinned]
+        past: Where = {"$expires_at": {"$lte": state.now}}
+        return await surveyed(state.memory, lambda here: _forgotten(here, "expired"), where=past, kinds=ALL_KINDS)
 
 
 def kinds_of(kind: Kinds) -> Sequence[Kind]:
@@ -187,5 +206,5 @@ def _one_of(what: str, value: str, known: Sequence[str] | Mapping[str, object]) 
         raise UnknownName(what, str(value), known)
 
 
-def _forget(id: str, reason: str) -> Op:
-    return Op(verb="forget", id=id, reason=reason)
+def _forgotten(here: Iterator[Vitals], reason: str) -> list[Op]:
+    return [forgetting(one.id, reason) for one in here if not one.pinned]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agentevo.errors import Misuse
+from agentevo.memory.change import forgetting
 from agentevo.memory.forget import Kinds, kinds_of
 from agentevo.memory.vitals import Vitals, vitals
 from agentevo.protocols import State
@@ -44,7 +45,7 @@ class Harmful:
             rate = (wins - item.wins) / (uses - own)
             if _tail(item, rate) < self.chance:
                 said = f"{item.wins:g} of {own:g} uses helped, where the others help in {rate:.0%}"
-                ops.append(Op(verb="forget", id=item.id, reason=f"harmful: {said}"))
+                ops.append(forgetting(item.id, f"harmful: {said}"))
         return ops
 
 

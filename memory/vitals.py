@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, get_args
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar, get_args
 
 from agentevo import protocols
 from agentevo.errors import Misuse
@@ -14,6 +14,8 @@ from agentevo.memory.source import Source, Stored
 from agentevo.memory.verbs import Verbs
 from agentevo.memory.where import Node, Where, fits, parse, to_sql
 from agentevo.types import Item, Kind
+
+T = TypeVar("T")
 
 ALL_KINDS: tuple[Kind, ...] = get_args(Kind)
 _AT_ONCE = 500
@@ -54,23 +56,65 @@ async def vitals(
     memory: protocols.Memory, *, where: Where | None = None, kinds: Sequence[Kind] = ALL_KINDS
 ) -> list[Vitals]:
     """Return the vitals of all live items that pass, in the order they were inserted."""
-    node = parse(where)
-    return await asyncio.to_thread(_vitals, own(memory)._source, kinds, node)
+    return await surveyed(memory, list, where=where, kinds=kinds)
 
 
-def _vitals(source: Source, kinds: Sequence[Kind], node: Node | None) -> list[Vitals]:
-    if isinstance(source, Overlay):
-        below = [one for one in _vitals(source._base, kinds, node) if one.id not in source._rows]
-        mine = sorted(source._items.items(), key=lambda pair: (pair[0] < 0, abs(pair[0])))
-        passing = [x for _, x in mine if x.status == "live" and x.kind in kinds and fits(node, x)]
-        return [*below, *map(_of, passing)]
-    assert isinstance(source, Stored)
+async def surveyed(
+    memory: protocols.Memory,
+    look: Callable[[Iterator[Vitals]], T],
+    *,
+    where: Where | None = None,
+    kinds: Sequence[Kind] = ALL_KINDS,
+) -> T:
+    """Show a function the same one by one: of a hundred thousand that are not kept nothing is collected later."""
+    source, node = own(memory)._source, parse(where)
+
+    def shown() -> T:
+        with source.reading():
+            return look(_vitals(source, kinds, node))
+
+    return await asyncio.to_thread(shown)
+
+
+async def counted(
+    memory: protocols.Memory, order: str, cap: int, *, where: Where | None = None, kinds: Sequence[Kind] = ALL_KINDS
+) -> tuple[int, list[str]] | None:
+    """Count what passes and name, in the ledger's order, the unpinned that are over the cap; None in a changed draft.
+
+    The ledger counts and sorts a hundred thousand in a tenth of the time that looking at each takes.
+    """
+    source, node = own(memory)._source, parse(where)
+    while isinstance(source, Overlay) and not source._items:
+        source = source._base
+    return await asyncio.to_thread(_counted, source, kinds, node, order, cap) if isinstance(source, Stored) else None
+
+
+def _counted(source: Stored, kinds: Sequence[Kind], node: Node | None, order: str, cap: int) -> tuple[int, list[str]]:
+    passing, parameters = _passing(source, kinds, node)
+    with source.ledger.reading() as db:
+        total = int(db.execute(f"SELECT count(*) FROM items WHERE {passing}", parameters).fetchone()[0])
+        over = f"SELECT id FROM items WHERE {passing} AND NOT pinned ORDER BY {order}, row LIMIT ?"
+        return total, [name for (name,) in db.execute(over, (*parameters, max(0, total - cap)))]
+
+
+def _passing(source: Stored, kinds: Sequence[Kind], node: Node | None) -> tuple[str, list[Any]]:
     condition, parameters = to_sql(node, source.ns) if node else ("1", [])
     # `+ns`: a plain scan in the order of rows is faster than going through an index that most rows pass.
-    query = f"""SELECT {_COLUMNS} FROM items WHERE +ns = ? AND status = 'live'
-        AND kind IN ({", ".join("?" * len(kinds))}) AND {condition} ORDER BY row"""
+    passing = f"+ns = ? AND status = 'live' AND kind IN ({', '.join('?' * len(kinds))}) AND {condition}"
+    return passing, [source.ns, *kinds, *parameters]
+
+
+def _vitals(source: Source, kinds: Sequence[Kind], node: Node | None) -> Iterator[Vitals]:
+    if isinstance(source, Overlay):
+        yield from (one for one in _vitals(source._base, kinds, node) if one.id not in source._rows)
+        mine = sorted(source._items.items(), key=lambda pair: (pair[0] < 0, abs(pair[0])))
+        yield from (_of(x) for _, x in mine if x.status == "live" and x.kind in kinds and fits(node, x))
+        return
+    assert isinstance(source, Stored)
+    passing, parameters = _passing(source, kinds, node)
     with source.ledger.reading() as db:
-        return list(map(Vitals._make, db.execute(query, (source.ns, *kinds, *parameters))))
+        query = f"SELECT {_COLUMNS} FROM items WHERE {passing} ORDER BY row"
+        yield from map(Vitals._make, db.execute(query, parameters))
 
 
 def _of(item: Item) -> Vitals:

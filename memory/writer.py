@@ -31,11 +31,8 @@ _JOURNAL = "INSERT INTO ops (seq, txn, verb, item, reason, detail, before) VALUE
 
 _MARKING: frozenset[Verb] = frozenset({"forget", "quarantine", "release", "pin", "unpin"})
 """Ops that set a status or a pin and no more, and let nothing be said anew: many are read and written at once."""
-_AT_ONCE = 5_000
-# By the order of the ids, so that the journal needs no sorting; a join, as an `IN` would sort them first.
-_NAMED = f"""SELECT row, version, {rows.SELECT} FROM json_each(?) AS named
-    CROSS JOIN items ON ns = ? AND items.id = named.value"""
-_STATUS, _PINNED = 2 + rows.COLUMNS.index("status"), 2 + rows.COLUMNS.index("pinned")
+_AT_ONCE = 500
+_STATUS, _PINNED = 4 + rows.COLUMNS.index("status"), 4 + rows.COLUMNS.index("pinned")
 
 _Read = tuple[int, int, Item]
 """An item as the ledger has it: its row, its version, and what it says."""
@@ -71,9 +68,9 @@ class Writer:
         self.db.execute(
             "UPDATE transactions SET content = ?, skipped = ? WHERE txn = ?", (content, json.dumps(skipped), self.txn)
         )
-        named = (self.twins.get(name, name) for op in ops for name in (op.id, op.item.id if op.item else op.id))
+        named = (name for op in ops for name in ((op.id, op.item.id) if op.item else (op.id,)))
         missed = set(skipped)
-        items = tuple(name for name in dict.fromkeys(named) if name not in missed)
+        items = tuple(name for name in dict.fromkeys(self.twins.get(n, n) for n in named) if name not in missed)
         return self.transaction.model_copy(update={"items": items, "skipped": tuple(skipped)})
 
     def _skipped(self, ops: Sequence[Op], expected: Mapping[str, int]) -> Iterator[str]:
@@ -96,20 +93,23 @@ class Writer:
             if row is None or not self._is_ours(name, row[1], expected.get(name)):
                 yield op.id
                 continue
-            before = row[_STATUS], bool(row[_PINNED])
-            after = marks(op.verb, *before)
-            if after != before:
+            number, _, status, pinned = row[:4]
+            after = marks(op.verb, status, pinned)
+            if after != (status, pinned):
                 seq += 1
-                journal.append((seq, self.txn, op.verb, name, op.reason, _detail(op), rows.image(row[2:])))
-                marked[row[0]] = (seq, *after, row[0])
-                row[1], row[_STATUS], row[_PINNED] = seq, *after
+                journal.append((seq, self.txn, op.verb, name, op.reason, _detail(op), rows.image(row[4:])))
+                marked[number] = (seq, *after, number)
+                row[1], row[2], row[3] = seq, *after
+                row[_STATUS], row[_PINNED] = (None if after[0] == "live" else after[0]), after[1] or None
         self.db.executemany(_JOURNAL, journal)
         self.db.executemany(_MARK, (marked[row] for row in sorted(marked)))
 
     def _columns(self, ids: Sequence[str]) -> dict[str, list[Any]]:
-        """Return, of those of these items that are here, the row, the version and the columns of the ledger."""
-        found = self.db.execute(_NAMED, (json.dumps(ids), self.ns))
-        return {row[2]: list(row) for row in found}
+        """Return, of those of these items that are here: row, version, status, pin, and all columns, sparse."""
+        named = ", ".join(["(?)"] * len(ids))  # a join, because an `IN` would sort them first
+        query = f"""WITH named (name) AS (VALUES {named}) SELECT row, version, status, pinned, {rows.SPARSE}
+            FROM named CROSS JOIN items ON ns = ? AND items.id = named.name"""
+        return {row[4]: list(row) for row in self.db.execute(query, (*ids, self.ns))}
 
     def _is_ours(self, name: str, version: int, expected: int | None) -> bool:
         """Say whether an item is as it was expected, or was changed by nobody but this transaction since."""

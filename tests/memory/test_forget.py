@@ -223,6 +223,29 @@ def test_what_was_used_outlives_what_was_not_though_nobody_told_whether_it_helpe
         assert texts(m) == [f"item {n}" for n in range(10)]
 
 
+@given(
+    st.lists(
+        st.fixed_dictionaries(
+            {}, optional={"at": st.sampled_from([NOW - 3 * DAY, NOW]), "uses": st.integers(1, 2),
+                          "wins": st.floats(0, 3), "losses": st.floats(0, 3), "strength": st.floats(0, 3)},
+        ),
+        max_size=8,
+    ),
+    st.sampled_from(["lru", "lfu", "fifo", "utility", "help", "importance", "retention"]),
+    st.integers(0, 8),
+)  # fmt: skip
+def test_a_draft_with_changes_evicts_in_the_order_in_which_the_memory_does(
+    used: list[dict[str, Json]], order: Order, cap: int
+) -> None:
+    with memory() as m:
+        for n, changes in enumerate(used):
+            name = m.insert(f"item {n}", created_at=NOW - n % 3 * DAY, pinned=n == 5, importance=n % 4 / 4).id
+            m.apply([Op(verb="reinforce", id=name, changes=changes)] if changes else [])
+        with m.draft() as draft:
+            draft.insert("a note, which eviction passes over", kind="note")
+            assert ops(Evict(cap, order), moment(draft)) == ops(Evict(cap, order), moment(m))
+
+
 def test_eviction_counts_only_its_kind_and_its_filter() -> None:
     with memory() as m:
         m.insert(["a", "b", "c"], kind="lesson", metadata=[{"team": "x"}, {"team": "x"}, {"team": "y"}])
