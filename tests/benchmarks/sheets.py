@@ -22,7 +22,11 @@ def sheet(folder: Path, **wrong: str) -> str:
         rows += [f"What is {sum_}?,{wrong.get(f'of_{sum_[0]}', right(sum_))},{split}" for sum_ in SUMS]
     path = folder / "sums.csv"
     path.write_text("\n".join(rows) + "\n", "utf-8")
-    return f'answers:source="{path}",split=split,check=number'
+    return suite_of(folder)
+
+
+def suite_of(folder: Path) -> str:
+    return f'answers:source="{folder / "sums.csv"}",split=split,check=number'
 
 
 def right(sum_: str) -> int:
@@ -49,11 +53,7 @@ def ran(
     folder: Path, recipe: Recipe, model: Adding | None = None, most: int | None = None, **options: object
 ) -> list[Row]:
     """Run a plan on the sheet in a folder, all of it or so many rows."""
-    suite = (
-        sheet(folder)
-        if not (folder / "sums.csv").exists()
-        else f'answers:source="{folder / "sums.csv"}",split=split,check=number'
-    )
+    suite = suite_of(folder) if (folder / "sums.csv").exists() else sheet(folder)
     plan = Plan(suite, recipe, model or Adding(), embedder="hash", **options)  # type: ignore[arg-type]
 
     async def rows() -> list[Row]:

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from commands import done, interrupted, on_a_terminal
 from filelock import FileLock
 from obedient_server import capitals, reader, reads
 from openai_server import OpenAIServer, hangs
@@ -20,7 +16,6 @@ from agentevo.cli.app import status
 
 __all__ = ["capitals", "reader"]
 
-AGENTEVO = Path(sys.executable).parent / "agentevo"
 SMALL = ["house:tasks=10", "--tasks", "6"]
 
 
@@ -73,7 +68,8 @@ def test_answers_from_a_file_are_a_suite(capitals: str, capsys: pytest.CaptureFi
         (["run", "hous"], "unknown environment 'hous'"),
         (["run", "house", "--arms", "foo"], "unknown arm 'foo'; known: copy, evo, memory"),
         (["run", "house", "--recipe", "ev"], "unknown recipe 'ev'"),
-        (["run", "house", "--protocol", "x"], "unknown protocol 'x'; known: epochs, stream"),
+        (["run", "house", "--protocol", "x"], "unknown protocol 'x'; known: epochs, stream, trials"),
+        (["run", "house", "--arms", "none,reflexion"], "arm 'reflexion' chooses its tasks itself"),
         (["run", "house", "--run", "a/b"], "a run is named like a folder"),
         (["run", "answers"], "write answers:source=..."),
     ],
@@ -92,6 +88,78 @@ def test_misuse_is_one_line_and_makes_no_run(
 def test_a_run_that_is_not_there_has_no_report(capsys: pytest.CaptureFixture[str]) -> None:
     assert status(["bench", "report", "nope"]) == 1
     assert "holds no results.jsonl" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("reader")
+@pytest.mark.parametrize("command", [["compare", "nope", "nope"], ["verify", "nope"]])
+def test_a_run_that_is_not_there_is_neither_compared_nor_verified(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert status(["bench", *command]) == 1
+    assert "holds no results.jsonl" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("reader")
+def test_two_runs_are_compared_arm_by_arm(capsys: pytest.CaptureFixture[str]) -> None:
+    for k in ("copy", "null,copy"):
+        assert status(["bench", "run", *SMALL, "--arms", k, "--run", k.replace(",", "-")]) == 0
+    capsys.readouterr()
+    assert status(["bench", "compare", "copy", "null-copy"]) == 0
+    assert "copy of null-copy - copy of copy: +0.000, " in capsys.readouterr().out
+    assert status(["bench", "compare", "copy", "null-copy", "--arm", "copy", "--json"]) == 0
+    (difference,) = json.loads(capsys.readouterr().out)["differences"]
+    assert (difference["pairs"], difference["mean"]) == (6, 0.0)
+    assert status(["bench", "compare", "copy", "null-copy", "--arm", "null"]) == 2
+    assert "unknown arm of both runs 'null'; known: copy" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("reader")
+def test_stored_answers_are_verified_against_the_environment(
+    capitals: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = ["bench", "run", capitals, "--arms", "null,memory", "--protocol", "epochs", "--run", "mine"]
+    assert status(run) == 0
+    capsys.readouterr()
+    assert status(["bench", "verify", "mine"]) == 0
+    assert capsys.readouterr().out == "16 of 16 answers score as they did\n"
+    path = tmp_path / "capitals.csv"
+    path.write_text(path.read_text("utf-8").replace("Klow", "Zlip"), "utf-8")
+    assert status(["bench", "verify", "mine"]) == 1
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith("another environment: answers:source=")
+    assert said[1].startswith("changed: memory-0, epoch 1, place ")
+    assert said[1].endswith(": was 1, now 0")
+    assert said[-1] == "15 of 16 answers score as they did"
+    assert status(["bench", "verify", "mine", "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert (found["ok"], found["checked"], len(found["changed"]), len(found["others"])) == (False, 16, 1, 1)
+    assert status(run) == 2
+    assert "was begun with another environment, instruction, options" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("reader")
+def test_the_suites_are_listed_with_what_their_cards_say(capsys: pytest.CaptureFixture[str]) -> None:
+    assert status(["bench", "list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split()[:5] == ["suite", "splits", "null", "gold", "licence"]
+    (house,) = [line for line in lines if line.startswith("house@1")]
+    assert " 0     1     Apache-2.0 " in house
+    assert status(["bench", "list", "--json"]) == 0
+    found = {suite["name"]: suite for suite in json.loads(capsys.readouterr().out)}
+    assert found["house"]["null_score"] == 0.0
+    assert "needs the option 'source'" in found["answers"]["needs"]
+
+
+@pytest.mark.usefixtures("reader")
+def test_what_learning_cost_stands_beside_what_answers_cost(capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--recipe", "reflexion", "--arms", "none,memory", "--protocol", "trials", "--run", "mine"]
+    assert status(["bench", "run", *SMALL, *options]) == 0
+    columns = "tokens to answer  to learn  cost to answer  to learn"
+    assert columns in capsys.readouterr().out
+    assert status(["bench", "report", "mine", "--json"]) == 0
+    none, memory = json.loads(capsys.readouterr().out)["arms"]
+    assert (none["learning"]["calls"], none["answering"]["calls"]) == (0, 12)
+    assert memory["learning"]["calls"] > 0
 
 
 @pytest.mark.usefixtures("reader")
@@ -137,39 +205,20 @@ def test_an_arm_whose_model_failed_at_times_says_so(reader: OpenAIServer, capsys
 
 def test_an_interrupted_run_goes_on_and_asks_nothing_twice(reader: OpenAIServer, tmp_path: Path) -> None:
     reader.then(reads, reads, hangs)
-    command = [str(AGENTEVO), "bench", "run", *SMALL, "--arms", "none", "--run", "mine"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    reader.wait_for_requests(3)
-    process.send_signal(signal.SIGINT)
-    out, talk = process.communicate(timeout=30)
-    assert (process.returncode, out, talk.splitlines()[-1]) == (130, "", "interrupted")
+    command = ["bench", "run", *SMALL, "--arms", "none", "--run", "mine"]
+    stopped = interrupted(reader, 3, *command)
+    assert (stopped.status, stopped.out, stopped.talk.splitlines()[-1]) == (130, "", "interrupted")
     assert len((tmp_path / "home/runs/mine/results.jsonl").read_text("utf-8").splitlines()) == 2
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (done.returncode, len(reader.bodies)) == (0, 7), done.stderr
+    again = done(*command)
+    assert (again.status, len(reader.bodies)) == (0, 7), again.talk
 
 
 def test_on_a_narrow_terminal_the_table_stays_in_its_lines(reader: OpenAIServer, tmp_path: Path) -> None:
     assert status(["bench", "run", *SMALL, "--arms", "null,copy", "--run", "mine"]) == 0
-    wide, narrow = (_on_a_terminal(columns, "bench", "report", "mine") for columns in (120, 50))
-    assert next(line for line in wide if line.startswith("null")).count(".") > 3
+    shown = (on_a_terminal(columns, "bench", "report", "mine") for columns in (140, 100, 50))
+    wide, middle, narrow = (said.decode().splitlines() for said in shown)
+    assert next(line for line in wide if line.startswith("null")).count(".") > 6
+    assert next(line for line in middle if line.startswith("null")).count(".") == 3
     rows = [line for line in narrow if line.startswith(("arm", "null", "copy "))]
     assert rows
     assert max(len(row) for row in rows if " - " not in row) <= 50
-
-
-def _on_a_terminal(columns: int, *arguments: str) -> list[str]:
-    """Return the lines that a command writes to a terminal of so many columns."""
-    ours, theirs = pty.openpty()
-    variables = {**os.environ, "COLUMNS": str(columns), "TERM": "xterm"}
-    process = subprocess.Popen([str(AGENTEVO), *arguments], env=variables, stdout=theirs, stderr=subprocess.DEVNULL)
-    os.close(theirs)
-    said = b""
-    try:
-        while piece := os.read(ours, 65_536):
-            said += piece
-    except OSError:
-        pass  # a terminal whose other end is closed
-    finally:
-        os.close(ours)
-    assert process.wait(30) == 0
-    return said.decode().splitlines()

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import pty
 import re
 import shlex
-import signal
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+from commands import done, interrupted, on_a_terminal
 from obedient_server import reader, reads
 from openai_server import OpenAIServer, hangs
 from openai_server import status as http_status
@@ -26,7 +22,6 @@ from agentevo.types import Item, Kind
 
 __all__ = ["reader"]
 
-AGENTEVO = Path(sys.executable).parent / "agentevo"
 SHORT = ["demo", "--tasks", "16", "--new", "2", "-m", "openai/test"]
 
 
@@ -97,8 +92,8 @@ def test_the_commands_that_it_ends_with_work_as_printed(capsys: pytest.CaptureFi
     shown = re.findall(r"^  (\S*agentevo memory .*)$", capsys.readouterr().out, re.MULTILINE)
     assert [shlex.split(command)[4] for command in shown] == ["stats", "history", "show", "forget", "undo"]
     for command in shown:
-        done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
+        ended = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+        assert ended.returncode == 0, ended.stderr
 
 
 def test_the_same_name_shows_the_same_and_asks_nothing(
@@ -114,14 +109,11 @@ def test_the_same_name_shows_the_same_and_asks_nothing(
 
 def test_an_interrupted_demo_goes_on(reader: OpenAIServer) -> None:
     reader.then(reads, reads, reads, hangs)
-    command = [str(AGENTEVO), *SHORT, "--run", "mine"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    reader.wait_for_requests(4)
-    process.send_signal(signal.SIGINT)
-    out, talk = process.communicate(timeout=30)
-    assert (process.returncode, talk.splitlines()[-1], "  stored  " in out) == (130, "interrupted", True)
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (done.returncode, "what came of it" in done.stdout) == (0, True), done.stderr
+    command = [*SHORT, "--run", "mine"]
+    stopped = interrupted(reader, 4, *command)
+    assert (stopped.status, stopped.talk.splitlines()[-1], "  stored  " in stopped.out) == (130, "interrupted", True)
+    again = done(*command)
+    assert (again.status, "what came of it" in again.out) == (0, True), again.talk
     asked = [tuple(message["content"] for message in body["messages"]) for body in reader.bodies]
     assert (asked[4:].count(asked[0]), asked[4]) == (0, asked[3])
 
@@ -155,18 +147,6 @@ def test_misuse_is_one_line(options: list[str], complaint: str, capsys: pytest.C
 @pytest.mark.usefixtures("reader")
 @pytest.mark.parametrize("columns", [100, 40])
 def test_on_a_terminal_the_curves_are_redrawn_in_place(columns: int) -> None:
-    ours, theirs = pty.openpty()
-    variables = {**os.environ, "COLUMNS": str(columns), "TERM": "xterm"}
-    process = subprocess.Popen([str(AGENTEVO), *SHORT], env=variables, stdout=theirs, stderr=subprocess.DEVNULL)
-    os.close(theirs)
-    said = b""
-    try:
-        while piece := os.read(ours, 65_536):
-            said += piece
-    except OSError:
-        pass  # a terminal whose other end is closed
-    finally:
-        os.close(ours)
-    assert process.wait(30) == 0
+    said = on_a_terminal(columns, *SHORT)
     assert b"\x1b[2K" in said
     assert b"what came of it" in said

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from commands import done, interrupted
 from obedient_server import CAPITALS, capitals, reader, reads
 from openai_server import Exchange, OpenAIServer, hangs
 from openai_server import status as http_status
@@ -20,8 +17,6 @@ from agentevo.environments.load import load
 from agentevo.memory import Memory
 
 __all__ = ["capitals", "reader"]
-
-AGENTEVO = Path(sys.executable).parent / "agentevo"
 
 
 def evolve(suite: str, folder: Path, *options: str) -> int:
@@ -212,16 +207,10 @@ def test_a_model_that_fails_now_and_then_is_not_given_up(
 
 def test_an_interrupted_run_goes_on_and_asks_nothing_twice(capitals: str, tmp_path: Path, reader: OpenAIServer) -> None:
     reader.then(reads, reads, hangs)
-    command = [str(AGENTEVO), "evolve", capitals, "--memory", str(tmp_path / "memory"), "--run", "mine"]
-    command += ["--concurrency", "1"]
-    process = subprocess.Popen(
-        command, env=os.environ.copy(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    reader.wait_for_requests(3)
-    process.send_signal(signal.SIGINT)
-    out, talk = process.communicate(timeout=30)
-    assert (process.returncode, out, talk.splitlines()[-1]) == (130, "", "interrupted")
-    done = subprocess.run(command, env=os.environ.copy(), capture_output=True, text=True, check=False)
-    assert (done.returncode, "turn 1: accepted" in done.stdout) == (0, True), done.stderr
+    command = ["evolve", capitals, "--memory", str(tmp_path / "memory"), "--run", "mine", "--concurrency", "1"]
+    stopped = interrupted(reader, 3, *command)
+    assert (stopped.status, stopped.out, stopped.talk.splitlines()[-1]) == (130, "", "interrupted")
+    again = done(*command)
+    assert (again.status, "turn 1: accepted" in again.out) == (0, True), again.talk
     practised = [body["messages"][-1]["content"] for body in reader.bodies[:5]]
     assert [practised.count(question) for question in dict.fromkeys(practised)] == [1, 1, 2, 1]
