@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeAlias
 
 from agentevo.errors import Misuse
 from agentevo.memory.exact import Vector
-from agentevo.types import Hit, Item
+from agentevo.types import Hit
 
 DAY_S = 86_400.0
 
@@ -123,13 +123,16 @@ def renewed(found: Sequence[Found], vectors: Mapping[str, Vector], alike: float)
 
 
 def ordered(hits: Sequence[Hit]) -> list[Hit]:
-    """Return hits best first; of equals the newer one first."""
-    return sorted(hits, key=lambda hit: rank(hit.score, hit.item))
+    """Return hits best first; of equals the newer one first, of those the one that came first."""
+    return sorted(hits, key=lambda hit: (-hit.score, -hit.item.created_at))
 
 
-def rank(score: float, item: Item | Candidate) -> tuple[float, float, str]:
-    """Return what sorts hits: the best first, of equals the newer one, of those the one whose id comes first."""
-    return -score, -item.created_at, item.id
+def rank(score: float, item: Candidate) -> tuple[float, float, bool, int]:
+    """Return what sorts hits: the best first, of equals the newer one, of those the one that was inserted first.
+
+    Not by their ids: these are drawn by lot, and would make equal runs differ.
+    """
+    return -score, -item.created_at, item.row < 0, abs(item.row)
 
 
 def diverse(hits: Sequence[Hit], vectors: Mapping[str, Vector], k: int, balance: float) -> list[Hit]:
