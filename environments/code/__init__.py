@@ -1,0 +1,1 @@
+"""Programming tasks whose solutions run in the sandbox, and whose hidden tests score."""

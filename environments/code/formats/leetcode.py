@@ -1,0 +1,44 @@
+"""LeetCode problems as JSON lines, as the data sets on the hubs have them: a class Solution, and check(candidate)."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from agentevo.environments.answers.rows import Row, rows_of
+from agentevo.environments.code.formats.cases import from_check, parsed
+from agentevo.environments.code.formats.columns import name_in, text_in, text_or_none
+from agentevo.environments.code.task import CodeTask
+from agentevo.errors import Misuse
+from agentevo.types import Task
+
+_ENTRY = re.compile(r"(?P<owner>[A-Za-z_]\w*)\(\)\.(?P<method>[A-Za-z_]\w*)")
+
+
+def leetcode_tasks(path: str | Path) -> list[CodeTask]:
+    """Return the tasks of a file; where its asserts can be told apart, the first may be seen, the others are hidden."""
+    return [_task(row) for row in rows_of(path)]
+
+
+def _task(row: Row) -> CodeTask:
+    name, given = name_in(row, "task_id", "question_id"), text_or_none(row, "prompt")
+    entry = _ENTRY.fullmatch(text_in(row, "entry_point").strip())
+    if entry is None:
+        found = text_in(row, "entry_point")
+        raise Misuse(f"{row.where} has the entry point {found!r:.60}; expected such as 'Solution().twoSum'")
+    owner, method = entry["owner"], entry["method"]
+    parsed(given, f"{row.where}, column 'prompt'")
+    tests = from_check(text_in(row, "test"), method, f"{row.where}, column 'test'")
+    visible, hidden = (tests[:1], tests[1:]) if len(tests) > 1 else ((), tests)
+    starter = text_or_none(row, "starter_code").rstrip()
+    told = [text_in(row, "problem_description", "content", "query").strip(), starter]
+    return CodeTask(
+        task=Task(
+            id=f"leetcode-{name}", prompt="\n\n".join(filter(None, told)),
+            data={"entry_point": method, "tests": list(visible), "group": text_or_none(row, "difficulty")},
+            provenance="LeetCode",
+        ),
+        split=text_or_none(row, "split") or "test", entry_point=method, visible=visible, hidden=hidden,
+        gold=text_or_none(row, "completion") or None, prologue=given, defines=owner, support=given,
+        epilogue=f"\n\ndef {method}(*args, **kwargs):\n    return {owner}().{method}(*args, **kwargs)",
+    )  # fmt: skip

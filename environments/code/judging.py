@@ -1,0 +1,153 @@
+"""What the sandbox says of programs: a score by the hidden tests, words by the visible ones.
+
+What a hidden test said, and what a program printed or raised while hidden tests ran, goes no further than this module.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import re
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from agentevo.environments.code.bundle import bundled
+from agentevo.environments.code.task import CodeTask
+from agentevo.protocols import FeedbackLevel
+from agentevo.quote import clean, cut
+from agentevo.types import Feedback, Json, Outcome
+
+if TYPE_CHECKING:
+    from agentevo.environments.sandbox import RunResult, Sandbox, Verdict
+
+TIMEOUT_S = 10.0
+"""For all tests of a task that run together: what was not reached by then has failed."""
+SHOWN_TEST = 2_000
+SHOWN_OUTPUT = 8_000
+"""Characters, of what one test said, and of what a program printed."""
+NO_PROGRAM = "There is no program that defines {name}."
+
+_WHOLE = re.compile(r"^(?:def|class|async def)\b", re.MULTILINE)
+
+
+class Ran(NamedTuple):
+    """What came of one test, and what it said: to be shown only where the test may be."""
+
+    passed: bool
+    said: str = ""
+    weak: str = ""
+
+
+class Judge:
+    """Runs tests on programs, in the sandbox it is given, or in one that all judges share."""
+
+    def __init__(self, sandbox: Sandbox | None = None) -> None:
+        self._own = sandbox
+
+    async def verdict(self, asked: CodeTask, program: str | None, files: Mapping[str, str]) -> Feedback:
+        """Score a program by the hidden tests, and say nothing else of them than how many it passed."""
+        ran = await self._ran(asked, program, files, asked.hidden)
+        passed = sum(one.passed for one in ran)
+        evidence: dict[str, Json] = {"passed": passed, "of": len(ran)}
+        if weak := next((one.weak for one in ran if one.weak), ""):
+            evidence["weak"] = weak
+        verdict = "right" if passed == len(ran) else "wrong"
+        return Feedback(score=passed / len(ran), verdict=verdict, source="environment", evidence=evidence)
+
+    async def shown(
+        self, asked: CodeTask, program: str | None, files: Mapping[str, str], tests: Sequence[str]
+    ) -> list[Feedback]:
+        """Run tests that may be shown, and tell what each of them said."""
+        found = []
+        for test, one in zip(tests, await self._ran(asked, program, files, tests), strict=True):
+            said = "" if one.passed else f"{test.strip()}\n{one.said or 'It did not pass.'}"
+            verdict = "passed" if one.passed else "failed"
+            told = cut(clean(said), SHOWN_TEST)
+            found.append(Feedback(score=float(one.passed), verdict=verdict, text=told, source="rule"))
+        return found
+
+    async def outcome(
+        self, asked: CodeTask, program: str | None, files: Mapping[str, str], level: FeedbackLevel
+    ) -> Outcome:
+        """Return how an episode ends: right or wrong, and at level strong what would have been right."""
+        found = await self.verdict(asked, program, files)
+        told = [found.verdict]
+        if level == "strong" and found.verdict == "wrong":
+            told += [one.text for one in await self.shown(asked, program, files, asked.visible) if one.score != 1]
+            told += [f"What would have been right:\n{asked.gold}"] if asked.gold is not None else []
+        return Outcome(observation="\n".join(told), reward=found.score or 0.0, terminated=True)
+
+    async def printed(self, code: str, files: Mapping[str, str]) -> str:
+        """Run a program beside files, and return what it printed and how it ended."""
+        result = await self._sandbox().arun(bundled(files, code), timeout_s=TIMEOUT_S)
+        parts = [cut(part.rstrip(), SHOWN_OUTPUT // 2) for part in (result.stdout, result.stderr) if part.strip()]
+        return "\n".join([*parts, *_ending(result)]) or "(no output)"
+
+    async def _ran(
+        self, asked: CodeTask, program: str | None, files: Mapping[str, str], tests: Sequence[str]
+    ) -> list[Ran]:
+        """Run tests: those that are statements in one go, those that are modules each in its own."""
+        if program is None:
+            return [Ran(False, NO_PROGRAM.format(name=asked.asked_for))] * len(tests)
+        source = bundled(files, program)
+        plain = [n for n, test in enumerate(tests) if not _WHOLE.search(test)]
+        modules = [n for n in range(len(tests)) if n not in plain]
+        ran = dict(zip(plain, await self._together(asked, source, [tests[n] for n in plain]), strict=True))
+        verdicts = await asyncio.gather(*(self._judged(asked, source, tests[n]) for n in modules))
+        ran |= {n: _as_one(verdict) for n, verdict in zip(modules, verdicts, strict=True)}
+        return [ran[n] for n in range(len(tests))]
+
+    async def _together(self, asked: CodeTask, source: str, tests: Sequence[str]) -> list[Ran]:
+        if not tests:
+            return []
+        verdict = await self._judged(asked, source, "\n\n".join(map(_function, range(len(tests)), tests)))
+        if not verdict.checks and len(tests) > 1:  # one of them may be no Python, and is not to take the others along
+            return [ran for test in tests for ran in await self._together(asked, source, [test])]
+        checks = {check.name.rpartition(".")[2]: check for check in verdict.checks}
+        lost = _lost(verdict)
+        return [
+            Ran(check.passed, check.message or lost, verdict.weak) if check is not None else Ran(False, lost)
+            for check in (checks.get(_name(n)) for n in range(len(tests)))
+        ]
+
+    async def _judged(self, asked: CodeTask, source: str, tests: str) -> Verdict:
+        return await self._sandbox().ajudge(
+            source, tests, asked.entry_point, support=asked.support or None, timeout_s=TIMEOUT_S
+        )
+
+    def _sandbox(self) -> Sandbox:
+        return self._own or shared()
+
+
+@functools.cache
+def shared() -> Sandbox:
+    """Return the sandbox that judges share, made when it is first needed."""
+    from agentevo.environments.sandbox import Sandbox
+
+    return Sandbox()
+
+
+def _name(n: int) -> str:
+    return f"test_{n}"
+
+
+def _function(n: int, test: str) -> str:
+    return f"def {_name(n)}():\n{textwrap.indent(test.strip(), '    ')}\n"
+
+
+def _as_one(verdict: Verdict) -> Ran:
+    said = next((check.message for check in verdict.checks if not check.passed and check.message), "")
+    return Ran(verdict.passed, said or _lost(verdict), verdict.weak)
+
+
+def _lost(verdict: Verdict) -> str:
+    """Say how a program ended where that is why a test has no outcome."""
+    return "\n".join([cut(verdict.result.stderr.rstrip(), SHOWN_TEST // 2), *_ending(verdict.result)]).strip()
+
+
+def _ending(result: RunResult) -> list[str]:
+    if result.kind == "ok":
+        return []
+    status = "" if result.exit_status is None else f", exit status {result.exit_status}"
+    return [f"(ended: {result.kind}{status})"]

@@ -1,0 +1,112 @@
+"""Which program a reply amounts to, and how files travel with it."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+from pathlib import Path
+
+import pytest
+
+from agentevo.environments.code.bundle import bundled
+from agentevo.environments.code.reply import LONGEST_REPLY, program_in
+from agentevo.environments.code.task import CodeTask
+from agentevo.types import Task
+
+ADD = "def add(a, b):\n    return a + b"
+HELPED = "def one():\n    return 1"
+
+
+def asked(
+    *, prologue: str = "", starter: str = "", epilogue: str = "", defines: str = "", entry_point: str = "add"
+) -> CodeTask:
+    return CodeTask(
+        Task(id="t", prompt="p"), "test", entry_point, ("assert add(1, 2) == 3",), prologue=prologue, starter=starter,
+        epilogue=epilogue, defines=defines,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        ADD,
+        f"\n{ADD}\n",
+        f"```python\n{ADD}\n```",
+        f"Here it is:\n```py\n{ADD}\n```\nIt adds.",
+        f"~~~\n{ADD}\n~~~",
+        f"````\n{ADD}\n````",
+        f"```python\n{ADD}",
+        f"First a draft.\n```\ndef draft(): ...\n```\nThen:\n```\n{ADD}\n```",
+        f"```\ndef add(a, b):\n    return 0\n```\nNo, better:\n```\n{ADD}\n```",
+        f"```\n{ADD}\n```\nUse it so:\n```\nprint(add(1, 2))\n```",
+        f"Sure, here is the function.\n\n{ADD}",
+    ],
+)
+def test_a_program_is_found_however_it_is_wrapped(reply: str) -> None:
+    assert program_in(reply, asked()) == f"{ADD}\n"
+
+
+def test_one_line_between_backticks_is_a_program() -> None:
+    assert program_in("`add = lambda a, b: a + b`", asked()) == "add = lambda a, b: a + b\n"
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["async def add(a): ...", "class add: ...", "add = max", "add: object = max", "from operator import add"],
+)
+def test_whatever_gives_the_name_defines_it(code: str) -> None:
+    assert program_in(code, asked()) == f"{code}\n"
+
+
+@pytest.mark.parametrize(
+    "reply",
+    ["", "   \n", "I cannot do that.", "print(add(1, 2))", "def added(a): ...", "    def add(a): ...", "add == 3",
+     "def add\0(a): ...", f"{ADD}\n" + "#" * LONGEST_REPLY],
+)  # fmt: skip
+def test_what_does_not_define_the_name_is_no_program(reply: str) -> None:
+    assert program_in(reply, asked()) is None
+
+
+def test_pieces_that_hold_together_are_joined() -> None:
+    reply = f"```\n{HELPED}\n```\nand\n```\nadd = one\n```\nthat is all"
+    assert program_in(reply, asked(defines="one")) == f"{HELPED}\n"
+    assert program_in("```\nx = 1\n```\n```\ny = 2\nadd = 3\n```", asked()) == "y = 2\nadd = 3\n"
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["    return a + b", "return a + b", "```python\n    return a + b\n```", "total = a + b\n    return total",
+     "total = a + b\nreturn total"],
+)  # fmt: skip
+def test_a_reply_can_go_on_where_the_task_left_off(body: str) -> None:
+    program = program_in(body, asked(starter='def add(a, b):\n    """Add."""\n'))
+    assert program is not None
+    space: dict[str, object] = {}
+    exec(program, space)  # a program of this test's own
+    add = space["add"]
+    assert callable(add)
+    assert add(1, 2) == 3
+
+
+def test_what_a_task_gives_stands_around_every_solution() -> None:
+    program = program_in(ADD, asked(prologue="import math\n", epilogue="plus = add"))
+    assert program == f"import math\n{ADD}\nplus = add\n"
+
+
+def test_files_lie_beside_a_program_that_is_run(tmp_path: Path) -> None:
+    program = bundled(
+        {"house/__init__.py": "", "house/rooms.py": "ROOMS = 3", "notes.txt": "a 'quoted' \\ note"},
+        "from __future__ import annotations\nfrom house.rooms import ROOMS\nimport pathlib\n"
+        "print(ROOMS, pathlib.Path('notes.txt').read_text())\n",
+    )
+    said = io.StringIO()
+    before = Path.cwd()
+    os.chdir(tmp_path)
+    try:
+        with contextlib.redirect_stdout(said):
+            exec(compile(program, "program", "exec"), {})  # a program of this test's own
+    finally:
+        os.chdir(before)
+    assert said.getvalue() == "3 a 'quoted' \\ note\n"
+    assert bundled({}, ADD) == ADD
