@@ -156,7 +156,7 @@ def masked_within(value: Any) -> Any:
     if isinstance(value, str):
         return masked(value)
     if isinstance(value, Mapping):
-        return {masked(key): _beside(key, inner) for key, inner in value.items()}
+        return {masked_within(key): _beside(key, inner) for key, inner in value.items()}
     return [masked_within(inner) for inner in value] if isinstance(value, (list, tuple)) else value
 
 

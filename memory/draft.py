@@ -14,6 +14,7 @@ import numpy as np
 from agentevo.blocking import threaded
 from agentevo.errors import Misuse
 from agentevo.memory.admit import screened
+from agentevo.memory.arguments import checked
 from agentevo.memory.change import COMMUTING
 from agentevo.memory.exact import Vector
 from agentevo.memory.overlay import Overlay
@@ -114,6 +115,7 @@ class Draft(Verbs):
         """Begin a draft over this one."""
         return Draft(self)
 
+    @checked
     def commit(self, *, key: str | None = None, reason: str = "") -> Transaction:
         """Write the changes below in one transaction and close the draft.
 
@@ -126,6 +128,7 @@ class Draft(Verbs):
         self._open = False
         return done
 
+    @checked
     def commit_with(self, ops: Sequence[Op], *, reason: str = "") -> Transaction:
         """Commit with some last changes. The draft is not read again, so they go past it, which by thousands pays."""
         began = self._overlay.began
@@ -194,6 +197,7 @@ class KeptDraft(Draft):
             db.execute("INSERT INTO drafts (ns, name, body) VALUES (?,?,?)", row)
         return done
 
+    @checked
     def commit(self, *, key: str | None = None, reason: str = "") -> Transaction:
         """Commit under a key of the draft's own, so that a crash between the commit and its clearing does no harm."""
         done = super().commit(key=key or self._key, reason=reason)

@@ -9,12 +9,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from agentevo.blocking import threaded
-from agentevo.errors import LedgerCorrupt, LedgerError, Misuse
+from agentevo.errors import LedgerError, Misuse
 from agentevo.memory import experiences as kept
 from agentevo.memory import history as past
 from agentevo.memory import rebuild, transfer
 from agentevo.memory import verify as checks
 from agentevo.memory.admit import new_id
+from agentevo.memory.arguments import checked
 from agentevo.memory.draft import Draft, KeptDraft
 from agentevo.memory.embedding import embedded
 from agentevo.memory.exact import Vector
@@ -50,6 +51,7 @@ class Memory(Swept):
         store.namespace(namespace)
 
     @classmethod
+    @checked
     def open(
         cls,
         path: str | Path,
@@ -169,6 +171,7 @@ class Memory(Swept):
 
     # --- drafts
 
+    @checked
     def draft(self, name: str | None = None) -> Draft:
         """Begin a draft: changes that nobody sees until it is committed.
 
@@ -179,6 +182,7 @@ class Memory(Swept):
 
     # --- experiences
 
+    @checked
     def record(self, experience: Experience, *, run: str = "", id: str | None = None) -> str:
         """Keep an experience forever, as it is but for its secrets, which are masked; return its id."""
         name, experience = id or new_id(), kept.without_secrets(experience)
@@ -187,6 +191,7 @@ class Memory(Swept):
             kept.put(db, stored, name, experience, run, self._clock())
         return name
 
+    @checked
     def experiences(
         self,
         *,
@@ -200,6 +205,7 @@ class Memory(Swept):
 
     # --- looking back
 
+    @checked
     def history(self, id: str | None = None, *, limit: int | None = None) -> list[Change] | list[Transaction]:
         """Return what happened to an item, oldest first; without an id, what was committed, newest first."""
         if id is None:
@@ -209,14 +215,17 @@ class Memory(Swept):
             self._must(id)
         return found if limit is None else found[-limit:]
 
+    @checked
     def lineage(self, id: str) -> Lineage:
         """Return what an item came from, and what came from it."""
         return past.lineage(self._stored, self._must(id))
 
+    @checked
     def derived(self, id: str) -> list[Item]:
         """Return what came, directly or not, from an item, an attempt or an experience."""
         return past.descendants(self._stored, [id])
 
+    @checked
     def at(self, time: float) -> list[Item]:
         """Return all items as they were at a time, oldest first."""
         return past.at(self._stored, time)
@@ -239,6 +248,7 @@ class Memory(Swept):
 
     # --- keeping it
 
+    @checked
     def purge(self, ids: str | Sequence[str], *, reason: str = "") -> Purged:
         """Destroy items or experiences: the one verb that cannot be taken back.
 
@@ -250,26 +260,28 @@ class Memory(Swept):
                 self._must(name)
         return destroy(stored, names, actor=self._actor, reason=reason or "purge", at=self._clock())
 
+    @checked
     def export(self, path: str | Path | None = None, *, progress: Progress = silent) -> int | Iterator[str]:
         """Write everything in this namespace as JSON lines to a file, and return how many; without one, yield them."""
         lines = transfer.exported(self._stored, progress)
-        return lines if path is None else _written(Path(path), lines)
+        return lines if path is None else transfer.written(Path(path), lines)
 
+    @checked
     def import_(self, lines: Iterable[str] | str | Path, *, progress: Progress = silent) -> int:
         """Read an export, all of it or nothing; return how many items came in."""
-        if isinstance(lines, (str, Path)):
-            with Path(lines).open(encoding="utf-8") as file:
-                return self.import_(file, progress=progress)
-        stored = self._stored
-        read = list(lines)  # whoever writes them may be slow, and others wait while a transaction is open
-        return transfer.imported(stored, read, self._store, self._clock(), progress)
+        read = transfer.read(Path(lines)) if isinstance(lines, (str, Path)) else list(lines)
+        return transfer.imported(self._stored, read, self._store, self._clock(), progress)
 
+    @checked
     def backup(self, folder: str | Path, *, progress: Progress = silent) -> Path:
         """Copy the whole memory into a new folder while it is in use."""
         target = Path(folder)
-        if target.exists() and (not target.is_dir() or any(target.iterdir())):
-            raise Misuse(f"{target} is not an empty folder; a backup goes into a new one")
-        self._store.ledger.backup(target, progress)
+        try:
+            if target.exists() and (not target.is_dir() or any(target.iterdir())):
+                raise Misuse(f"{target} is not an empty folder; a backup goes into a new one")
+            self._store.ledger.backup(target, progress)
+        except OSError as error:
+            raise LedgerError(f"{target} cannot be written: {error.strerror}; the memory is as it was") from error
         return target
 
     def verify(self, *, progress: Progress = silent) -> Verification:
@@ -284,6 +296,7 @@ class Memory(Swept):
         """Bring the index up to date now; False where another process has it."""
         return self._store.index is None or self._stored.catch_up()
 
+    @checked
     def reindex(self, embedder: str | Embedder | None = None, *, progress: Progress = silent) -> int:
         """Build the index anew, with another embedder all vectors first; return how many vectors there are."""
         return rebuild.reindex(self._store, embedder, progress)
@@ -301,21 +314,3 @@ class Memory(Swept):
     averify = threaded(verify)
     astats = threaded(stats)
     areindex = threaded(reindex)
-
-
-def _written(path: Path, lines: Iterator[str]) -> int:
-    """Write lines to a file that appears when it is whole."""
-    part = path.with_name(path.name + ".part")
-    count = 0
-    try:
-        with part.open("w", encoding="utf-8") as file:
-            for line in lines:
-                file.write(line + "\n")
-                count += 1
-        part.replace(path)
-    except LedgerCorrupt:
-        part.replace(path)  # all that could be read
-        raise
-    finally:
-        part.unlink(missing_ok=True)
-    return count

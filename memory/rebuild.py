@@ -9,7 +9,7 @@ from agentevo.errors import EmbedderError, LedgerBusy
 from agentevo.memory.embedding import embedded
 from agentevo.memory.exact import Vector
 from agentevo.memory.ledger import Progress, silent
-from agentevo.memory.store import Store
+from agentevo.memory.store import Store, embedder_of
 
 if TYPE_CHECKING:
     from agentevo.protocols import Embedder
@@ -38,9 +38,7 @@ def reindex(store: Store, embedder: str | Embedder | None, progress: Progress = 
 
 def _embed_anew(store: Store, wanted: str | Embedder, progress: Progress) -> None:
     """Make every vector with another embedder first, then put them all in place in one transaction."""
-    from agentevo.models import as_embedder
-
-    embedder, known = as_embedder(wanted), dict[int, tuple[str, Vector]]()
+    embedder, known = embedder_of(wanted), dict[int, tuple[str, Vector]]()
     while not _put(store, embedder, known):  # others write while the texts are embedded, so what they wrote comes next
         with store.ledger.reading() as db:
             said = db.execute(_SAID).fetchall()
@@ -60,12 +58,14 @@ def _put(store: Store, embedder: Embedder, known: Mapping[int, tuple[str, Vector
         said = db.execute(_SAID).fetchall()
         if any(row not in known or known[row][0] != text for row, text in said):
             return False
-        lengths = {len(known[row][1]) for row, _ in said} or {embedder.dimensions}
+        lengths = {len(known[row][1]) for row, _ in said}
         if len(lengths) > 1:
             raise EmbedderError(f"{embedder.name} made vectors of different lengths: {sorted(lengths)}")
         made = [(row, known[row][1].tobytes()) for row, _ in said]
         db.executemany("INSERT OR REPLACE INTO vectors (row, vector) VALUES (?, ?)", made)
-        new = {"embedder": embedder.name, "fingerprint": embedder.fingerprint, "dimensions": lengths.pop()}
+        new: dict[str, object] = {"embedder": embedder.name, "fingerprint": None, "dimensions": None}
+        if lengths:  # an embedder that has embedded nothing may not know what its vectors are like
+            new |= {"fingerprint": embedder.fingerprint, "dimensions": lengths.pop()}
         db.executemany("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", new.items())
         # A purge that purges nothing: every process drops its arrays and reads the new vectors.
         db.execute("INSERT INTO purged (ns, row) SELECT ns, 0 FROM namespaces")

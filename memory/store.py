@@ -7,7 +7,7 @@ import os
 import threading
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from agentevo.errors import AgentEvoError, EmbedderError, LedgerError, Misuse
 from agentevo.memory.index import Index
@@ -115,14 +115,13 @@ class Store:
 
     def adopt(self, wanted: str | Embedder | None) -> None:
         """Use an embedder, the one whose vectors are here already; raise EmbedderError at any other."""
-        from agentevo.models import as_embedder
         from agentevo.settings import settings
 
         stored = self.ledger.meta("embedder")
         if wanted is None and self.embedder is not None:
             return
         wanted = wanted or stored or settings().embedder
-        embedder = as_embedder(wanted) if isinstance(wanted, str) else wanted
+        embedder = embedder_of(wanted)
         if stored is not None and stored != embedder.name:
             raise EmbedderError(
                 f"{self.ledger.name} holds vectors of {stored!r}, not of {embedder.name!r}: open it with "
@@ -161,6 +160,18 @@ class Store:
         new = {name: value for name, value in said.items() if known[name] is None and value is not None}
         if new:
             self.ledger.set_meta(**new)
+
+
+def embedder_of(wanted: str | Embedder) -> Embedder:
+    """Return the embedder of a name; an Embedder is not asked for its dimensions, which it may not know yet."""
+    from agentevo.models import as_embedder
+
+    if callable(getattr(wanted, "embed", None)):
+        return cast("Embedder", wanted)
+    try:
+        return as_embedder(wanted)
+    except OSError as error:  # a name that is looked for as a folder, and can be none
+        raise Misuse(f"embedder is {wanted!r:.80}; expected a name such as 'hash', or an Embedder") from error
 
 
 def _folder(path: str | Path) -> Path:

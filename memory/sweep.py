@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from agentevo.blocking import blocking
 from agentevo.errors import Misuse
+from agentevo.memory.arguments import checked
 from agentevo.memory.reflect import Reflect
 from agentevo.memory.verbs import Verbs
 from agentevo.memory.where import Where
@@ -33,6 +34,7 @@ class Swept(Verbs):
     @abstractmethod
     def draft(self) -> Draft: ...
 
+    @checked
     async def asweep(
         self,
         policies: Sequence[Update],
@@ -56,6 +58,7 @@ class Swept(Verbs):
             ops = (*draft.ops, *last)  # nobody reads the draft any more: the last ops need not be laid over it
             return Sweep(ops, await draft.acommit_with(last, reason=reason) if ops and not dry_run else None)
 
+    @checked
     async def areflect(
         self,
         where: Where | None = None,

@@ -9,8 +9,9 @@ from typing import Any, TypeAlias, TypedDict, Unpack, get_args, overload
 from pydantic import ValidationError
 
 from agentevo.blocking import threaded
-from agentevo.errors import Misuse, UnknownName
+from agentevo.errors import Misuse
 from agentevo.memory.admit import Metadata, admitted, inserting, link_near, near_linked, screened
+from agentevo.memory.arguments import checked, known_names, must_be_known
 from agentevo.memory.change import applied
 from agentevo.memory.exact import Vector
 from agentevo.memory.narrow import Filter
@@ -82,6 +83,7 @@ class Verbs(ABC):
     @overload
     def insert(self, text: Sequence[str], **fields: Unpack[Fields]) -> Items: ...
 
+    @checked
     def insert(self, text: str | Sequence[str], **fields: Unpack[Fields]) -> Item | Items:
         """Remember a text, or several: one item each, in order; `Fields` says what can be told with it.
 
@@ -129,6 +131,7 @@ class Verbs(ABC):
         for item, kept in zip(items, done.items, strict=False):
             known[(item.kind, item.text)] = item if kept == item.id else self._must(kept)
 
+    @checked
     def apply(self, ops: Sequence[Op], *, reason: str = "") -> Transaction:
         """Carry out ops that a policy made."""
         ops = screened(ops, self.get)
@@ -145,6 +148,7 @@ class Verbs(ABC):
                 said[op.id] = item.key_text or item.text
         return dict(zip(said, self._embedded(list(said.values())), strict=True)) if said else {}
 
+    @checked
     def forget(self, ids: Ids, *, reason: str = "") -> Item:
         """Take items out of recall; `restore` and `undo` bring them back. Pinned items stay: unpin them first."""
         for name in _listed(ids):
@@ -152,6 +156,7 @@ class Verbs(ABC):
                 raise Misuse(f"item {name} is pinned and is not forgotten; unpin it first")
         return self._do("forget", ids, reason)
 
+    @checked
     def restore(self, ids: Ids, *, reason: str = "") -> Item:
         """Bring forgotten items back; refuse where another item says the same by now."""
         for name in _listed(ids):
@@ -160,28 +165,34 @@ class Verbs(ABC):
                 self._refuse_twin(item)
         return self._do("restore", ids, reason)
 
+    @checked
     def pin(self, ids: Ids, *, reason: str = "") -> Item:
         """Keep items from every kind of forgetting."""
         return self._do("pin", ids, reason)
 
+    @checked
     def unpin(self, ids: Ids, *, reason: str = "") -> Item:
         """Let pinned items be forgotten again."""
         return self._do("unpin", ids, reason)
 
+    @checked
     def quarantine(self, ids: Ids, *, reason: str = "") -> Item:
         """Keep items out of recall until somebody releases them."""
         return self._do("quarantine", ids, reason)
 
+    @checked
     def release(self, ids: Ids, *, reason: str = "") -> Item:
         """Let quarantined items be recalled; their trust stays what it was."""
         return self._do("release", ids, reason)
 
+    @checked
     def link(self, id: str, to: Ids, *, reason: str = "") -> Item:
         """Link an item to others."""
         for name in _listed(to):
             self._must(name)
         return self._do("link", id, reason, to=tuple(_listed(to)))
 
+    @checked
     def edit(self, id: str, text: str | None = None, *, reason: str = "", **fields: Json) -> Item:
         """Change an item's text or fields; `history` keeps what it was."""
         changes: dict[str, Json] = dict(fields)
@@ -204,6 +215,7 @@ class Verbs(ABC):
         if twin is not None and twin.id != item.id:
             raise Misuse(f"item {twin.id} says just that already; forget it first, or leave {item.id} as it is")
 
+    @checked
     def supersede(self, id: str, text: str, **fields: Unpack[Fields]) -> Item:
         """Put a new item in an item's place; the old one is forgotten, and `supersedes` leads to it."""
         old = self._must(id)
@@ -214,6 +226,7 @@ class Verbs(ABC):
         done = self.apply([Op(verb="supersede", id=id, item=new, reason=reason)], reason=reason)
         return self._must(done.items[-1])
 
+    @checked
     def reinforce(
         self, ids: Ids, *, wins: float = 0.0, losses: float = 0.0, strength: float = 1.0, key: str | None = None
     ) -> Transaction:
@@ -235,6 +248,7 @@ class Verbs(ABC):
 
     # --- reading
 
+    @checked
     def get(self, id: str) -> Item | None:
         """Return the item of this id, whatever its status; None where there is none."""
         found = self._source.find(id)
@@ -243,9 +257,12 @@ class Verbs(ABC):
     def _must(self, id: str) -> Item:
         item = self.get(id)
         if item is None:
-            raise Misuse(f"no item {id!r} in namespace {self.namespace!r}; `agentevo memory list` shows what is here")
+            raise Misuse(
+                f"no item {id!r:.80} in namespace {self.namespace!r}; `agentevo memory list` shows what is here"
+            )
         return item
 
+    @checked
     def list(
         self,
         *,
@@ -256,12 +273,12 @@ class Verbs(ABC):
         limit: int | None = None,
     ) -> Items:
         """Return items, the live ones unless another status is asked for (None: all)."""
-        if order not in ORDERS:
-            raise UnknownName("order", order, ORDERS)
-        statuses = _some("status", status, ALL_STATUSES, ALL_STATUSES)
-        kinds = _some("kind", kind, ALL_KINDS, ALL_KINDS)
+        must_be_known("order", order, ORDERS)
+        statuses = known_names("status", status, ALL_STATUSES, ALL_STATUSES)
+        kinds = known_names("kind", kind, ALL_KINDS, ALL_KINDS)
         return self._source.listed(kinds, statuses, parse(where), order, limit)
 
+    @checked
     def recall(
         self,
         query: str,
@@ -282,14 +299,9 @@ class Verbs(ABC):
         Facts, experiences, lessons and code are covered unless a kind is asked for. Recall changes nothing: use is
         counted by `reinforce`.
         """
-        if mode not in MODES:
-            raise UnknownName("recall mode", mode, MODES)
-        if not isinstance(query, str):
-            raise Misuse(f"recall takes a text, not {query!r}")
-        query = query.encode(
-            "utf-8", "replace"
-        ).decode()  # half of a surrogate pair can be neither searched nor embedded
-        kinds = _some("kind", kind, ALL_KINDS, RECALLED_KINDS)
+        must_be_known("recall mode", mode, MODES)
+        query = query.encode("utf-8", "replace").decode()  # half a character can be neither searched nor embedded
+        kinds = known_names("kind", kind, ALL_KINDS, RECALLED_KINDS)
         only = Filter(kinds, parse(where), self._now() if now is None else now)
         asked = None
         if vector is not None:
@@ -318,14 +330,3 @@ class Verbs(ABC):
 
 def _listed(ids: Ids) -> Sequence[str]:
     return [ids] if isinstance(ids, str) else ids
-
-
-def _some(what: str, given: Any, known: Sequence[str], default: Sequence[Any]) -> Sequence[Any]:
-    """Return what was asked for as a list of known names."""
-    if given is None:
-        return default
-    chosen = [given] if isinstance(given, str) else [*given]
-    for name in chosen:
-        if name not in known:
-            raise UnknownName(what, str(name), known)
-    return chosen
