@@ -15,14 +15,17 @@ from collections.abc import Sequence
 from typing import Literal, Self
 
 from agentevo.blocking import blocking
-from agentevo.environments.sandbox import channel
+from agentevo.environments.sandbox import channel, pair
+from agentevo.environments.sandbox.box.candidate import SOLUTION
 from agentevo.environments.sandbox.box.program import MAIN
 from agentevo.environments.sandbox.box.wire import Message
 from agentevo.environments.sandbox.given import Files, as_code, as_files, as_stdin
 from agentevo.environments.sandbox.limits import Limits
+from agentevo.environments.sandbox.pair import Case
 from agentevo.environments.sandbox.pool import Pool
-from agentevo.environments.sandbox.reports import as_result
-from agentevo.environments.sandbox.results import RunResult, SandboxBroken
+from agentevo.environments.sandbox.reports import as_result, compared
+from agentevo.environments.sandbox.results import RunResult, SandboxBroken, Verdict
+from agentevo.environments.sandbox.styles import Tests, as_cases, as_entry, as_tests, modules
 from agentevo.environments.sandbox.turns import Turns
 from agentevo.errors import Misuse, UnknownName
 
@@ -88,6 +91,51 @@ class Sandbox:
                 again = await self._twice(job, within)
             return again.but(first=result, retries=(*again.retries, "timeout on a busy machine"))
         return result
+
+    async def ajudge(
+        self,
+        candidate: str | bytes,
+        tests: Tests,
+        entry_point: str = "",
+        *,
+        support: str | None = None,
+        files: Files | None = None,
+        limits: Limits | None = None,
+        timeout_s: float | None = None,
+    ) -> Verdict:
+        """Judge a solution by tests it never sees.
+
+        `tests` is source (`def check(candidate)`, assert statements, unittest cases or pytest-style functions; the
+        name `entry_point`, and what they import from `solution` or from `files`, is the solution's), or pairs of
+        standard input and expected output. `support` is trusted code for names that the tests use and do not define.
+        The limits count for the tests and for the solution, each on its own, and for all checks together. Raises as
+        `arun` does.
+        """
+        within = (limits or self.limits).within(timeout_s)
+        code, written = as_code(candidate, "candidate"), as_files(files, within.disk_mb, f"{SOLUTION}.py")
+        if not isinstance(tests, str | bytes):
+            return await self._judge_by_output(code, as_cases(tests), files, within)
+        source, style = as_tests(tests)
+        trusted = as_code(support, "support") if support else ""
+        case = Case(code, written, source, style, as_entry(entry_point, style), trusted, modules([*written]))
+        async with self._turns.taken():
+            try:
+                return await pair.judge(self._pool, case, within)
+            except SandboxBroken as error:
+                verdict = await pair.judge(self._pool, case, within)
+                return verdict.but(result=verdict.result.but(retries=(str(error),)))
+
+    judge = blocking(ajudge)
+
+    async def _judge_by_output(
+        self, code: str, cases: list[tuple[str, str]], files: Files | None, limits: Limits
+    ) -> Verdict:
+        """Run the program once for each input; the comparison is made here, not behind the walls."""
+        checks = []
+        for number, (stdin, expected) in enumerate(cases, 1):
+            result = await self.arun(code, files=files, stdin=stdin, limits=limits)
+            checks.append(compared(f"case {number}", result, expected))
+        return Verdict(passed=all(check.passed for check in checks), checks=tuple(checks), weak="", result=result)
 
     async def _twice(self, job: Message, limits: Limits) -> RunResult:
         """Run once, and once more where not the program but the sandbox failed."""

@@ -18,6 +18,7 @@ from typing import NoReturn, Protocol
 from agentevo.environments.sandbox.box import wire
 from agentevo.environments.sandbox.box.syscalls import drop_capabilities
 
+BOX = os.path.dirname(__file__) + os.sep
 MAIN = "main.py"
 MEGABYTE = 1024 * 1024
 LINK = 3
@@ -88,6 +89,15 @@ def _do(job: wire.Message, descriptors: list[int], link: socket.socket) -> int:
         case "run":
             link.close()
             return run(str(job["code"]))
+        case "serve":
+            from agentevo.environments.sandbox.box.candidate import serve
+
+            link.close()
+            return serve(job, socket.socket(fileno=descriptors[1]))
+        case "judge":
+            from agentevo.environments.sandbox.box.judge import judge
+
+            return judge(job, socket.socket(fileno=descriptors[1]), link)
         case mode:
             raise ValueError(f"unknown mode {mode!r}")
 
@@ -126,18 +136,23 @@ def run(code: str, name: str = MAIN) -> int:
 
 
 def as_main(code: str, name: str) -> types.ModuleType:
-    """Make a fresh main module; its source is on the disk, so that tracebacks show lines."""
-    with open(name, "wb") as file:
-        file.write(code.encode("utf-8", "surrogatepass"))
+    """Make a fresh main module for a program."""
+    prepare(code, name)
     main = types.ModuleType("__main__")
     main.__dict__.update(__file__=name, __builtins__=__builtins__)
     sys.modules["__main__"] = main
+    return main
+
+
+def prepare(code: str, name: str) -> None:
+    """Make the process look as if it had just been started; the source is on the disk, so tracebacks show lines."""
+    with open(name, "wb") as file:
+        file.write(code.encode("utf-8"))
     for own in [module for module in sys.modules if module.partition(".")[0] == "agentevo"]:
         del sys.modules[own]
     sys.argv = [name]
     sys.path.insert(0, os.getcwd())
     gc.unfreeze()
-    return main
 
 
 def execute(code: str, name: str, names: dict[str, object]) -> int:
@@ -165,9 +180,9 @@ def exit_status(left: SystemExit) -> int:
 
 
 def show(error: BaseException) -> None:
-    """Print an exception without the frames of this file."""
+    """Print an exception without the frames of what runs the program."""
     trace = error.__traceback__
-    while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
+    while trace is not None and trace.tb_frame.f_code.co_filename.startswith(BOX):
         trace = trace.tb_next
     error = error.with_traceback(trace)
     try:

@@ -153,6 +153,14 @@ def watch(host: socket.socket, run: Run) -> None:
         if now - looked >= TICK_S and not run.kind:
             looked = now
             _judge_usage(run, now)
+    while run.status is not None and _is_ready(run.child.link) and _hear(run):
+        pass
+
+
+def _is_ready(link: socket.socket) -> bool:
+    poll = select.poll()
+    poll.register(link, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _hear(run: Run) -> bool:

@@ -13,10 +13,12 @@ import socket
 import sys
 from typing import NoReturn
 
-from agentevo.environments.sandbox.box import supervisor
+from agentevo.environments.sandbox.box import candidate, judge, supervisor
 from agentevo.environments.sandbox.box.supervisor import Limits, Walls
 
 CONTROL = 3
+LOADED = (candidate, judge)
+"""Loaded here, because behind the walls their files are not to be seen."""
 LOOK_S = 0.5
 """How often it looks whether the agent still lives, which the closed channel mostly says at once."""
 MESSAGE = 65536
