@@ -8,7 +8,7 @@ import json
 import os
 import threading
 from collections import defaultdict, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal, Self, TypeAlias, Unpack, get_args
 
@@ -88,6 +88,11 @@ class Cassette:
     @property
     def identity(self) -> Json:
         return getattr(self._model, "identity", None)
+
+    @property
+    def count_tokens(self) -> Callable[[str], int] | None:
+        """What counts the tokens of a text, where the model has it."""
+        return getattr(self._model, "count_tokens", None)
 
     async def complete(self, messages: Sequence[ChatMessage], **options: Unpack[Options]) -> Reply:
         """Replay the recorded reply, or ask the model and record it; see `agentevo.protocols.Model`."""

@@ -1,15 +1,17 @@
 """Tool calls in a model's reply, as its API gives them or written as text; and the messages that answer them.
 
+A trajectory keeps both alike, as calls with results; a model that writes its calls is shown them as it wrote them.
 What cannot be run (no such tool, no JSON, arguments that are no object) is never an error here: it is answered with
 what was expected.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NoReturn
 
 from agentevo.errors import BadReply
@@ -18,6 +20,8 @@ from agentevo.quote import clean, fenced
 from agentevo.types import Json, Message, Reply, Tool, ToolCall
 
 AFTERWARDS = "The result comes with the next message. When you are done, answer in words."
+WRITTEN = "written_"
+"""What the ids of calls begin with that stand in the text of their message."""
 _TRIES = 200  # so many braces that begin no JSON are tried: each may cost a look at the whole reply
 _NAMED = re.compile(r"""["']name["']\s*:""")
 _GIVEN = re.compile(r"""["'](?:arguments|parameters)["']\s*:""")
@@ -38,7 +42,6 @@ class Spoken:
     message: Message
     calls: tuple[Asked, ...] = ()
     problem: str = ""
-    is_native: bool = False
 
     @property
     def text(self) -> str:
@@ -57,25 +60,29 @@ def native(reply: Reply, tools: Sequence[Tool]) -> Spoken:
     message: Message = {**as_action(*calls), "content": reply.text or None}
     known = {tool.name for tool in tools}
     asked = tuple(Asked(call, "" if call.name in known else _unknown(call.name, tools)) for call in calls)
-    return Spoken(message, asked, is_native=True)
+    return Spoken(message, asked)
 
 
-def written(reply: Reply, tools: Sequence[Tool]) -> Spoken:
-    """Read a reply whose calls are written in its text: JSON objects, fenced or not, with words around them or not."""
+def written(reply: Reply, tools: Sequence[Tool], place: int = 0) -> Spoken:
+    """Read a reply whose calls are written in its text: JSON objects, fenced or not, with words around them or not.
+
+    `place` is the number of the reply's message in its attempt: no two calls of an attempt have one id.
+    """
     message: Message = {"role": "assistant", "content": reply.text}
-    calls = tuple(_asked(tools, reply.text))
-    if calls or not _is_intended(reply.text):
-        return Spoken(message, calls)
-    return Spoken(message, problem=f"that call is no JSON. {_expected(tools)}")
+    found = enumerate(_asked(tools, reply.text))
+    calls = tuple(replace(asked, call=asked.call.but(id=f"{WRITTEN}{place}_{n}")) for n, asked in found)
+    if calls:
+        return Spoken({**as_action(*(asked.call for asked in calls)), "content": reply.text}, calls)
+    return Spoken(message, problem=f"that call is no JSON. {_expected(tools)}" if _is_intended(reply.text) else "")
 
 
-def either(reply: Reply, tools: Sequence[Tool]) -> Spoken:
+def either(reply: Reply, tools: Sequence[Tool], place: int = 0) -> Spoken:
     """Read calls that came as calls, or else text that is a call of a known tool; all other text is an answer."""
     if reply.tool_calls:
         return native(reply, tools)
-    spoken = written(reply, tools)
+    spoken = written(reply, tools, place)
     is_call = spoken.calls and not any(asked.problem for asked in spoken.calls)
-    return spoken if is_call else Spoken(spoken.message)
+    return spoken if is_call else Spoken({"role": "assistant", "content": reply.text})
 
 
 def unreadable(error: BadReply, tools: Sequence[Tool]) -> Spoken | None:
@@ -168,14 +175,32 @@ def as_action(*calls: ToolCall) -> Message:
 
 
 def as_result(asked: Asked, text: str) -> Message:
-    """Return the message that answers a call which came as a call."""
+    """Return the message that answers a call."""
     return {"role": "tool", "tool_call_id": asked.call.id, "content": text}
 
 
-def as_results(calls: Sequence[Asked], texts: Sequence[str]) -> Message:
-    """Return the one message that answers all calls written in a text, as data."""
-    told = [fenced(text, f"result of {asked.call.name}") for asked, text in zip(calls, texts, strict=True)]
-    return {"role": "user", "content": "\n".join(told)}
+def as_sent(messages: Sequence[Message]) -> list[Message]:
+    """Return messages as a model that writes its calls is shown them: the calls where it wrote them, and nowhere else.
+
+    The results of one reply come as data in one message of the user's, so that turns alternate.
+    """
+    names = {call: name for message in messages for call, name in _written_in(message)}
+    sent: list[Message] = []
+    for is_result, group in itertools.groupby(messages, lambda message: str(message.get("tool_call_id", "")) in names):
+        if is_result:
+            told = [fenced(str(m["content"]), f"result of {names[str(m['tool_call_id'])]}") for m in group]
+            sent.append({"role": "user", "content": "\n".join(told)})
+        else:
+            sent += [{"role": "assistant", "content": m["content"]} if _written_in(m) else m for m in group]
+    return sent
+
+
+def _written_in(message: Message) -> list[tuple[str, str]]:
+    """Return the ids and names of the calls of a message that stand in its text too."""
+    listed = message.get("tool_calls")
+    each = [call for call in listed if isinstance(call, dict)] if isinstance(listed, list) else []
+    functions = [(str(call.get("id")), call.get("function")) for call in each]
+    return [(call, str(f.get("name"))) for call, f in functions if call.startswith(WRITTEN) and isinstance(f, dict)]
 
 
 def _unknown(name: str, tools: Sequence[Tool]) -> str:

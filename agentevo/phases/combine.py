@@ -16,6 +16,7 @@ from agentevo.errors import Misuse, ModelError, UnknownName
 from agentevo.events import Added, Ended, Piece, is_heard, tell
 from agentevo.models.usage import spending
 from agentevo.phases.act import check_sampling
+from agentevo.phases.calls import as_sent
 from agentevo.phases.judge import RIGHT
 from agentevo.phases.trajectory import why_stopped
 from agentevo.protocols import Act, Judge, State
@@ -140,7 +141,11 @@ class Refined:
         messages = [*draft.messages, *asked]
         seed = None if self.temperature == 0 else state.dice("refine", f"{draft.task.id}/{n}").getrandbits(31)
         reply = await state.model.complete(
-            messages, temperature=self.temperature, max_tokens=self.max_tokens, seed=seed, on_text=_pieces(draft.id)
+            as_sent(messages),
+            temperature=self.temperature,
+            max_tokens=self.max_tokens,
+            seed=seed,
+            on_text=_pieces(draft.id),
         )
         answer = reply.text.strip()
         if not answer:

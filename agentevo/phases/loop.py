@@ -19,7 +19,7 @@ from agentevo.phases.episode import opened
 from agentevo.phases.trajectory import NO_LIMITS, NOT_DATA, Limits, Stopped, Trajectory, why_stopped
 from agentevo.protocols import Episode, FeedbackLevel, Part, State
 from agentevo.quote import clean, cut
-from agentevo.types import Attempt, Message, Outcome, Task, Tool
+from agentevo.types import Attempt, Message, Outcome, Reply, Task, Tool
 
 LOG = logging.getLogger(__name__)
 
@@ -123,7 +123,7 @@ class _Run:
             if spoken.problem:
                 self._made.add({"role": "user", "content": f"Error: {spoken.problem}"})
             elif spoken.calls:
-                await self._run_calls(episode, spoken)
+                await self._run_calls(episode, spoken.calls)
             elif self._tools:
                 self._answer = spoken.text
                 return
@@ -161,8 +161,13 @@ class _Run:
             raise
         if not self._tools:
             return Spoken({"role": "assistant", "content": reply.text})
-        read = calls.written if self._is_text else calls.native if loop.tools == "native" else calls.either
-        return read(reply, self._tools)
+        return self._read(reply)
+
+    def _read(self, reply: Reply) -> Spoken:
+        if self._loop.tools == "native":
+            return calls.native(reply, self._tools)
+        read = calls.written if self._is_text else calls.either
+        return read(reply, self._tools, len(self._made.messages))
 
     @property
     def _is_first(self) -> bool:
@@ -172,10 +177,12 @@ class _Run:
     async def _to_send(self) -> Sequence[Message]:
         """Return what the model is sent: the trajectory, or what is left of it within the budget."""
         messages, compact = self._made.messages, self._loop.compact
-        if compact is None:
+        if compact is None and self._loop.tools == "native":
             return messages
-        self._sent += messages[self._known :]
+        self._sent += calls.as_sent(messages[self._known :])
         self._known = len(messages)
+        if compact is None:
+            return self._sent
         fitted = await compact(self._state, self._sent, fixed=self._fixed)
         if len(fitted) > len(self._sent):  # the warning: the model answers it, so it belongs to what happened
             self._made.add(fitted[-1])
@@ -185,22 +192,16 @@ class _Run:
 
     # --- the episode's turn
 
-    async def _run_calls(self, episode: Episode, spoken: Spoken) -> None:
+    async def _run_calls(self, episode: Episode, asked: Sequence[Asked]) -> None:
         """Run the calls of a reply and answer each, also those that came too late: no call stays without a result."""
-        texts: list[str] = []
+        done = 0
         try:
-            for asked in spoken.calls:
-                texts.append(await self._result(episode, asked, len(texts)))
-                if spoken.is_native:
-                    self._made.add(calls.as_result(asked, texts[-1]))
+            for call in asked:
+                self._made.add(calls.as_result(call, await self._result(episode, call, done)))
+                done += 1
         finally:
-            rest = spoken.calls[len(texts) :]
-            texts += [NOT_RUN] * len(rest)
-            if not spoken.is_native:
-                self._made.add(calls.as_results(spoken.calls, texts))
-            else:
-                for asked in rest:
-                    self._made.add(calls.as_result(asked, NOT_RUN))
+            for call in asked[done:]:
+                self._made.add(calls.as_result(call, NOT_RUN))
 
     async def _result(self, episode: Episode, asked: Asked, before: int) -> str:
         if self._is_over:

@@ -35,6 +35,17 @@ def test_a_recording_is_replayed_without_a_model(tape: Path) -> None:
     assert play(Cassette(None, tape, "replay"), "b", "a", "a") == ["two", "one", "one again"]
 
 
+def test_tokens_are_counted_by_the_model_that_is_recorded(tape: Path) -> None:
+    class Counting(ScriptedModel):
+        def count_tokens(self, text: str) -> int:
+            return len(text)
+
+    count = Cassette(Counting([]), tape).count_tokens
+    assert count is not None
+    assert count("abc") == 3
+    assert Cassette(None, tape, "replay").count_tokens is None
+
+
 def test_a_replayed_reply_is_the_recorded_one_in_all_parts(tmp_path: Path) -> None:
     call = ToolCall(id="1", name="f", arguments={"x": None})
     reply = Reply(

@@ -15,10 +15,11 @@ from agentevo.models import FunctionModel, ScriptedModel
 from agentevo.models.fakes import Scripted
 from agentevo.models.usage import Budget, spending
 from agentevo.phases.act import Sample
+from agentevo.phases.calls import as_result, written
 from agentevo.phases.combine import Best, Refined
 from agentevo.phases.judge import Critique, Review, Verify, Vote
 from agentevo.protocols import Act, Judge, Model, State
-from agentevo.types import Attempt, Experience, Feedback, Message, Task, Usage
+from agentevo.types import Attempt, Experience, Feedback, Message, Reply, Task, Tool, Usage
 
 
 def giving(*answers: str, stopped: str = "") -> Act:
@@ -248,6 +249,27 @@ def test_a_trajectory_that_ends_with_a_tools_word_gets_its_answer_said() -> None
     (done,) = acted(Refined(looped, by=Critique(), rounds=1), [wrong(), "2"])
     assert [role for role, _ in said(done)] == ["user", "assistant", "tool", "assistant", "user", "assistant"]
     assert done.messages[:3] == messages
+
+
+def test_a_draft_whose_calls_were_written_is_shown_to_its_model_as_it_wrote_it() -> None:
+    text = '{"name": "look", "arguments": {}}'
+    wrote = written(Reply(texts=(text,)), [Tool(name="look")])
+    messages: tuple[Message, ...] = (
+        {"role": "user", "content": "Go."},
+        wrote.message,
+        as_result(wrote.calls[0], "a key"),
+    )
+
+    async def looped(state: State, task: Task) -> list[Attempt]:
+        return [Attempt(id="a", task=task, messages=messages, answer="3")]
+
+    model = ScriptedModel([wrong(), "2"])
+    (done,) = acted(Refined(looped, by=Critique(), rounds=1), model)
+    assert done.messages[:3] == messages
+    assert model.requests[1].messages[1:3] == (
+        {"role": "assistant", "content": text},
+        {"role": "user", "content": "```result of look\na key\n```"},
+    )
 
 
 def test_a_plain_act_without_messages_is_asked_again_with_its_task() -> None:

@@ -24,6 +24,7 @@ from agentevo.errors import (
     SchemaMismatch,
 )
 from agentevo.events import Added, Event, listening
+from agentevo.memory import workflow
 from agentevo.models import FunctionModel, ScriptedModel
 from agentevo.models.usage import Budget, charge, reserve, spending
 from agentevo.phases.act import Sample
@@ -32,7 +33,7 @@ from agentevo.phases.episode import opened
 from agentevo.phases.loop import MOST_CALLS, NOT_RUN, TOO_MANY, Loop
 from agentevo.phases.trajectory import Limits
 from agentevo.protocols import FeedbackLevel, Model, State, describe
-from agentevo.types import Attempt, Message, Outcome, Reply, Section, Task, Usage
+from agentevo.types import Attempt, Experience, Feedback, Message, Outcome, Reply, Section, Task, Usage
 
 
 def forever(messages: list[Message]) -> Any:
@@ -368,21 +369,47 @@ def test_a_model_that_knows_no_calls_is_told_of_the_tools_and_writes_them() -> N
     assert system.startswith('Be quick.\n\nThink.\n\nTo use a tool, answer with nothing but {"name": NAME')
     assert '{"name": "look", "description": "Look at a place.", "arguments": {"at": {}}}' in system
     assert request.tools == ()
-    assert told(attempt)[2:] == [
-        ("assistant", 'I look.\n{"name": "look", "arguments": {"at": "a desk"}}'),
-        ("user", "```result of look\nYou see a desk.\n```"),
-        ("assistant", "It is there."),
-    ]
+    written = 'I look.\n{"name": "look", "arguments": {"at": "a desk"}}'
+    assert told(attempt)[2:] == [("assistant", written), ("tool", "You see a desk."), ("assistant", "It is there.")]
+    assert model.requests[1].messages[2:] == (
+        {"role": "assistant", "content": written},
+        {"role": "user", "content": "```result of look\nYou see a desk.\n```"},
+    )
     assert world.actions[0]["tool_calls"], "the episode is handed a call as always"
 
 
 def test_results_of_several_written_calls_come_in_one_message_so_that_turns_alternate() -> None:
     both = '{"name": "look", "arguments": {}}\n{"name": "fly", "arguments": {}}\n{"name": "take", "arguments": []}'
-    attempt = looped(World(lambda name, given: "seen"), [both, "Done."], Loop(tools="text"))
-    assert [message["role"] for message in attempt.messages[1:]] == ["user", "assistant", "user", "assistant"]
-    said = str(attempt.messages[3]["content"])
+    model = ScriptedModel([both, "Done."])
+    looped(World(lambda name, given: "seen"), model, Loop(tools="text"))
+    sent = model.requests[1].messages
+    assert [message["role"] for message in sent[1:]] == ["user", "assistant", "user"]
+    said = str(sent[3]["content"])
     assert said.startswith("```result of look\nseen\n```\n```result of fly\nError: there is no tool 'fly'")
     assert "Error: the arguments of 'take' are no JSON object. Expected" in said
+
+
+def test_an_attempt_in_words_keeps_the_same_calls_and_results_as_one_with_calls() -> None:
+    def kept(attempt: Attempt) -> list[Any]:
+        said: list[Any] = [(m["role"], m.get("tool_calls"), m["content"]) for m in attempt.messages if "tool" in str(m)]
+        calls = [call["function"] for _, listed, _ in said if listed for call in listed]
+        return [calls, [(role, content) for role, _, content in said if role == "tool"]]
+
+    def world() -> World:
+        return World(lambda name, given: f"{name} {given}")
+
+    made = looped(world(), [Reply(tool_calls=(call(at="desk"), call("fly", "2"))), call("take", "3"), "Done."])
+    asked = [
+        '{"name": "look", "arguments": {"at": "desk"}}{"name": "fly", "arguments": {}}',
+        '{"name": "take", "arguments": {}}',
+    ]
+    wrote = looped(world(), [*asked, "Done."], Loop(tools="text"))
+    mixed = looped(world(), [Reply(tool_calls=(call(at="desk"), call("fly", "2"))), asked[1], "Done."])
+    assert kept(made) == kept(wrote) == kept(mixed)
+    assert len(kept(made)[1]) == 3
+    with memory() as m:
+        (plan,) = workflow(moment(m), Experience(task=TASK, attempts=(wrote.told(Feedback(score=1.0)),)))
+    assert plan.text == 'To do: Find the key.\n1. look(at="desk")\n2. take()'
 
 
 def test_a_written_call_that_is_no_json_is_answered_with_what_was_expected() -> None:
@@ -393,7 +420,9 @@ def test_a_written_call_that_is_no_json_is_answered_with_what_was_expected() -> 
 def test_auto_takes_a_call_that_was_written_where_it_should_have_been_made() -> None:
     world = World(lambda name, given: "seen")
     written = '```json\n{"name": "look", "arguments": {"at": "desk"}}\n```'
-    assert told(looped(world, [written, "Done."]))[2] == ("user", "```result of look\nseen\n```")
+    model = ScriptedModel([written, "Done."])
+    assert told(looped(world, model))[2] == ("tool", "seen")
+    assert model.requests[1].messages[2] == {"role": "user", "content": "```result of look\nseen\n```"}
     assert told(looped(world, [written], Loop(tools="native")))[1:] == [("assistant", written)]
 
 
