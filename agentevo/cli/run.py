@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Unpack
 
@@ -64,20 +64,28 @@ def run(
         with opened(context, memory, namespace) as kept, pull_progress():
             recalling.answer(answering, kept, messages, budget)
         return
-    moments = [time.monotonic()]
+    options = Options(max_tokens=max_tokens, temperature=temperature, seed=seed)
     with contextlib.nullcontext(_ignore) if as_json else streamed() as write:
-
-        def on_text(piece: str) -> None:
-            moments.append(time.monotonic())
-            write(piece)
-
-        options = Options(max_tokens=max_tokens, temperature=temperature, seed=seed, on_text=on_text)
-        reply = ask(answering, messages, budget, **options)
-    moments.append(time.monotonic())
+        reply, moments = _timed(write, answering, messages, budget, options)
     if as_json:
         show_json(reply.model_dump(mode="json"))
     if verbose:
         tell(account(reply, moments))
+
+
+def _timed(
+    write: Callable[[str], None], model: Model, messages: Sequence[ChatMessage], budget: Budget, options: Options
+) -> tuple[Reply, list[float]]:
+    """Return a reply, whose pieces are written as they come, with the times of its start, its pieces, and its end."""
+    moments = [time.monotonic()]
+
+    def on_text(piece: str) -> None:
+        moments.append(time.monotonic())
+        write(piece)
+
+    heard: Options = {**options, "on_text": on_text}
+    reply = ask(model, messages, budget, **heard)
+    return reply, [*moments, time.monotonic()]
 
 
 def read_prompt(prompt: str) -> str:
