@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
-from agentevo.environments.leftovers import held, left_since
+from agentevo.environments.leftovers import left_since, settled
 from agentevo.environments.walk import BAD_ACTIONS, PROBE, Walk, attempt_of, ended_by_refusal, walked
 from agentevo.errors import Misuse
 from agentevo.protocols import Environment, Episode, FeedbackLevel, Golden
@@ -156,7 +156,7 @@ async def order(case: Case) -> bool:
 async def closes(case: Case) -> bool:
     """An episode can be closed at once and twice, and leaves nothing behind: no task, thread, process or open file"""
     await case.walk(case.tried[0])  # what all episodes share is there from the first one on
-    before = held()
+    before = await settled()
     for task in case.tried:
         episode = await case.environment.open(task)
         await episode.close()
@@ -170,7 +170,7 @@ async def closes(case: Case) -> bool:
 async def cancelled(case: Case) -> bool:
     """A step that is cancelled in the middle ends, leaves nothing behind, and other episodes go as before"""
     task = case.tried[0]
-    walk, before = await case.walk(task), held()
+    walk, before = await case.walk(task), await settled()
     for turns in range(8):
         episode = await case.environment.open(task)
         await _cancelled_after(turns, episode, [*case.actions(task), PROBE][0], case.patience_s)

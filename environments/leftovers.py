@@ -6,11 +6,13 @@ Not counted: the threads of asyncio's own pool, which stay for reuse. Files and 
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from collections import Counter
 from pathlib import Path
 
 _POOL = "asyncio_"
+_NUMBER = re.compile(r":\[\d+\]$")
 
 
 def held() -> Counter[str]:
@@ -19,6 +21,18 @@ def held() -> Counter[str]:
     tasks = (f"task {task.get_coro()!r:.80}" for task in asyncio.all_tasks() if task is not current)
     threads = (f"thread {t.name}" for t in threading.enumerate() if not t.name.startswith(_POOL))
     return Counter([*tasks, *threads, *_children(), *_files()])
+
+
+async def settled(patience_s: float = 1.0) -> Counter[str]:
+    """Count what is held once it is the same twice in a row: what episodes share may still be getting ready."""
+    clock = asyncio.get_running_loop().time
+    until, before = clock() + patience_s, held()
+    while clock() < until:
+        await asyncio.sleep(0.05)
+        if (again := held()) == before:
+            break
+        before = again
+    return before
 
 
 async def left_since(before: Counter[str], patience_s: float) -> list[str]:
@@ -37,11 +51,11 @@ def _children() -> list[str]:
 
 
 def _files() -> list[str]:
-    """Name open files by where they lead; a number can be given anew to another file."""
+    """Name open files by where they lead, sockets and pipes without their numbers: either can be given anew."""
     found = []
     for link in Path("/proc/self/fd").glob("*"):
         try:
-            found.append(f"file {link.readlink()}")
+            found.append(f"file {_NUMBER.sub('', str(link.readlink()))}")
         except OSError:  # closed meanwhile: the folder that is being listed, for one
             continue
     return found

@@ -15,7 +15,12 @@ Option: TypeAlias = int | float | bool | str
 
 ENVIRONMENTS = {
     "answers": "agentevo.environments.answers:Answers",
+    "exercism": "agentevo.environments.code:Exercism",
     "house": "agentevo.environments.tool.house:House",
+    "humaneval": "agentevo.environments.code:HumanEval",
+    "leetcode": "agentevo.environments.code:LeetCode",
+    "library": "agentevo.environments.code:HouseLibrary",
+    "mbpp": "agentevo.environments.code:MBPP",
 }
 """Where each environment is made: module and callable, imported when it is asked for. Packages may add their own."""
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from agentevo.environments.code.episode import OneShot
 from agentevo.environments.code.files import Files, replayed
-from agentevo.environments.code.judging import Judge
+from agentevo.environments.code.judging import TIMEOUT_S, Judge
 from agentevo.environments.code.reply import LONGEST_REPLY, program_in, whole
 from agentevo.environments.code.task import CodeTask
 from agentevo.environments.code.workspace import Workspace
@@ -51,9 +52,12 @@ class Code:
         instruction: str = "",
         mode: Mode = "answer",
         sandbox: Sandbox | None = None,
+        timeout_s: float = TIMEOUT_S,
     ) -> None:
         if mode not in get_args(Mode):
             raise UnknownName("mode", str(mode), get_args(Mode))
+        if sandbox is not None and not hasattr(sandbox, "ajudge"):
+            raise Misuse(f"sandbox is {sandbox!r:.60}; expected a Sandbox, or None for the one that all share")
         if not tasks:
             raise Misuse(f"{name} has no tasks; expected one or more")
         self._tasks, self._mode = tuple(tasks), mode
@@ -61,7 +65,9 @@ class Code:
         if len(self._by_id) < len(self._tasks):
             twice, _ = Counter(one.task.id for one in self._tasks).most_common(1)[0]
             raise Misuse(f"{name} has the task {twice!r} twice; expected a name of its own for each")
-        self.judge = Judge(sandbox)
+        if not 0 < timeout_s < math.inf:
+            raise Misuse(f"timeout_s is {timeout_s!r}; expected the seconds that the tests of a task may take, above 0")
+        self.judge = Judge(sandbox, timeout_s)
         self.card = Card(
             name=name, version=version or _digest(self._tasks), description=description, licence=licence,
             instruction=INSTRUCTIONS[mode] if mode == "workspace" else instruction or INSTRUCTIONS[mode],

@@ -12,8 +12,8 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from agentevo.environments.code.bundle import bundled
 from agentevo.environments.code.task import CodeTask
+from agentevo.errors import Misuse
 from agentevo.protocols import FeedbackLevel
 from agentevo.quote import clean, cut
 from agentevo.types import Feedback, Json, Outcome
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from agentevo.environments.sandbox import RunResult, Sandbox, Verdict
 
 TIMEOUT_S = 10.0
-"""For all tests of a task that run together: what was not reached by then has failed."""
+"""For all tests of a task that are statements, which run together: what was not reached by then has failed."""
 SHOWN_TEST = 2_000
 SHOWN_OUTPUT = 8_000
 """Characters, of what one test said, and of what a program printed."""
@@ -39,11 +39,19 @@ class Ran(NamedTuple):
     weak: str = ""
 
 
+class _Made(NamedTuple):
+    """A program, what it was made for, and the files beside it."""
+
+    asked: CodeTask
+    program: str
+    files: Mapping[str, str]
+
+
 class Judge:
     """Runs tests on programs, in the sandbox it is given, or in one that all judges share."""
 
-    def __init__(self, sandbox: Sandbox | None = None) -> None:
-        self._own = sandbox
+    def __init__(self, sandbox: Sandbox | None = None, timeout_s: float = TIMEOUT_S) -> None:
+        self._own, self._timeout_s = sandbox, timeout_s
 
     async def verdict(self, asked: CodeTask, program: str | None, files: Mapping[str, str]) -> Feedback:
         """Score a program by the hidden tests, and say nothing else of them than how many it passed."""
@@ -80,7 +88,10 @@ class Judge:
 
     async def printed(self, code: str, files: Mapping[str, str]) -> str:
         """Run a program beside files, and return what it printed and how it ended."""
-        result = await self._sandbox().arun(bundled(files, code), timeout_s=TIMEOUT_S)
+        try:
+            result = await self._sandbox().arun(code, files=files, timeout_s=self._timeout_s)
+        except Misuse as error:  # what a model wrote may be nothing that can be run at all
+            return f"Error: {error}"
         parts = [cut(part.rstrip(), SHOWN_OUTPUT // 2) for part in (result.stdout, result.stderr) if part.strip()]
         return "\n".join([*parts, *_ending(result)]) or "(no output)"
 
@@ -90,31 +101,42 @@ class Judge:
         """Run tests: those that are statements in one go, those that are modules each in its own."""
         if program is None:
             return [Ran(False, NO_PROGRAM.format(name=asked.asked_for))] * len(tests)
-        source = bundled(files, program)
         plain = [n for n, test in enumerate(tests) if not _WHOLE.search(test)]
         modules = [n for n in range(len(tests)) if n not in plain]
-        ran = dict(zip(plain, await self._together(asked, source, [tests[n] for n in plain]), strict=True))
-        verdicts = await asyncio.gather(*(self._judged(asked, source, tests[n]) for n in modules))
-        ran |= {n: _as_one(verdict) for n, verdict in zip(modules, verdicts, strict=True)}
+        made = _Made(asked, program, files)
+        ran = dict(zip(plain, await self._together(made, [tests[n] for n in plain]), strict=True))
+        alone = await asyncio.gather(*(self._alone(made, tests[n]) for n in modules))
+        ran |= dict(zip(modules, alone, strict=True))
         return [ran[n] for n in range(len(tests))]
 
-    async def _together(self, asked: CodeTask, source: str, tests: Sequence[str]) -> list[Ran]:
+    async def _together(self, made: _Made, tests: Sequence[str]) -> list[Ran]:
+        """Run tests as the functions of one module; where that is no Python, because one of them is none, alone."""
         if not tests:
             return []
-        verdict = await self._judged(asked, source, "\n\n".join(map(_function, range(len(tests)), tests)))
-        if not verdict.checks and len(tests) > 1:  # one of them may be no Python, and is not to take the others along
-            return [ran for test in tests for ran in await self._together(asked, source, [test])]
-        checks = {check.name.rpartition(".")[2]: check for check in verdict.checks}
+        try:
+            verdict = await self._judged(made, "\n\n".join(map(_function, range(len(tests)), tests)))
+        except Misuse:
+            return list(await asyncio.gather(*(self._alone(made, test) for test in tests)))
+        checks = {check.name: check for check in verdict.checks}
         lost = _lost(verdict)
         return [
             Ran(check.passed, check.message or lost, verdict.weak) if check is not None else Ran(False, lost)
             for check in (checks.get(_name(n)) for n in range(len(tests)))
         ]
 
-    async def _judged(self, asked: CodeTask, source: str, tests: str) -> Verdict:
+    async def _alone(self, made: _Made, test: str) -> Ran:
+        try:
+            verdict = await self._judged(made, test)
+        except Misuse as error:
+            return Ran(False, str(error))
+        said = next((check.message for check in verdict.checks if not check.passed and check.message), "")
+        return Ran(verdict.passed, said or _lost(verdict), verdict.weak)
+
+    async def _judged(self, made: _Made, tests: str) -> Verdict:
         return await self._sandbox().ajudge(
-            source, tests, asked.entry_point, support=asked.support or None, timeout_s=TIMEOUT_S
-        )
+            made.program, tests, made.asked.entry_point, support=made.asked.support or None, files=made.files,
+            timeout_s=self._timeout_s,
+        )  # fmt: skip
 
     def _sandbox(self) -> Sandbox:
         return self._own or shared()
@@ -134,11 +156,6 @@ def _name(n: int) -> str:
 
 def _function(n: int, test: str) -> str:
     return f"def {_name(n)}():\n{textwrap.indent(test.strip(), '    ')}\n"
-
-
-def _as_one(verdict: Verdict) -> Ran:
-    said = next((check.message for check in verdict.checks if not check.passed and check.message), "")
-    return Ran(verdict.passed, said or _lost(verdict), verdict.weak)
 
 
 def _lost(verdict: Verdict) -> str:

@@ -16,6 +16,8 @@ _FENCED = re.compile(
     r"^[ \t]*+(?P<fence>`{3,}+|~{3,}+)[^\n]*+\n(?P<code>.*?)(?:^[ \t]*+(?P=fence)[ \t]*+$|\Z)", re.MULTILINE | re.DOTALL
 )
 _CODE = re.compile(r"^(?:(?:(?:async )?def|class|import|from)\b|@\w)", re.MULTILINE)
+_PROSE = re.compile(r"[A-Z][\w'’-]*[ ,!.](?! ?=)")
+"""The beginning of a sentence: a capital letter, and no name that is given a value."""
 _ONE_LINE = re.compile(r"^`+(?P<code>[^`\n]+)`+$")
 
 
@@ -52,7 +54,7 @@ def _candidates(reply: str, name: str) -> list[str]:
     bare = reply.strip("\n")
     if one := _ONE_LINE.match(bare.strip()):
         return [one["code"]]
-    begins = _CODE.search(bare)
+    begins = _CODE.search(bare) if _PROSE.match(bare) else None
     return [bare[begins.start() :] if begins else bare]
 
 

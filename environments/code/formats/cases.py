@@ -55,13 +55,13 @@ def _is_idle(node: ast.stmt) -> bool:
 def from_module(source: str, module: str, where: str) -> tuple[list[str], tuple[str, ...]]:
     """Return the names that a test module takes from the solution, and its tests one by one.
 
-    A test is a `test_` method or function, with all that stands around it; the import of the solution is left out.
+    A test is a `test_` method or function, with all that stands around it; the solution's module is called `solution`.
     """
     tree = parsed(source, where)
     names = list(dict.fromkeys(_imported(tree, module)))
     if not names:
         raise Misuse(f"{where} takes nothing from the module {module!r}; expected `from {module} import ...`")
-    tree = ast.fix_missing_locations(_Freed(module).visit(tree))
+    tree = ast.fix_missing_locations(_Moved(module).visit(tree))
     tests = tuple(ast.unparse(ast.Module(body, [])) for body in _apart(tree.body))
     if not tests:
         raise Misuse(f"{where} has no tests; expected test_ functions, or test_ methods of a unittest.TestCase")
@@ -76,23 +76,19 @@ def _imported(tree: ast.Module, module: str) -> Iterator[str]:
             yield node.attr
 
 
-class _Freed(ast.NodeTransformer):
-    """Take out of a test module what only its own runner has: the import of the solution, and pytest's marks."""
+class _Moved(ast.NodeTransformer):
+    """Import the solution by the name that it has here, and take out what only pytest understands."""
 
     def __init__(self, module: str) -> None:
         self._module = module
 
-    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.AST | None:
-        return None if node.module == self._module else node
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.AST:
+        return ast.ImportFrom("solution", node.names, 0) if node.module == self._module else node
 
     def visit_Import(self, node: ast.Import) -> ast.AST | None:
+        own = [ast.alias("solution", alias.asname or alias.name) for alias in node.names if alias.name == self._module]
         left = [alias for alias in node.names if alias.name not in (self._module, "pytest")]
-        return ast.Import(left) if left else None
-
-    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
-        if isinstance(node.value, ast.Name) and node.value.id == self._module:
-            return ast.Name(node.attr, node.ctx)
-        return self.generic_visit(node)
+        return ast.Import([*own, *left]) if own or left else None
 
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
         node.decorator_list = _without_marks(node.decorator_list)

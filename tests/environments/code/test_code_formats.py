@@ -148,6 +148,7 @@ def test_an_exercise_becomes_a_task_with_a_test_a_method(tmp_path: Path) -> None
     (seen,), (hidden,) = one.visible, one.hidden
     assert ("test_one" in seen, "test_two" in seen, "setUp" in seen) == (True, False, True)
     assert ("test_one" in hidden, "test_two" in hidden, "setUp" in hidden) == (False, True, True)
+    assert "from solution import leap_year, OTHER" in seen
     for word in ("pytest", "from leap", "__main__"):
         assert word not in seen + hidden
 
@@ -160,8 +161,8 @@ def test_functions_of_a_test_module_count_one_by_one_too() -> None:
     )  # fmt: skip
     assert names == ["f", "g"]
     assert tests == (
-        "LIMIT = 3\n\ndef helper():\n    ...\n\ndef test_a():\n    assert f(LIMIT)",
-        "LIMIT = 3\n\ndef helper():\n    ...\n\ndef test_b():\n    g()",
+        "import solution as leap\nLIMIT = 3\n\ndef helper():\n    ...\n\ndef test_a():\n    assert leap.f(LIMIT)",
+        "import solution as leap\nLIMIT = 3\n\ndef helper():\n    ...\n\ndef test_b():\n    leap.g()",
     )
 
 

@@ -1,15 +1,9 @@
-"""Which program a reply amounts to, and how files travel with it."""
+"""Which program a reply amounts to."""
 
 from __future__ import annotations
 
-import contextlib
-import io
-import os
-from pathlib import Path
-
 import pytest
 
-from agentevo.environments.code.bundle import bundled
 from agentevo.environments.code.reply import LONGEST_REPLY, program_in
 from agentevo.environments.code.task import CodeTask
 from agentevo.types import Task
@@ -45,6 +39,11 @@ def asked(
 )
 def test_a_program_is_found_however_it_is_wrapped(reply: str) -> None:
     assert program_in(reply, asked()) == f"{ADD}\n"
+
+
+@pytest.mark.parametrize("first", ["limit = 3", "LIMIT = 3", "Limit: int = 3", "# Adds.", '"""Adds."""', "print(1)"])
+def test_what_stands_before_the_function_is_part_of_the_program(first: str) -> None:
+    assert program_in(f"{first}\n{ADD}", asked()) == f"{first}\n{ADD}\n"
 
 
 def test_one_line_between_backticks_is_a_program() -> None:
@@ -92,21 +91,3 @@ def test_a_reply_can_go_on_where_the_task_left_off(body: str) -> None:
 def test_what_a_task_gives_stands_around_every_solution() -> None:
     program = program_in(ADD, asked(prologue="import math\n", epilogue="plus = add"))
     assert program == f"import math\n{ADD}\nplus = add\n"
-
-
-def test_files_lie_beside_a_program_that_is_run(tmp_path: Path) -> None:
-    program = bundled(
-        {"house/__init__.py": "", "house/rooms.py": "ROOMS = 3", "notes.txt": "a 'quoted' \\ note"},
-        "from __future__ import annotations\nfrom house.rooms import ROOMS\nimport pathlib\n"
-        "print(ROOMS, pathlib.Path('notes.txt').read_text())\n",
-    )
-    said = io.StringIO()
-    before = Path.cwd()
-    os.chdir(tmp_path)
-    try:
-        with contextlib.redirect_stdout(said):
-            exec(compile(program, "program", "exec"), {})  # a program of this test's own
-    finally:
-        os.chdir(before)
-    assert said.getvalue() == "3 a 'quoted' \\ note\n"
-    assert bundled({}, ADD) == ADD
