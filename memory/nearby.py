@@ -162,13 +162,10 @@ def _kept(found: Scored, fresh: set[int], columns: Columns, passing: NDArray[np.
     """Return what of this is as the index knows it, and passes."""
     if not found:
         return []
-    at = np.searchsorted(columns.rows, [row for row, _ in found])
-    at = np.minimum(at, len(columns.rows) - 1)
-    return [
-        pair
-        for pair, i in zip(found, at.tolist(), strict=True)
-        if columns.rows[i] == pair[0] and passing[i] and pair[0] not in fresh
-    ]
+    asked = np.fromiter((row for row, _ in found), np.int64, len(found))
+    at = np.minimum(np.searchsorted(columns.rows, asked), len(columns.rows) - 1)
+    passes = ((columns.rows[at] == asked) & passing[at]).tolist()
+    return [pair for pair, is_in in zip(found, passes, strict=True) if is_in and pair[0] not in fresh]
 
 
 def _passing_rows(rows: Sequence[int], columns: Columns, passing: NDArray[np.bool_]) -> list[int]:

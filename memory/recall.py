@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import nsmallest
 from typing import Literal, TypeAlias, get_args
 
-from agentevo.memory.exact import Scored, Vector
+from agentevo.memory.exact import Scored, Vector, likenesses
 from agentevo.memory.narrow import Filter
 from agentevo.memory.rank import (
     DAY_S,
     Found,
     Weights,
     about_tokens,
+    best_rows,
     diverse,
     fused,
+    likeness_to_best,
     ordered,
     priors,
     rank,
@@ -23,14 +25,18 @@ from agentevo.memory.rank import (
     spread,
     within,
 )
+from agentevo.memory.rows import made
 from agentevo.memory.source import Source
 from agentevo.memory.words import asked
-from agentevo.types import Hit
+from agentevo.types import Hit, Item
 
 Mode: TypeAlias = Literal["vector", "bm25", "hybrid"]
 MODES: tuple[str, ...] = get_args(Mode)
+_COMPANY = 20
+"""So many leading hits, or twice as many as are asked for, are compared with the best of them."""
 _LEADING = 20
 """Among so many leading hits it is looked for facts that update others."""
+_TOLD = {"item", "score", "parts"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +72,7 @@ def _hits(source: Source, question: Question) -> list[Hit]:
         return _fused(source, question, question.vector, max(50, 5 * wide))
     found = _by_words(source, question, wide) if question.mode == "bm25" else _by_vector(source, question, wide)
     items = source.items([row for row, _ in found])
-    return [
-        Hit.model_construct(item=items[row], score=score, parts={question.mode: score})
-        for row, score in found
-        if row in items
-    ]
+    return [_hit(items[row], score, {question.mode: score}) for row, score in found if row in items]
 
 
 def _by_vector(source: Source, question: Question, k: int) -> Scored:
@@ -87,20 +89,33 @@ def _fused(source: Source, question: Question, vector: Vector, wide: int) -> lis
     near = dict(_by_vector(source, question, wide))
     said = dict(_by_words(source, question, wide))
     candidates = list(dict.fromkeys([*near, *said]))
-    near.update(source.cosines(vector, [row for row in candidates if row not in near]))
-    known, weights = source.candidates(candidates), question.weights
-    parts, scale = fused(near, said, weights), spread(near)
+    vectors = source.vectors([row for row in candidates if row not in near])
+    near.update(likenesses(vectors, vector))
+    known, weights, scale = source.candidates(candidates), question.weights, spread(near)
+    parts = fused(near, said, scale, weights)
+    if weights.alike and weights.vector:
+        _keep_company(source, parts, vectors, question)
     newest = min(question.only.now, max((one.created_at for one in known), default=0.0))
     scored = [(one, parts[one.row] | priors(one, newest, scale, weights)) for one in known if one.row in parts]
     scored = _renewed(source, scored, question)
     if question.mmr is None:  # items are read for those alone that are asked for: reading them all costs most of it
         scored = nsmallest(question.k, scored, key=lambda one: rank(sum(one[1].values()), one[0]))
     items = source.items([one.row for one, _ in scored])
-    return [
-        Hit.model_construct(item=items[one.row], score=sum(of.values()), parts=of)
-        for one, of in scored
-        if one.row in items
-    ]
+    return [_hit(items[one.row], sum(of.values()), of) for one, of in scored if one.row in items]
+
+
+def _keep_company(
+    source: Source, parts: Mapping[int, dict[str, float]], vectors: Mapping[int, Vector], question: Question
+) -> None:
+    """Add to the parts of those that lead how near each is to the best of them."""
+    leading = best_rows(parts, max(_COMPANY, 2 * question.k))
+    vectors = {**vectors, **source.vectors([row for row in leading if row not in vectors])}
+    for row, value in likeness_to_best(leading, vectors, question.weights).items():
+        parts[row]["alike"] = value
+
+
+def _hit(item: Item, score: float, parts: dict[str, float]) -> Hit:
+    return made(Hit, {"item": item, "score": score, "parts": parts}, _TOLD)
 
 
 def _renewed(source: Source, scored: list[Found], question: Question) -> list[Found]:

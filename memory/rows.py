@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from json.encoder import encode_basestring
 from typing import Any, TypeVar
 
+from pydantic_core import from_json
+
 from agentevo.types import Item, Json, Record, Status
 
 R = TypeVar("R", bound=Record)
@@ -37,12 +39,19 @@ def to_row(item: Item) -> tuple[Any, ...]:
 def to_item(row: Sequence[Any], namespace: str) -> Item:
     """Return the item of a row; it was validated when it was written."""
     values: dict[str, Any] = dict(zip(COLUMNS, row, strict=True))
-    values["namespace"] = namespace
-    values["pinned"] = bool(values["pinned"])
-    values["metadata"] = {} if values["metadata"] == _EMPTY_DICT else json.loads(values["metadata"])
-    for name in ("links", "derived_from"):
-        values[name] = () if values[name] == _EMPTY_LIST else tuple(json.loads(values[name]))
+    values["namespace"], values["pinned"] = namespace, bool(values["pinned"])
+    said, links, parents = values["metadata"], values["links"], values["derived_from"]
+    values["metadata"] = {} if said == _EMPTY_DICT else _loads(said)
+    values["links"] = () if links == _EMPTY_LIST else tuple(_loads(links))
+    values["derived_from"] = () if parents == _EMPTY_LIST else tuple(_loads(parents))
     return made(Item, values, _ALL)
+
+
+def _loads(said: str) -> Any:
+    try:
+        return from_json(said)  # a tenth of the cost of json.loads
+    except ValueError:
+        return json.loads(said)  # nested deeper than pydantic goes; or damaged, which this one says as others do
 
 
 def made(record: type[R], values: dict[str, Any], told: set[str]) -> R:
