@@ -12,7 +12,7 @@ import pytest
 from cycles import LEARNING, Sums, answers
 
 from agentevo.agent import Agent
-from agentevo.errors import BudgetExceeded, LedgerError, Misuse, RunError, UnknownName
+from agentevo.errors import BudgetExceeded, LedgerError, Misuse, UnknownName
 from agentevo.events import Added, Ended, Piece, Started
 from agentevo.memory import Memory
 from agentevo.models import FunctionModel, ScriptedModel
@@ -348,11 +348,3 @@ def test_the_steps_of_a_run_are_on_disk_before_it_ends(tmp_path: Path) -> None:
         (path,) = tmp_path.glob("steps-*.jsonl")
         assert unfinished(path) == []
         agent.close()
-
-
-def test_a_full_disk_ends_a_run_with_an_error_and_the_memory_whole() -> None:
-    with memory() as store:
-        agent = Agent(ScriptedModel(["a"]), memory=store, runs="/dev/full/x")
-        with pytest.raises(RunError, match="cannot open"):
-            agent.run("hi")
-        assert store.verify().ok

@@ -6,15 +6,11 @@ Whatever happens, memory verifies, nothing is half-written or left running, and 
 from __future__ import annotations
 
 import asyncio
-import json
-import os
 import random
-import resource
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,7 +23,7 @@ from agentevo.agent import Agent
 from agentevo.cycle import evolve
 from agentevo.environments.anything import Answering
 from agentevo.environments.tool.house import House
-from agentevo.errors import BadReply, CassetteError, LedgerBusy, Misuse, ModelUnavailable, RunError
+from agentevo.errors import BadReply, LedgerBusy, Misuse, ModelUnavailable
 from agentevo.memory import Insert, Memory, succeeded
 from agentevo.models import FunctionModel
 from agentevo.models.fakes import Scripted
@@ -185,84 +181,6 @@ def test_a_tool_that_hangs_ends_its_attempts_and_the_run_goes_on() -> None:
     assert {name for name, why in ended.items() if why} == {"train-3"}
     assert ended["train-3"] == "environment: timed out after 0.05 s"
     assert (running, world.closed) == (1, len(world.opened) == 24 and 24)
-
-
-# --- a full disk
-
-
-def limited(folder: Path, size: int | None) -> tuple[int, str]:
-    """Run the cycle in a process whose files may grow to so many bytes; return its status and its last words."""
-
-    def limit() -> None:
-        if size is not None:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
-
-    command = [sys.executable, str(ROOT / "tests" / "evolving.py"), str(folder)]
-    env = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
-    done = subprocess.run(command, env=env, preexec_fn=limit, capture_output=True, text=True, check=False)
-    return done.returncode, (done.stderr.strip().splitlines() or [""])[-1]
-
-
-def left(folder: Path) -> tuple[list[object], list[str]]:
-    """Return what a run leaves, times and order apart; memory verifies, and each line of each file is whole."""
-    with store(folder / "memory") as memory:
-        assert memory.verify().ok
-        items = [item.model_dump(exclude={"last_used_at"}) for item in known(memory)]
-        experiences = [experience.model_dump() for _, experience in memory.experiences()]
-    for path in (folder / "run").glob("*.jsonl"):
-        assert all(json.loads(line) for line in path.read_text().splitlines())
-    return [*items, *experiences], sorted((folder / "run" / "journal.jsonl").read_text().splitlines())
-
-
-@pytest.mark.parametrize("share", [0.02, 0.2, 0.5, 0.9, 0.99])
-def test_a_run_that_met_a_full_disk_says_so_and_goes_on_to_the_same_end(tmp_path: Path, share: float) -> None:
-    whole, full = tmp_path / "whole", tmp_path / "full"
-    for folder in (whole, full):
-        folder.mkdir()
-    assert limited(whole, None)[0] == 0
-    largest = max(path.stat().st_size for path in whole.rglob("*") if path.is_file())
-    code, said = limited(full, int(largest * share))
-    assert (code, said) == (1, said)
-    assert "room" in said or "space" in said, said
-    assert limited(full, None)[0] == 0
-    assert left(full) == left(whole)
-
-
-@contextmanager
-def files_of(size: int) -> Iterator[None]:
-    """Let files of this process grow to so many bytes and no further."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
-def test_a_run_folder_that_takes_no_more_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
-    async def run(folder: Path) -> Report:
-        with store() as memory, Record.open(folder, id="run", clock=lambda: NOW) as record:
-            state = moment(memory, replace(LEARNING, act=Loop(), judge=[], gate=HeldOut()))
-            (report,) = [report async for report in evolve(state, record, 1)]
-            return report
-
-    async def starved(folder: Path, size: int) -> str:
-        try:
-            with files_of(size):
-                await run(folder)
-        except (RunError, CassetteError) as error:
-            return str(error)
-        return ""
-
-    whole = asyncio.run(run(tmp_path / "whole"))
-    sizes = {path.name: path.stat().st_size for path in (tmp_path / "whole").glob("*.jsonl")}
-    for size in range(200, max(sizes.values()), 350):
-        said = asyncio.run(starved(tmp_path / str(size), size))
-        assert "make room" in said
-        assert asyncio.run(run(tmp_path / str(size))).scores == whole.scores
-        for path in (tmp_path / str(size)).glob("*.jsonl"):
-            assert all(json.loads(line) for line in path.read_text().splitlines())
-    assert sizes.keys() == {"journal.jsonl", "replies.jsonl", "steps.jsonl"}
 
 
 def test_a_recipe_whose_model_is_gone_in_an_update_goes_on_when_it_is_back(tmp_path: Path) -> None:
