@@ -16,6 +16,7 @@ from agentevo.errors import Misuse
 from agentevo.memory.admit import screened
 from agentevo.memory.arguments import checked
 from agentevo.memory.change import COMMUTING
+from agentevo.memory.damage import read_back
 from agentevo.memory.exact import Vector
 from agentevo.memory.overlay import Overlay
 from agentevo.memory.source import Source, Stored
@@ -179,11 +180,12 @@ class KeptDraft(Draft):
         with stored.ledger.reading() as db:
             query = "SELECT body FROM drafts WHERE ns = ? AND name = ? ORDER BY part"
             parts = [json.loads(body) for (body,) in db.execute(query, (stored.ns, kept_as))]
-        self._key: str = parts[0]["key"] if parts else f"draft:{kept_as}:{secrets.token_hex(8)}"
-        for part in parts:
-            self._overlay.expected = part["expected"] | self._overlay.expected
-            vectors = {name: np.frombuffer(base64.b64decode(v), np.float32) for name, v in part["vectors"].items()}
-            super()._write([Op.model_validate(op) for op in part["ops"]], vectors, "")
+        with read_back(stored.ledger.name):
+            self._key: str = parts[0]["key"] if parts else f"draft:{kept_as}:{secrets.token_hex(8)}"
+            for part in parts:
+                self._overlay.expected = part["expected"] | self._overlay.expected
+                vectors = {name: np.frombuffer(base64.b64decode(v), np.float32) for name, v in part["vectors"].items()}
+                super()._write([Op.model_validate(op) for op in part["ops"]], vectors, "")
 
     def _write(self, ops: Sequence[Op], vectors: Mapping[str, Vector], reason: str) -> Transaction:
         before = set(self._overlay.expected)

@@ -19,6 +19,8 @@ Vector = NDArray[np.float32]
 Scored = list[tuple[int, float]]
 
 KIND_CODES: dict[str, int] = {kind: code for code, kind in enumerate(get_args(Kind))}
+_NO_KIND = 255
+"""What stands in a damaged ledger, and is never asked for."""
 _CHUNK = 20_000
 
 
@@ -131,7 +133,7 @@ def _merged(columns: Columns, changed: list[tuple[Any, ...]]) -> Columns:
     """Return new columns with the changed rows put in; arrays that readers hold are left alone."""
     changed.sort()
     rows = np.array([c[0] for c in changed], np.int64)
-    kinds = np.array([KIND_CODES[c[2]] for c in changed], np.uint8)
+    kinds = np.array([KIND_CODES.get(c[2], _NO_KIND) for c in changed], np.uint8)
     live = np.array([c[3] == "live" for c in changed], np.bool_)
     expires = np.array([np.inf if c[4] is None else c[4] for c in changed], np.float64)
     version = max(c[1] for c in changed)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from agentevo.errors import Misuse
 from agentevo.memory.admit import masked_within
+from agentevo.memory.damage import read_back
 from agentevo.memory.source import Stored
 from agentevo.types import Experience
 
@@ -51,7 +52,9 @@ def read(
             page = db.execute(query, (stored.ns, last, *wanted.values(), size)).fetchall()
         for row, name, body in page:
             last = row
-            yield name, Experience.model_validate_json(body)
+            with read_back(stored.ledger.name):
+                experience = Experience.model_validate_json(body)
+            yield name, experience
         left -= len(page)
         if len(page) < size:
             return

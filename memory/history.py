@@ -10,6 +10,7 @@ from typing import Literal
 
 from agentevo.errors import Misuse
 from agentevo.memory.change import EDITABLE, QUIET
+from agentevo.memory.damage import read_back
 from agentevo.memory.source import Stored
 from agentevo.memory.writer import find_transaction
 from agentevo.types import Item, Op, Status, Transaction, Verb
@@ -50,15 +51,17 @@ def changes(stored: Stored, id: str) -> list[Change]:
         detail FROM ops JOIN transactions USING (txn) WHERE item = ? AND ns = ? ORDER BY seq"""
     with stored.ledger.reading() as db:
         found = db.execute(query, (id, stored.ns)).fetchall()
+    counts = (_counted(detail, stored) if verb == "reinforce" else () for _, _, verb, *_, detail in found)
     return [
-        Change(at, actor, verb, reason, txn, _image(image, stored), *(_counted(detail) if verb == "reinforce" else ()))
-        for at, actor, verb, reason, txn, image, detail in found
+        Change(at, actor, verb, reason, txn, _image(image, stored), *counted)
+        for (at, actor, verb, reason, txn, image, _), counted in zip(found, counts, strict=True)
     ]
 
 
-def _counted(detail: str) -> tuple[str | None, dict[str, float]]:
-    said = json.loads(detail)
-    return said.get("key"), said.get("changes", {})
+def _counted(detail: str, stored: Stored) -> tuple[str | None, dict[str, float]]:
+    with read_back(stored.ledger.name):
+        said = json.loads(detail)
+        return said.get("key"), said.get("changes", {})
 
 
 def transactions(stored: Stored, limit: int | None = None) -> list[Transaction]:
@@ -116,7 +119,8 @@ _STATUSES: tuple[Status, ...] = ("live", "quarantined", "forgotten")
 def _image(before: str | None, stored: Stored) -> Item | None:
     if before is None:
         return None
-    return Item.model_validate_json(before).model_copy(update={"namespace": stored.namespace})
+    with read_back(stored.ledger.name):
+        return Item.model_validate_json(before).model_copy(update={"namespace": stored.namespace})
 
 
 # --- undo

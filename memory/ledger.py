@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from agentevo.errors import LedgerBusy, LedgerCorrupt, LedgerError, Misuse
+from agentevo.errors import LedgerError
+from agentevo.memory.damage import blamed_on_damage, explained
 from agentevo.memory.forks import closed_over_forks
 from agentevo.memory.migrations import migrate
 
@@ -134,7 +135,9 @@ class Ledger:
             if self.path is None or self._writes:
                 with self._lock:
                     self.must_be_usable()
-                    yield self._writing_connection()
+                    db = self._writing_connection()
+                    with blamed_on_damage(self.name, db):
+                        yield db
                 return
             around: sqlite3.Connection | None = getattr(self._local, "db", None)
             if around is not None:
@@ -143,7 +146,8 @@ class Ledger:
             db = self._local.db = self._borrowed()
             try:
                 db.execute("BEGIN")
-                yield db
+                with blamed_on_damage(self.name, db):
+                    yield db
             finally:
                 self._local.db = None
                 self._give_back(db)
@@ -175,7 +179,8 @@ class Ledger:
                 with self._lock:
                     self._writing_connection().backup(db)
             db.execute("BEGIN")
-            yield db
+            with blamed_on_damage(self.name, db):
+                yield db
 
     def backup(self, folder: Path, progress: Progress = silent) -> None:
         """Copy the ledger as it is at one moment, while others go on using it; the copy appears when it is whole."""
@@ -246,7 +251,8 @@ class Ledger:
             db.execute("BEGIN IMMEDIATE")
             self._local.writes = True
             try:
-                yield db
+                with blamed_on_damage(self.name, db):
+                    yield db
                 db.execute("COMMIT")
             except BaseException:
                 if db.in_transaction:
@@ -259,39 +265,3 @@ class Ledger:
     def _writes(self) -> bool:
         """Whether this thread is inside a transaction of its own."""
         return bool(getattr(self._local, "writes", False))
-
-
-@contextlib.contextmanager
-def explained(name: str) -> Iterator[None]:
-    """Turn SQLite's errors into ours: what happened, whether anything was lost, and what to do."""
-    try:
-        yield
-    except UnicodeEncodeError as error:
-        raise Misuse(f"{error.object!r:.80} holds half of a surrogate pair; a memory takes whole characters") from error
-    except sqlite3.OperationalError as error:
-        raise _explained(name, str(error)) from error
-    except sqlite3.DatabaseError as error:
-        if isinstance(error, (sqlite3.IntegrityError, sqlite3.ProgrammingError)):
-            raise
-        raise _corrupt(name, str(error)) from error
-
-
-def _explained(name: str, said: str) -> LedgerError:
-    if "locked" in said or "busy" in said:
-        return LedgerBusy(f"{name}: another process is writing; nothing was written, try again")
-    if "full" in said:
-        return LedgerError(f"{name}: the disk is full; nothing was written, free some space")
-    if "readonly" in said or "unable to open" in said:
-        return LedgerError(f"{name}: cannot be written or opened ({said}); check the folder's permissions")
-    if "disk I/O" in said:
-        return LedgerError(f"{name}: the disk failed ({said}); nothing was written, check its space and its health")
-    if any(sign in said for sign in ("malformed", "decode", "no such", "vtable", "corrupt")):
-        return _corrupt(name, said)
-    return LedgerError(f"{name}: the database refused ({said}); nothing was written")
-
-
-def _corrupt(name: str, said: str) -> LedgerCorrupt:
-    return LedgerCorrupt(
-        f"{name} is damaged ({said}); save what is readable with `agentevo memory export`, "
-        "then import it into a new memory"
-    )

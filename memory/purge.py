@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agentevo.memory import rows
+from agentevo.memory.damage import read_back
 from agentevo.memory.history import descendants
 from agentevo.memory.source import Stored
 from agentevo.memory.writer import Writer, drop_words
@@ -58,7 +59,8 @@ def _attempts(stored: Stored, ids: Sequence[str]) -> list[str]:
     with stored.ledger.reading() as db:
         query = "SELECT body FROM experiences WHERE ns = ? AND id = ?"
         found = [row for name in ids for row in db.execute(query, (stored.ns, name))]
-    return [attempt.id for (body,) in found for attempt in Experience.model_validate_json(body).attempts]
+    with read_back(stored.ledger.name):
+        return [attempt.id for (body,) in found for attempt in Experience.model_validate_json(body).attempts]
 
 
 def _note(db: sqlite3.Connection, txn: int | None, ids: Sequence[str]) -> None:
@@ -109,7 +111,8 @@ def _erase_quotes(db: sqlite3.Connection, stored: Stored, ids: Sequence[str]) ->
 def _said(db: sqlite3.Connection, stored: Stored, id: str) -> set[str]:
     """Return every text and key that an item has or had."""
     images = "SELECT before FROM ops JOIN transactions USING (txn) WHERE item = ? AND ns = ? AND before IS NOT NULL"
-    items = [Item.model_validate_json(image) for (image,) in db.execute(images, (id, stored.ns))]
+    with read_back(stored.ledger.name):
+        items = [Item.model_validate_json(image) for (image,) in db.execute(images, (id, stored.ns))]
     query = f"SELECT {rows.SELECT} FROM items WHERE ns = ? AND id = ?"
     items += [rows.to_item(row, stored.namespace) for row in db.execute(query, (stored.ns, id))]
     return {text for item in items for text in (item.text, item.key_text or item.text)}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from agentevo.errors import EmbedderError, LedgerBusy
+from agentevo.memory.damage import corrupt
 from agentevo.memory.embedding import embedded
 from agentevo.memory.exact import Vector
 from agentevo.memory.ledger import Progress, silent
@@ -41,7 +43,7 @@ def _embed_anew(store: Store, wanted: str | Embedder, progress: Progress) -> Non
     embedder, known = embedder_of(wanted), dict[int, tuple[str, Vector]]()
     while not _put(store, embedder, known):  # others write while the texts are embedded, so what they wrote comes next
         with store.ledger.reading() as db:
-            said = db.execute(_SAID).fetchall()
+            said = _said(store, db)
         new = [(row, text) for row, text in said if row not in known or known[row][0] != text]
         for start in range(0, len(new), _BATCH):
             progress("embedding", start, len(new))
@@ -52,10 +54,19 @@ def _embed_anew(store: Store, wanted: str | Embedder, progress: Progress) -> Non
     store.forget_arrays()
 
 
+def _said(store: Store, db: sqlite3.Connection) -> list[tuple[int, str]]:
+    """Return what every item is found by, with its row."""
+    said = db.execute(_SAID).fetchall()
+    strange = next((row for row, text in said if not isinstance(text, str)), None)
+    if strange is not None:
+        raise corrupt(store.ledger.name, f"the item in row {strange} has no text")
+    return said
+
+
 def _put(store: Store, embedder: Embedder, known: Mapping[int, tuple[str, Vector]]) -> bool:
     """Put all vectors in place in one transaction; False where there are texts that are not embedded yet."""
     with store.ledger.writing() as db:
-        said = db.execute(_SAID).fetchall()
+        said = _said(store, db)
         if any(row not in known or known[row][0] != text for row, text in said):
             return False
         lengths = {len(known[row][1]) for row, _ in said}

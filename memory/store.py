@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from agentevo.errors import AgentEvoError, EmbedderError, LedgerError, Misuse
+from agentevo.memory.damage import corrupt
 from agentevo.memory.index import Index
 from agentevo.memory.ledger import Ledger
 from agentevo.memory.source import Stored
@@ -90,7 +91,9 @@ class Store:
     @property
     def dimensions(self) -> int | None:
         found = self.ledger.meta("dimensions")
-        return None if found is None else int(found)
+        if found is not None and not isinstance(found, int):
+            raise corrupt(self.ledger.name, f"it says that its vectors have {found!r:.40} dimensions")
+        return found
 
     @property
     def fingerprint(self) -> str | None:
