@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
+import numpy as np
+
 from agentevo.errors import Misuse
-from agentevo.memory.exact import Vector
+from agentevo.memory.exact import Vector, likenesses
 from agentevo.types import Hit
 
 DAY_S = 86_400.0
@@ -18,14 +20,16 @@ DAY_S = 86_400.0
 class Weights:
     """How much each part of hybrid recall counts.
 
-    `vector` multiplies the cosine; `bm25` how well the words match, on the scale that `fused` finds for it. Recency
-    halves with each `half_life_days` that an item is older than the newest candidate. A fact is
-    lifted above older ones whose cosine to it is `newer` or more, by which it may update them; 1 or more turns this
-    off. The defaults were chosen on labelled data: benchmarks/quality/retrieval.py and updates.py.
+    `vector` multiplies the cosine; `bm25` how well the words match, on the scale that `fused` finds for it; `alike`
+    how near an item is to those that match best, beside its own cosine. Recency halves with each `half_life_days` that
+    an item is older than the newest candidate. A fact is lifted above older ones whose cosine to it is `newer` or more,
+    by which it may update them; 1 or more turns this off. The defaults were chosen on labelled data:
+    benchmarks/quality/retrieval.py, kinds.py and updates.py.
     """
 
     vector: float = 1.0
     bm25: float = 1.0
+    alike: float = 0.3
     recency: float = 0.35
     importance: float = 0.02
     utility: float = 0.1
@@ -33,7 +37,7 @@ class Weights:
     newer: float = 0.7
 
     def __post_init__(self) -> None:
-        for name in ("vector", "bm25", "recency", "importance", "utility"):
+        for name in ("vector", "bm25", "alike", "recency", "importance", "utility"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise Misuse(f"weight {name} is {getattr(self, name)!r}; expected a number from 0 up")
         if not self.half_life_days > 0:
@@ -64,19 +68,24 @@ Found: TypeAlias = tuple[Candidate, dict[str, float]]
 _CROWD = 50
 _JUST = 1e-6
 _FIELD = 10
+_WORDS = 12.0
+_BEST = 3
 
 
-def fused(cosines: Mapping[int, float], words: Mapping[int, float], weights: Weights) -> dict[int, dict[str, float]]:
+def fused(
+    cosines: Mapping[int, float], words: Mapping[int, float], spread: float, weights: Weights
+) -> dict[int, dict[str, float]]:
     """Return the parts of each row's score that depend on the question.
 
-    Words count on the scale on which the cosines differ, more where the vectors are unsure (the best is far from 1) and
-    where the words are sure (the tenth best match is far from the best).
+    Words count on the scale on which the cosines differ, far more where the vectors are unsure (the best is hardly
+    nearer to 1 than the others) and more where the words are sure (the tenth best match is far from the best).
     """
-    scale = 1.5 * weights.bm25 * spread(cosines) * _unsureness(cosines) * _sureness(words)
+    missing = max(0.0, 1.0 - max(cosines.values(), default=1.0))
+    unsureness = missing / (missing + spread) if missing else 0.0
     best = max(words.values(), default=0.0) or 1.0
+    each = _WORDS * weights.bm25 * spread * unsureness**3 * _sureness(words) / best
     return {
-        row: {"vector": weights.vector * cosine, "bm25": scale * words.get(row, 0.0) / best}
-        for row, cosine in cosines.items()
+        row: {"vector": weights.vector * cosine, "bm25": each * words.get(row, 0.0)} for row, cosine in cosines.items()
     }
 
 
@@ -86,16 +95,31 @@ def spread(cosines: Mapping[int, float]) -> float:
     return leading[0] - leading[-1] if leading else 0.0
 
 
-def _unsureness(cosines: Mapping[int, float]) -> float:
-    missing = max(0.0, 1.0 - max(cosines.values(), default=1.0))
-    return math.sqrt(missing / (missing + spread(cosines))) if missing else 0.0
-
-
 def _sureness(words: Mapping[int, float]) -> float:
     leading = sorted(words.values(), reverse=True)[:_FIELD]
     if not leading or leading[0] <= 0:
         return 0.0
     return 1.0 if len(leading) < _FIELD else 1.0 - leading[-1] / leading[0]
+
+
+def best_rows(parts: Mapping[int, Mapping[str, float]], count: int) -> list[int]:
+    """Return the rows whose parts add up to most, best first; of equals the one first that was inserted first."""
+    scored = [(-sum(of.values()), row < 0, abs(row), row) for row, of in parts.items()]
+    return [row for *_, row in sorted(scored)[:count]]
+
+
+def likeness_to_best(leading: Sequence[int], vectors: Mapping[int, Vector], weights: Weights) -> dict[int, float]:
+    """Return for each leading row how near it is to the first three, the second of them counting half, and so on.
+
+    What answers a question is often like what else answers it, in words that the question does not have.
+    """
+    best = [row for row in leading[:_BEST] if row in vectors]
+    if not best:
+        return {}
+    shares = np.array([1.0 / (1 + n) for n in range(len(best))], np.float32)
+    middle = shares @ np.stack([vectors[row] for row in best]) / shares.sum()
+    near = likenesses({row: vectors[row] for row in leading if row in vectors}, middle)
+    return {row: weights.vector * weights.alike * value for row, value in near.items()}
 
 
 def priors(item: Candidate, newest: float, scale: float, weights: Weights) -> dict[str, float]:
