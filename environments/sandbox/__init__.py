@@ -10,7 +10,9 @@ from agentevo.environments.sandbox.results import (
     Verdict,
 )
 from agentevo.environments.sandbox.sandbox import Sandbox
+from agentevo.environments.sandbox.session import Session
 
 __all__ = [
-    "Check", "Limits", "RunResult", "Sandbox", "SandboxBroken", "SandboxError", "SandboxUnavailable", "Verdict",
+    "Check", "Limits", "RunResult", "Sandbox", "SandboxBroken", "SandboxError", "SandboxUnavailable", "Session",
+    "Verdict",
 ]  # fmt: skip

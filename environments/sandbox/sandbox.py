@@ -25,6 +25,7 @@ from agentevo.environments.sandbox.pair import Case
 from agentevo.environments.sandbox.pool import Pool
 from agentevo.environments.sandbox.reports import as_result, compared
 from agentevo.environments.sandbox.results import RunResult, SandboxBroken, Verdict
+from agentevo.environments.sandbox.session import Session
 from agentevo.environments.sandbox.styles import Tests, as_cases, as_entry, as_tests, modules
 from agentevo.environments.sandbox.turns import Turns
 from agentevo.errors import Misuse, UnknownName
@@ -126,6 +127,12 @@ class Sandbox:
                 return verdict.but(result=verdict.result.but(retries=(str(error),)))
 
     judge = blocking(ajudge)
+
+    async def asession(self, *, limits: Limits | None = None) -> Session:
+        """Open a session: one worker with the same walls, for many steps; close it, or use it in a `with`."""
+        return await Session(self._pool, self._turns, limits or self.limits).astart()
+
+    session = blocking(asession)
 
     async def _judge_by_output(
         self, code: str, cases: list[tuple[str, str]], files: Files | None, limits: Limits

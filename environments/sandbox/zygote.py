@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections import deque
 from collections.abc import Sequence
@@ -36,6 +38,7 @@ ENVIRONMENT = {
 }  # fmt: skip
 """All that a program sees of any environment."""
 START_TIMEOUT_S = 20.0
+END_TIMEOUT_S = 5.0
 MESSAGE = 65536
 
 
@@ -58,6 +61,7 @@ class Zygote:
     tier: str
     readable: Sequence[str] = ()
     process: subprocess.Popen[bytes] = field(init=False)
+    _folder: str = field(init=False)
     _control: socket.socket = field(init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
     _asked: deque[Future[Worker]] = field(default_factory=deque, init=False)
@@ -66,7 +70,8 @@ class Zygote:
 
     def __post_init__(self) -> None:
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        config = json.dumps({"tier": self.tier, "readable": [*self.readable]})
+        self._folder = "" if self.tier == "namespaces" else tempfile.mkdtemp(prefix="agentevo-sandbox-")
+        config = json.dumps({"tier": self.tier, "readable": [*self.readable], "folder": self._folder})
         python = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
         with theirs:
             self.process = subprocess.Popen(
@@ -146,9 +151,15 @@ class Zygote:
         self._gone = True
         with contextlib.suppress(OSError):
             self._control.shutdown(socket.SHUT_RDWR)
-        if self._owner == os.getpid():
+        if self._owner != os.getpid():
+            return
+        try:
+            self.process.wait(END_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+        if self._folder:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def _hand(answer: Future[Worker], worker: Worker) -> None:

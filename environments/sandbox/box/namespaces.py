@@ -6,9 +6,9 @@ import contextlib
 import os
 import signal
 import sys
-import time
 
 from agentevo.environments.sandbox.box import rootfs, seccomp
+from agentevo.environments.sandbox.box.folder import Folder
 from agentevo.environments.sandbox.box.numbers import machine
 from agentevo.environments.sandbox.box.syscalls import (
     MS_NODEV,
@@ -42,7 +42,8 @@ class Namespaces:
     workers, which have no sockets. No worker sees a /proc.
     """
 
-    name = "namespaces"
+    counted = True
+    folder: Folder | None = None
 
     def __init__(self, readable: list[str]) -> None:
         self._enter(readable)
@@ -75,8 +76,9 @@ class Namespaces:
         pid = os.fork()
         if pid:
             os.closerange(0, 4096)
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
             while os.getppid() == agent and os.waitpid(pid, os.WNOHANG) == (0, 0):
-                time.sleep(LOOK_S)
+                signal.sigtimedwait({signal.SIGCHLD}, LOOK_S)
             os._exit(0)
         die_with_parent()
         if os.readlink("self", dir_fd=self._host) == str(first):
@@ -125,6 +127,9 @@ class Namespaces:
             os.kill(-1, signal.SIGKILL)
             while True:
                 os.wait()
+
+    def sweep(self, alive: set[int]) -> None:
+        """Nothing is left behind: what a supervisor started ends with it."""
 
 
 def _must_be_first() -> None:

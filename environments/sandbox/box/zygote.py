@@ -13,12 +13,13 @@ import socket
 import sys
 from typing import NoReturn
 
-from agentevo.environments.sandbox.box import candidate, judge, supervisor
-from agentevo.environments.sandbox.box.supervisor import Limits, Walls
+from agentevo.environments.sandbox.box import supervisor
+from agentevo.environments.sandbox.box.namespaces import Namespaces
+from agentevo.environments.sandbox.box.run import Limits
+from agentevo.environments.sandbox.box.shared import Shared
+from agentevo.environments.sandbox.box.supervisor import Walls
 
 CONTROL = 3
-LOADED = (candidate, judge)
-"""Loaded here, because behind the walls their files are not to be seen."""
 LOOK_S = 0.5
 """How often it looks whether the agent still lives, which the closed channel mostly says at once."""
 MESSAGE = 65536
@@ -41,74 +42,105 @@ def main() -> NoReturn:
     for name in PRELOADED:
         importlib.import_module(name)
     try:
-        walls = _walls(str(config["tier"]), [str(path) for path in config["readable"]])
+        walls = _walls(str(config["tier"]), [str(path) for path in config["readable"]], str(config["folder"]))
     except OSError as error:
         control.send(json.dumps({"failed": str(error)}).encode())
         os._exit(1)
     control.send(json.dumps({"ready": True}).encode())
     gc.collect()
     gc.freeze()
-    with contextlib.suppress(OSError):
-        _fork_on_demand(control, walls)
+    Nursery(control, walls).serve()
     os._exit(0)
 
 
-def _walls(tier: str, readable: list[str]) -> Walls:
+def _walls(tier: str, readable: list[str], folder: str) -> Walls:
     if tier == "namespaces":
-        from agentevo.environments.sandbox.box.namespaces import Namespaces
-
         return Namespaces(readable)
-    raise OSError(f"unknown tier {tier!r}")
+    return Shared(readable, folder, confined=tier == "landlock")
 
 
-def _fork_on_demand(control: socket.socket, walls: Walls) -> None:
-    parent = os.getppid()
-    wake, woken = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
-    signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
-    poll = select.poll()
-    poll.register(control, select.POLLIN)
-    poll.register(wake, select.POLLIN)
-    while os.getppid() == parent:
-        ready = {descriptor for descriptor, _ in poll.poll(LOOK_S * 1000)}
-        if wake in ready:
-            os.read(wake, MESSAGE)
-        _reap()
-        if control.fileno() in ready:
-            data = control.recv(MESSAGE)
-            if not data:
-                return
+class Nursery:
+    """Forks workers on demand, takes up those that have ended, and ends all when the agent has gone."""
+
+    def __init__(self, control: socket.socket, walls: Walls) -> None:
+        self.control, self.walls = control, walls
+        self.alive: set[int] = set()
+        self.wake, self.woken = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(self.woken, warn_on_full_buffer=False)
+
+    def serve(self) -> None:
+        """Obey until the agent closes the channel or is no more."""
+        parent = os.getppid()
+        poll = select.poll()
+        poll.register(self.control, select.POLLIN)
+        poll.register(self.wake, select.POLLIN)
+        is_open = True
+        with contextlib.suppress(OSError):
+            while is_open and os.getppid() == parent:
+                ready = {descriptor for descriptor, _ in poll.poll(LOOK_S * 1000)}
+                if self.wake in ready:
+                    os.read(self.wake, MESSAGE)
+                if self._reap():
+                    self.walls.sweep(self.alive)
+                if self.control.fileno() in ready:
+                    is_open = self._obey(self.control.recv(MESSAGE))
+        self._end()
+
+    def _obey(self, data: bytes) -> bool:
+        """Do what was asked; say whether anything was."""
+        if data:
             asked = json.loads(data)
             if "fork" in asked:
-                _fork(control, walls, asked["fork"], (wake, woken))
-            else:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(int(asked["kill"]), signal.SIGKILL)
+                self._fork(asked["fork"])
+            elif asked["kill"] in self.alive:
+                os.kill(asked["kill"], signal.SIGKILL)
+        return bool(data)
 
+    def _reap(self) -> bool:
+        """Take up what has ended; say whether a supervisor was killed, and may have left something behind."""
+        is_killed = False
+        with contextlib.suppress(ChildProcessError):
+            while True:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if not pid:
+                    break
+                is_killed |= pid in self.alive and os.WIFSIGNALED(status)
+                self.alive.discard(pid)
+        return is_killed
 
-def _reap() -> None:
-    with contextlib.suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
+    def _fork(self, limits: Limits) -> None:
+        """Fork one worker, and hand the agent's end of its channel over."""
+        theirs, ours = socket.socketpair()
+        with theirs:
+            try:
+                pid = self.walls.fork()
+            except OSError as error:
+                ours.close()
+                self.control.send(json.dumps({"refused": str(error)}).encode())
+                return
+            if pid == 0:
+                self._become_supervisor(theirs, ours, limits)
+            self.alive.add(pid)
+            ours.close()
+            socket.send_fds(self.control, [json.dumps({"worker": pid}).encode()], [theirs.fileno()])
 
-
-def _fork(control: socket.socket, walls: Walls, limits: Limits, mine: tuple[int, int]) -> None:
-    """Fork one worker, and hand the agent's end of its channel over."""
-    theirs, ours = socket.socketpair()
-    try:
-        pid = walls.fork()
-    except OSError as error:
-        control.send(json.dumps({"refused": str(error)}).encode())
-        return
-    if pid == 0:
+    def _become_supervisor(self, theirs: socket.socket, ours: socket.socket, limits: Limits) -> NoReturn:
         try:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            for descriptor in (control.detach(), theirs.detach(), *mine):
+            for descriptor in (self.control.detach(), theirs.detach(), self.wake, self.woken):
                 os.close(descriptor)
-            supervisor.serve(ours, walls, limits)
+            supervisor.serve(ours, self.walls, limits)
         finally:
             os._exit(0)
-    ours.close()
-    socket.send_fds(control, [json.dumps({"worker": pid}).encode()], [theirs.fileno()])
-    theirs.close()
+
+    def _end(self) -> None:
+        """End all workers, and what they leave behind."""
+        for pid in self.alive:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        for pid in [*self.alive]:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, 0)
+        self.walls.sweep(set())

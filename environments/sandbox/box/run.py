@@ -1,0 +1,195 @@
+"""One program from its start to its end, as its supervisor sees it: limits, measurements, the report."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import time
+from dataclasses import dataclass, field
+
+from agentevo.environments.sandbox.box import wire
+from agentevo.environments.sandbox.box.births import Births
+from agentevo.environments.sandbox.box.drain import Drain
+from agentevo.environments.sandbox.box.folder import Folder
+from agentevo.environments.sandbox.box.watch import Tree
+
+TICK_S = 0.02
+FOLDER_S = 0.1
+"""How often a work folder is looked through, which takes longer."""
+SLACK = 2
+"""Tasks that are just ending, beside those allowed."""
+MEGABYTE = 1024 * 1024
+REPORTED = 4 * MEGABYTE
+"""So long a message from the process may be: checks of a judge, the end of a step."""
+ENDINGS = {0: "ok", -signal.SIGXCPU: "timeout", -signal.SIGKILL: "killed"}
+"""What a status means where it is not simply an error."""
+
+Limits = dict[str, float]
+
+
+@dataclass(slots=True)
+class Child:
+    """The process that runs the program, and the supervisor's ends of what leads to it."""
+
+    pid: int
+    handle: int
+    shown: int
+    link: socket.socket
+    out: int
+    err: int
+    births: Births | None
+    folder: Folder | None
+
+    @property
+    def asking(self) -> int:
+        """The descriptor on which it asks for new processes, or -1."""
+        return self.births.asking if self.births else -1
+
+
+@dataclass(slots=True)
+class Run:
+    """One program from its start to its end, or one step of a session."""
+
+    child: Child
+    limits: Limits
+    tree: Tree
+    out: Drain
+    err: Drain
+    since: float = field(default_factory=time.monotonic)
+    peak: int = 0
+    cpu_before: float = 0.0
+    waited_before: float = 0.0
+    kind: str = ""
+    status: int | None = None
+    is_done: bool = False
+    claimed: int | None = None
+    """The status that a step of a session gives itself."""
+    folder_at: float = 0.0
+    reports: list[wire.Message] = field(default_factory=list)
+
+
+def watch(host: socket.socket, run: Run) -> None:
+    """Wait until the program or the step ends, or until a limit, or the agent, ends it."""
+    poll = select.poll()
+    for descriptor in (host, run.child.link, run.child.handle, run.out.descriptor, run.err.descriptor):
+        poll.register(descriptor, select.POLLIN)
+    if run.child.births:
+        poll.register(run.child.asking, select.POLLIN)
+    looked = run.since
+    while not run.kind and run.status is None and not run.is_done:
+        ready = {descriptor for descriptor, _ in poll.poll(TICK_S * 1000)}
+        _attend(run, ready, poll)
+        now = time.monotonic()
+        if host.fileno() in ready:
+            run.kind = "stopped"
+        elif now - looked >= TICK_S:
+            looked = now
+            run.kind = judged(run, now)
+    while run.status is not None and _is_ready(run.child.link) and _hear(run):
+        pass
+
+
+def _attend(run: Run, ready: set[int], poll: select.poll) -> None:
+    """Take what is there: output, messages, questions, the end."""
+    for drain in (run.out, run.err):
+        if drain.descriptor in ready and not drain.read():
+            poll.unregister(drain.descriptor)
+    if run.child.link.fileno() in ready and not _hear(run):
+        poll.unregister(run.child.link)
+    if run.child.births and run.child.asking in ready:
+        run.child.births.answer(int(run.limits["processes"]))
+    if run.child.handle in ready:
+        _reap(run)
+
+
+def _is_ready(link: socket.socket) -> bool:
+    poll = select.poll()
+    poll.register(link, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def _hear(run: Run) -> bool:
+    """Take a message from the process; say whether more may come."""
+    try:
+        message = wire.receive(run.child.link, REPORTED)
+    except (OSError, wire.Broken):
+        return False
+    if message is None:
+        return False
+    if "done" in message:
+        run.is_done, run.claimed = True, int(str(message["done"]))
+    else:
+        run.reports.append(message)
+    return True
+
+
+def _reap(run: Run) -> None:
+    _, status, used = os.wait4(run.child.pid, 0)
+    run.status = os.waitstatus_to_exitcode(status)
+    run.peak = max(run.peak, used.ru_maxrss * 1024)
+
+
+def _reap_others(main: int) -> None:
+    """Take up what daemons left to this process as their last parent; the main process is waited for by its own."""
+    while True:
+        try:
+            found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            if found is None or found.si_pid == main:
+                return
+            os.waitpid(found.si_pid, 0)
+        except ChildProcessError:
+            return
+
+
+def judged(run: Run, now: float) -> str:
+    """Return which limit the run is over, or nothing."""
+    _reap_others(run.child.pid)
+    usage, limits = run.tree.usage(), run.limits
+    memory = usage.memory
+    if memory > limits["memory_mb"] * MEGABYTE:
+        memory = run.tree.proportional()
+    run.peak = max(run.peak, memory)
+    if memory > limits["memory_mb"] * MEGABYTE:
+        return "memory"
+    if now > _deadline(run) or usage.cpu_s - run.cpu_before > limits["cpu_s"]:
+        return "timeout"
+    if usage.tasks > limits["processes"] + SLACK:
+        return "killed"
+    if run.child.folder and now >= run.folder_at:
+        run.folder_at = now + FOLDER_S
+        if run.child.folder.is_over(run.tree.proc, [*run.tree.members()]):
+            return "killed"
+    return ""
+
+
+def _deadline(run: Run) -> float:
+    """Return when the time is up: later, within bounds, where the machine was too busy to run the program."""
+    wall = run.limits["wall_s"]
+    waited = run.tree.waited_s(run.child.shown) - run.waited_before
+    return run.since + min(wall + max(waited, 0.0), wall * run.limits["stretch"])
+
+
+def outcome(run: Run) -> wire.Message:
+    """Return what was seen."""
+    kind = run.kind or _kind(run)
+    if kind in ("ok", "stopped") and (run.out.is_cut or run.err.is_cut):
+        kind = "output"
+    waited = run.tree.waited_s(run.child.shown) - run.waited_before
+    return {
+        "kind": kind,
+        "exit_status": run.claimed if run.status is None else run.status,
+        "stdout": run.out.text(),
+        "stderr": run.err.text(),
+        "seconds": time.monotonic() - run.since,
+        "memory_mb": run.peak / MEGABYTE,
+        "waited_s": max(waited, 0.0),
+        "reports": run.reports,
+    }
+
+
+def _kind(run: Run) -> str:
+    if run.status == 1 and run.err.text().rstrip().endswith("MemoryError"):
+        return "memory"
+    return ENDINGS.get(run.status or run.claimed or 0, "error")

@@ -1,0 +1,99 @@
+"""The walls of the tiers that share the host's world: `landlock`, and `unsafe-local`, which has none."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+
+from agentevo.environments.sandbox.box import landlock, rootfs, seccomp
+from agentevo.environments.sandbox.box.folder import Folder
+from agentevo.environments.sandbox.box.numbers import machine
+from agentevo.environments.sandbox.box.syscalls import PR_SET_CHILD_SUBREAPER, die_with_parent, prctl
+from agentevo.environments.sandbox.box.watch import Tree
+
+END_S = 5.0
+DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
+
+
+class Shared:
+    """Workers in the host's own world, each in a folder of its own.
+
+    Confined, a worker is held by Landlock and the system call filter: it touches no file but the interpreter's and
+    its own, has no sockets, cannot trace, signal or name processes outside, and its supervisor decides on each new
+    process. It can still ask whether a path exists, and see sizes and times: Landlock does not cover that. Modes,
+    owners and times of files seem to change, and do not. The supervisor is the last parent of all that is below it;
+    should it be killed, the zygote ends what it leaves behind.
+    """
+
+    counted = False
+
+    def __init__(self, readable: list[str], folder: str, *, confined: bool) -> None:
+        self.confined, self._base = confined, folder
+        self.proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self.folder: Folder | None = None
+        self._rules: landlock.Rules = []
+        self._scoped = True
+        if confined:
+            self._scoped = landlock.version() >= landlock.SCOPES_VERSION
+            paths = rootfs.readable(readable)
+            hidden = [os.path.realpath(one) for one in rootfs.hidden(paths)]
+            for path in paths:
+                self._rules += landlock.covered(os.path.realpath(path), hidden)
+            self._rules += landlock.opened(DEVICES, landlock.READ | landlock.WRITE)
+        prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+    def fork(self) -> int:
+        """Fork a supervisor; return 0 in it."""
+        return os.fork()
+
+    def supervise(self, limits: dict[str, float]) -> None:
+        """Make a folder for the worker, and this process the last parent of all that it starts."""
+        prctl(PR_SET_CHILD_SUBREAPER, 1)
+        self.folder = Folder(os.path.join(self._base, str(os.getpid())), limits["disk_mb"], int(limits["files"]))
+        self.folder.make()
+
+    def confine(self) -> int:
+        """Put the rules and the filter on the process that will run the program; return who asks for new ones."""
+        assert self.folder is not None
+        die_with_parent()
+        if not self.confined:
+            return 0
+        everything = landlock.handled(landlock.version()) & ~landlock.MAKE_DEVICES_AND_SOCKETS
+        own = landlock.opened([self.folder.path], everything)
+        landlock.restrict([*self._rules, *own])
+        only = None if self._scoped else os.getpid()
+        asking = seccomp.install(machine(), metadata=False, kill_only=only, watched=True)
+        for descriptor, _ in (*self._rules, *own):
+            os.close(descriptor)
+        return asking
+
+    def end(self) -> None:
+        """End every process below this supervisor, again and again until none is left, and remove the folder."""
+        tree, until = Tree(self.proc), time.monotonic() + END_S
+        while (members := tree.members()) and time.monotonic() < until:
+            for pid in members:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
+            reap()
+        if self.folder is not None:
+            self.folder.remove()
+
+    def sweep(self, alive: set[int]) -> None:
+        """End what a supervisor left behind that was killed: whatever has come to the zygote and is no supervisor."""
+        tree = Tree(self.proc)
+        for pid, fields in tree.members().items():
+            if int(fields[1]) == tree.root and pid not in alive:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
+        for name in os.listdir(self._base):
+            if int(name) not in alive:
+                Folder(os.path.join(self._base, name), 0, 0).remove()
+
+
+def reap() -> None:
+    """Take up all children that have ended."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
