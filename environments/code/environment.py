@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from agentevo.environments.code.episode import OneShot
-from agentevo.environments.code.files import Files, replayed
+from agentevo.environments.code.files import RUNNERS, Files, replayed
 from agentevo.environments.code.judging import TIMEOUT_S, Judge
 from agentevo.environments.code.reply import LONGEST_REPLY, program_in, whole
 from agentevo.environments.code.task import CodeTask
@@ -121,15 +121,15 @@ class Code:
         return [{"role": "assistant", "content": asked.gold}]
 
     def _files(self, asked: CodeTask) -> Files:
-        return Files(asked.files, {asked.file: f"{asked.prologue}{asked.starter}"} if asked.starter else {})
+        begun = {asked.file: f"{asked.prologue}{asked.starter}"} if asked.starter else {}
+        return Files(asked.files, begun, {*RUNNERS} - {asked.file})
 
     def _made(self, asked: CodeTask, attempt: Attempt) -> tuple[str | None, dict[str, str]]:
         """Return the program of an attempt, and the files beside it."""
         if self._mode == "workspace":
             files = replayed(self._files(asked), attempt.messages[attempt.prompt :])
             if files.is_changed:
-                beside = files.all()
-                program = beside.pop(asked.file, None)
+                program, beside = files.all().get(asked.file), files.beside(asked.file)
                 return None if program is None else whole(asked, program), beside
         answer = attempt.answer if len(attempt.answer) <= LONGEST_REPLY else ""
         return program_in(answer, asked), dict(asked.files)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from agentevo.types import Json, Message
@@ -14,6 +14,8 @@ MOST_CHARS = 200_000
 ERROR = "Error: "
 NOT_RUN = f"{ERROR}not run"
 """So begins what a call is answered with that came too late, and never reached the workspace."""
+RUNNERS = ("main.py", "solution.py")
+"""Where the sandbox puts what it runs, and what it judges."""
 READ, WRITE, EDIT = "read", "write", "edit"
 
 
@@ -27,19 +29,23 @@ class Call(NamedTuple):
 
 
 class Files:
-    """The files of one workspace, in memory; some are given, and stay as they are.
+    """The files of one workspace, in memory; some are given, and stay as they are; names that are taken are refused.
 
     Every change is told in words, and what cannot be done begins with `Error: ` and changes nothing. The same calls in
     the same order always lead to the same files: an attempt can be read back from its messages.
     """
 
-    def __init__(self, given: Mapping[str, str], own: Mapping[str, str]) -> None:
-        self._given, self._own = dict(given), dict(own)
+    def __init__(self, given: Mapping[str, str], own: Mapping[str, str], taken: Collection[str] = ()) -> None:
+        self._given, self._own, self._taken = dict(given), dict(own), tuple(taken)
         self.is_changed = False
 
     def all(self) -> dict[str, str]:
         """Return every file by its name; what was given comes last, and wins."""
         return {**self._own, **self._given}
+
+    def beside(self, solution: str) -> dict[str, str]:
+        """Return the files that a solution finds: it runs under a name of its own, which no file may have."""
+        return {name: text for name, text in self.all().items() if name != solution or name not in RUNNERS}
 
     def names(self) -> list[str]:
         return sorted(self.all())
@@ -70,12 +76,23 @@ class Files:
         return self._put(path, self._own[path].replace(old, new), f"edited {path}")
 
     def _put(self, path: str, text: str, said: str) -> str:
+        if wrong := self._misplaced(path) or _unwritable(text):
+            return f"{ERROR}{wrong}"
         if len(text) > MOST_CHARS:
             return f"{ERROR}{path} would have {len(text)} characters; a file may have {MOST_CHARS}."
         if path not in self._own and len(self._own) >= MOST_FILES:
             return f"{ERROR}there are {MOST_FILES} files already; change one of them."
         self._own[path], self.is_changed = text, True
         return said
+
+    def _misplaced(self, path: str) -> str:
+        """Say why there can be no file of that name."""
+        if path in self._taken:
+            return f"{path} is a name that is taken here; choose another."
+        for other in self.all():
+            if other.startswith(f"{path}/") or path.startswith(f"{other}/"):
+                return f"{path} cannot be a file beside {other}: one would have to be a folder."
+        return ""
 
     def _wrong(self, call: Call) -> str:
         """Say what is wrong with the arguments of a call; nothing where they are fine."""
@@ -89,6 +106,14 @@ class Files:
 
 
 PARAMETERS: Mapping[str, tuple[str, ...]] = {READ: ("path",), WRITE: ("path", "content"), EDIT: ("path", "old", "new")}
+
+
+def _unwritable(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        return f"the text has half of a character at {error.start}, which no file can hold."
+    return ""
 
 
 def _wrong_path(path: str) -> str:

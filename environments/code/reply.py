@@ -23,7 +23,7 @@ _ONE_LINE = re.compile(r"^`+(?P<code>[^`\n]+)`+$")
 
 def program_in(reply: str, task: CodeTask) -> str | None:
     """Return the whole program that a reply amounts to; None where it does not even define what is asked for."""
-    if len(reply) > LONGEST_REPLY or "\0" in reply:
+    if len(reply) > LONGEST_REPLY or "\0" in reply or not _is_encodable(reply):
         return None
     for code in _candidates(reply, task.asked_for):
         if defines(code, task.asked_for):
@@ -56,6 +56,15 @@ def _candidates(reply: str, name: str) -> list[str]:
         return [one["code"]]
     begins = _CODE.search(bare) if _PROSE.match(bare) else None
     return [bare[begins.start() :] if begins else bare]
+
+
+def _is_encodable(text: str) -> bool:
+    """Say whether a file can hold a text: a model can say halves of characters."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _continued(starter: str, reply: str) -> str:

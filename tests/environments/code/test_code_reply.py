@@ -61,7 +61,7 @@ def test_whatever_gives_the_name_defines_it(code: str) -> None:
 @pytest.mark.parametrize(
     "reply",
     ["", "   \n", "I cannot do that.", "print(add(1, 2))", "def added(a): ...", "    def add(a): ...", "add == 3",
-     "def add\0(a): ...", f"{ADD}\n" + "#" * LONGEST_REPLY],
+     "def add\0(a): ...", "def add(a): return '\ud800'", f"{ADD}\n" + "#" * LONGEST_REPLY],
 )  # fmt: skip
 def test_what_does_not_define_the_name_is_no_program(reply: str) -> None:
     assert program_in(reply, asked()) is None
