@@ -43,7 +43,7 @@ class Pool:
                 try:
                     self.zygote = Zygote(self.tier, self.readable)
                 except TierFailed as error:
-                    raise SandboxBroken(f"the zygote could not be started again: {error}") from error
+                    raise SandboxBroken(str(error)) from error
                 self._warm.extend(self.zygote.ask(self.limits) for _ in range(self.spares))
             return self.zygote
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import warnings
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, Self
 
 from agentevo.blocking import blocking
@@ -23,8 +23,9 @@ from agentevo.environments.sandbox.given import Files, as_code, as_files, as_std
 from agentevo.environments.sandbox.limits import Limits
 from agentevo.environments.sandbox.pair import Case
 from agentevo.environments.sandbox.pool import Pool
+from agentevo.environments.sandbox.probes import Probe, failed, probe
 from agentevo.environments.sandbox.reports import as_result, compared
-from agentevo.environments.sandbox.results import RunResult, SandboxBroken, Verdict
+from agentevo.environments.sandbox.results import RunResult, SandboxBroken, SandboxError, SandboxUnavailable, Verdict
 from agentevo.environments.sandbox.session import Session
 from agentevo.environments.sandbox.styles import Tests, as_cases, as_entry, as_tests, modules
 from agentevo.environments.sandbox.turns import Turns
@@ -32,6 +33,10 @@ from agentevo.errors import Misuse, UnknownName
 
 Tier = Literal["namespaces", "landlock", "unsafe-local"]
 TIERS: tuple[Tier, ...] = ("namespaces", "landlock", "unsafe-local")
+CHOSEN: tuple[Tier, ...] = ("namespaces", "landlock")
+"""What is tried, in this order, where no tier is named."""
+SPARES = 4
+"""So many warm workers are kept at most; each costs a few megabytes."""
 BUSY_SHARE = 0.1
 """A timeout counts as the machine's when the run waited for a processor for this share of its time."""
 
@@ -59,15 +64,13 @@ class Sandbox:
             raise Misuse(f"workers is {workers!r}; expected at least 1")
         self.limits = limits or Limits()
         self._turns = Turns(count)
-        self._pool = Pool(tier or "namespaces", self.limits, min(count, 4), [os.fspath(path) for path in readable])
-        self._pool.start()
+        paths = [os.fspath(path) for path in readable]
+        self.probes, self._pool = _opened(tier, lambda one: Pool(one, self.limits, min(count, SPARES), paths))
         self._finalizer = weakref.finalize(self, self._pool.close)
-        if self.tier == "unsafe-local":
-            warnings.warn("unsafe-local runs programs without walls, as you", RuntimeWarning, stacklevel=2)
 
     @property
     def tier(self) -> str:
-        """The tier in use."""
+        """The tier in use; `probes` is what its self-test tried."""
         return self._pool.tier
 
     async def arun(
@@ -178,3 +181,23 @@ class Sandbox:
 
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
+
+
+def _opened(tier: Tier | None, make: Callable[[str], Pool]) -> tuple[tuple[Probe, ...], Pool]:
+    """Return the first pool whose tier passes its self-test, and what was tried."""
+    reasons: dict[str, str] = {}
+    for one in (tier,) if tier else CHOSEN:
+        pool = make(one)
+        try:
+            if one == "unsafe-local":
+                warnings.warn("unsafe-local runs programs without walls, as you", RuntimeWarning, stacklevel=3)
+                pool.start()
+                return (), pool
+            tried = probe(pool.start())
+            reasons[one] = failed(tried)
+        except SandboxError as error:
+            reasons[one] = str(error)
+        if not reasons[one]:
+            return tuple(tried), pool
+        pool.close()
+    raise SandboxUnavailable(reasons)
