@@ -180,12 +180,19 @@ def _fields(seen: Portrait) -> list[tuple[str, str]]:
         ("metadata", json_text(cast("Json", item.metadata), indent=None) if item.metadata else ""),
         ("links", visible(" ".join(item.links))),
         ("supersedes", visible(item.supersedes or "")),
-        ("used", f"{item.uses} times, last {when(item.last_used_at)}" if item.uses else "never"),
+        ("used", _used(seen)),
         ("utility", f"{item.utility:.2f} ({item.wins:g} helped, {item.losses:g} hurt)"),
         ("retention", f"{seen.retention:.2f} (strength {item.strength:g})"),
         ("score parts", added_up(seen.parts) or f"not among the first {SEARCHED} hits"),
     ]
     return [(name, value) for name, value in fields if value]
+
+
+def _used(seen: Portrait) -> str:
+    """Return how often and when last: what was credited was used, also where nobody counted it as a use."""
+    times = max(seen.item.uses, len(seen.uses))
+    moments = [use.at for use in seen.uses] + [at for at in [seen.item.last_used_at] if at is not None]
+    return f"{times} times, last {when(max(moments, default=None))}" if times else "never"
 
 
 def added_up(parts: Mapping[str, float]) -> str:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from agentevo.cli.memory.shown import bar, histogram, one_line, show_rows, visible, when
 from agentevo.cli.output import json_text, printable
+from agentevo.types import Json, Op
 
 if TYPE_CHECKING:
     from memory_console import Console
@@ -92,6 +93,26 @@ def test_no_command_writes_what_an_item_hides(console: Console) -> None:
         said = console.done(*command)
         assert visible(said) == said, command
         assert visible(console.err) == console.err, command
+
+
+def test_what_was_credited_was_used(console: Console) -> None:
+    with console.memory() as memory:
+        item, other = memory.insert(["credited alone", "never touched"])
+        for attempt, wins in (("a", 1.0), ("b", 0.0), ("b", 1.0)):
+            changes: dict[str, Json] = {"wins": wins, "losses": 1 - wins}
+            memory.apply([Op(verb="reinforce", id=item.id, key=attempt, changes=changes)])
+        memory.apply([Op(verb="reinforce", id=item.id, key="use:b", changes={"uses": 1, "at": 86_400.0 * 366})])
+        told = max(change.at for change in memory.history(item.id))
+    shown = console.done("show", item.id)
+    assert f"used         2 times, last {when(told)}" in shown
+    assert "(2 helped, 0 hurt)" in shown
+    assert [line.split("  ")[-1] for line in shown.splitlines() if "helped, in" in line] == [
+        "helped, in a",
+        "helped, in b",
+    ]
+    assert [line for line in console.done("show", other.id).splitlines() if line.startswith("used")] == [
+        "used         never"
+    ]
 
 
 def test_a_table_fits_the_terminal_and_ids_are_cut_where_they_still_differ(watched: Watched) -> None:
