@@ -10,9 +10,6 @@ from agentevo.errors import Misuse
 from agentevo.statistics import Interval, paired_bootstrap, power_note
 from agentevo.types import Decision, Report
 
-FEW = 50
-"""Below so many tasks the reason says how many it takes to see a loss as large as the margin."""
-
 
 @dataclass(frozen=True)
 class HeldOut:
@@ -22,7 +19,9 @@ class HeldOut:
     report has are left out. Where no task scored lower there is nothing to hold against the draft, and it is accepted
     however few the tasks. `splits` names what the evaluation uses; none named stands for "dev" where
     the environment has such a split, else for "test".
-    A margin below 0 is a gain that must be shown: what changes nothing is then rejected.
+    A margin below 0 is a gain that must be shown: what changes nothing is then rejected. The reason also says how
+    many tasks it would take to see a difference as large as the margin; with 60 tasks it takes 3 that got better to
+    make up for 1 that got worse, and 5 for 2.
     What this does not cover: a harm smaller than the margin each turn, or one that shows on other tasks only.
     """
 
@@ -49,10 +48,8 @@ class HeldOut:
         said = [_figures(old, new, found), self._compared(found, accepted)]
         if left_out:
             said.append(f"{left_out} tasks that only one report has were left out")
-        # Where the estimate alone would do, it is the number of tasks that does not.
-        is_open = len(old) < FEW or (not accepted and found.estimate >= -self.margin)
-        if is_open and self.margin > 0 and old != new:
-            said.append(power_note(old, new, self.margin, confidence=self.confidence).sentence)
+        if self.margin and old != new:
+            said.append(power_note(old, new, abs(self.margin), confidence=self.confidence).sentence)
         return Decision(accepted=accepted, reason="; ".join(said))
 
     def _compared(self, found: Interval, accepted: bool) -> str:
