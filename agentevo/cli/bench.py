@@ -105,7 +105,8 @@ def compare_runs(
 
     runs = [_there(before), _there(after)]
     first, second = (_rows(folder) for folder in runs)
-    found = across(first, second, (runs[0].name, runs[1].name), arm)
+    names = (runs[0].name, runs[1].name) if runs[0].name != runs[1].name else (before, after)
+    found = across(first, second, names, arm)
     show_json(found.model_dump(mode="json")) if as_json else show_across(found)
 
 

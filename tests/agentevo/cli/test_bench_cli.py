@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -100,9 +101,9 @@ def test_a_run_that_is_not_there_is_neither_compared_nor_verified(
 
 
 @pytest.mark.usefixtures("reader")
-def test_two_runs_are_compared_arm_by_arm(capsys: pytest.CaptureFixture[str]) -> None:
-    for k in ("copy", "null,copy"):
-        assert status(["bench", "run", *SMALL, "--arms", k, "--run", k.replace(",", "-")]) == 0
+def test_two_runs_are_compared_arm_by_arm(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for arms in ("copy", "null,copy"):
+        assert status(["bench", "run", *SMALL, "--arms", arms, "--run", arms.replace(",", "-")]) == 0
     capsys.readouterr()
     assert status(["bench", "compare", "copy", "null-copy"]) == 0
     assert "copy of null-copy - copy of copy: +0.000, " in capsys.readouterr().out
@@ -111,6 +112,9 @@ def test_two_runs_are_compared_arm_by_arm(capsys: pytest.CaptureFixture[str]) ->
     assert (difference["pairs"], difference["mean"]) == (6, 0.0)
     assert status(["bench", "compare", "copy", "null-copy", "--arm", "null"]) == 2
     assert "unknown arm of both runs 'null'; known: copy" in capsys.readouterr().err
+    elsewhere = str(shutil.copytree(tmp_path / "home/runs/copy", tmp_path / "elsewhere/copy"))
+    assert status(["bench", "compare", "copy", elsewhere]) == 0
+    assert f"copy of {elsewhere} - copy of copy: " in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("reader")
