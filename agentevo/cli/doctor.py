@@ -41,7 +41,7 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print an array of objects.")] = False,
     offline: Annotated[bool, typer.Option("--offline", help="Call nothing that is reached over a network.")] = False,
 ) -> None:
-    """Check what works here: Python, packages, settings, disk, model, embedder, extras."""
+    """Check what works here: Python, packages, settings, disk, model, embedder, sandbox, extras."""
     findings = []
     for finding in examine(offline):
         findings.append(finding)
@@ -70,6 +70,7 @@ def examine(offline: bool = False) -> Iterator[Finding]:
     else:
         yield _checked("model", partial(_model, settings.model, offline))
         yield _checked("embedder", partial(_embedder, settings.embedder, offline))
+    yield from _sandbox()
     yield from _extras()
 
 
@@ -204,6 +205,28 @@ def _verify(name: str) -> None:
     if name in CATALOGUE and name not in {one.name for one in installed()}:
         raise WeightsError(f"{name} is not installed; agentevo models pull {name}")
     verify(find(name))
+
+
+def _sandbox() -> Iterator[Finding]:
+    """Put up each tier of the sandbox and try to get out of it; one that holds is enough."""
+    from agentevo.environments.sandbox import Sandbox, SandboxUnavailable
+    from agentevo.environments.sandbox.sandbox import CHOSEN
+
+    reasons: dict[str, str] = {}
+    for tier in CHOSEN:
+        try:
+            with Sandbox(tier=tier, workers=1) as sandbox:
+                held = ", ".join(one.name for one in sandbox.probes)
+            yield Finding(f"sandbox {tier}", "ok", f"refused: {held}")
+        except SandboxUnavailable as error:
+            reasons[tier] = error.reasons[tier]
+            yield Finding(f"sandbox {tier}", "skip", one_line(Exception(reasons[tier])))
+    if len(reasons) == len(CHOSEN):
+        todo = "run on Linux where user namespaces or Landlock are allowed"
+        yield Finding("sandbox", "warn", "no tier works here, so programs of models are not run", todo)
+    else:
+        chosen = next(tier for tier in CHOSEN if tier not in reasons)
+        yield Finding("sandbox", "ok", f"tier {chosen} is used")
 
 
 def _extras() -> Iterator[Finding]:

@@ -57,8 +57,7 @@ class Sandbox:
         limits: Limits | None = None,
         readable: Sequence[str | os.PathLike[str]] = (),
     ) -> None:
-        if tier is not None and tier not in TIERS:
-            raise UnknownName("tier", tier, TIERS)
+        tier = as_tier(tier)
         count = workers if workers is not None else os.cpu_count() or 1
         if count < 1:
             raise Misuse(f"workers is {workers!r}; expected at least 1")
@@ -181,6 +180,16 @@ class Sandbox:
 
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
+
+
+def as_tier(name: str | None) -> Tier | None:
+    """Return a tier by its name; raise UnknownName for any other."""
+    if name is None:
+        return None
+    for tier in TIERS:
+        if name == tier:
+            return tier
+    raise UnknownName("tier", name, TIERS)
 
 
 def _opened(tier: Tier | None, make: Callable[[str], Pool]) -> tuple[tuple[Probe, ...], Pool]:
