@@ -14,12 +14,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 from crowd import EXACT_LIMIT, found
 from word_vectors import WordVectors, open_memory
 
 from agentevo.memory import Memory
 
+SLOW_WORK = Path(__file__).with_name("slow_work.py")
 CROWD = Path(__file__).with_name("crowd.py")
 COUNT = 60 if os.environ.get("AGENTEVO_SOAK") else 20
 
@@ -173,6 +175,44 @@ def test_a_second_process_is_not_blocked(tmp_path: Path, work: Callable[[Memory,
             busy.join()
         assert statistics.median(waits) < idle + 0.1
         assert memory.verify().problems == ()
+
+
+def in_the_middle(folder: Path, work: str) -> subprocess.Popen[str]:
+    """Start a process that is in the middle of something over a memory, and stays there until it gets a line."""
+    process = subprocess.Popen(
+        [sys.executable, str(SLOW_WORK), str(folder), work], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stdout.readline() == "in the middle\n"
+    return process
+
+
+@pytest.mark.parametrize("work", ["reflect", "evaluate", "catch_up"])
+def test_a_second_process_works_while_the_first_is_in_the_middle(tmp_path: Path, work: str) -> None:
+    """A wait of over 100 ms for another's lock is an error here; and the first goes on only when the second is done."""
+    with open_memory(tmp_path / "m") as memory:
+        memory.insert([f"number {n} is here" for n in range(300)], vectors=np.eye(300, 32) + 0.1)
+    first = in_the_middle(tmp_path / "m", work)
+    with open_memory(tmp_path / "m", exact_limit=100, busy_timeout_s=0.1) as memory:
+        ids = [memory.insert(f"visitor wrote {n}").id for n in range(20)]
+        memory.insert([f"visitor wrote {n} in bulk" for n in range(20)])
+        memory.forget(ids[0])
+        with memory.draft() as draft:
+            draft.insert("visitor drafted")
+            draft.commit()
+        memory.undo()
+        for mode in ("vector", "bm25", "hybrid"):
+            assert "visitor wrote 7" in {hit.item.text for hit in memory.recall("visitor wrote 7", 3, mode=mode)}
+        assert memory.verify().ok
+        before = memory.stats()
+        assert first.poll() is None
+        first.communicate("go on\n", timeout=120)
+        assert first.returncode == 0
+        made = [item.text for item in memory.list(kind="lesson")]
+        assert made == (["an insight of the first process"] if work == "reflect" else [])
+        assert memory.stats().live == before.live + len(made) == 339 + len(made)
+        assert memory.verify().ok
 
 
 def test_a_writer_is_not_blocked_by_its_own_process_catching_up(tmp_path: Path) -> None:
