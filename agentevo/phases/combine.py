@@ -27,6 +27,7 @@ from agentevo.types import Attempt, Experience, Feedback, Message, Task, Usage
 LOG = logging.getLogger(__name__)
 
 Keep: TypeAlias = Literal["last", "best"]
+Again: TypeAlias = Literal["auto", "words"]
 
 
 @dataclass(frozen=True)
@@ -70,9 +71,13 @@ class Refined:
 
     It ends where the judge gives the full score or says right, has nothing to say, or the model fails or says nothing.
     keep="last" returns the last draft; "best", the one the judge scored highest, of equals the last one, which costs
-    one judgement more. The messages are the trajectory up to the answer that is returned, reviews included; usage
-    is that of everything. Refining happens in words: no tool is called again. Attempts that a limit or a failing
-    model stopped are returned as they are.
+    one judgement more. The messages are the trajectory up to the answer that is returned; usage is that of everything.
+    Attempts that a limit or a failing model stopped are returned as they are.
+
+    again="auto": a draft that called tools is acted again from the beginning, in a fresh episode, with its answer and
+    the review behind the task's prompt: tools can be called again, and what the returned attempt did is what its own
+    messages say. Other drafts are corrected in words, in the same conversation, reviews included. "words" corrects all
+    of them so and calls no tool again.
     """
 
     act: Act
@@ -80,6 +85,7 @@ class Refined:
     rounds: int = 3
     _: KW_ONLY
     keep: Keep = "last"
+    again: Again = "auto"
     prompt: str = REFINE
     temperature: float | None = None
     max_tokens: int | None = None
@@ -90,6 +96,8 @@ class Refined:
             raise Misuse(f"rounds is {self.rounds!r}; expected how often an answer is corrected at most, 1 or more")
         if self.keep not in get_args(Keep):
             raise UnknownName("draft to keep", str(self.keep), get_args(Keep))
+        if self.again not in get_args(Again):
+            raise UnknownName("way to try again", str(self.again), get_args(Again))
         check_sampling(self.temperature, self.max_tokens)
         if not self.prompt.strip():
             raise Misuse(
@@ -122,7 +130,9 @@ class Refined:
             review = await self._judged(state, drafts)
             if not review or any(_is_done(feedback) for feedback in review):
                 return
-            again = await self._again(state, drafts[-1], review, n)
+            calls = self.again == "auto" and _called_tools(drafts[-1])
+            trying = self._acted(state, drafts[-1], review) if calls else self._said(state, drafts[-1], review, n)
+            again = await trying
             if again is None:
                 return
             drafts.append(again)
@@ -135,7 +145,15 @@ class Refined:
         (drafts[-1],) = (await self.by(state, Experience(task=draft.task, attempts=(draft,)))).attempts
         return drafts[-1].feedback[len(draft.feedback) :]
 
-    async def _again(self, state: State, draft: Attempt, review: Sequence[Feedback], n: int) -> Attempt | None:
+    async def _acted(self, state: State, draft: Attempt, review: Sequence[Feedback]) -> Attempt | None:
+        """Act anew, knowing the last answer and its review; return None where that does not come to an answer."""
+        asked = f"{draft.task.prompt}\n\n{fenced(draft.answer, 'your last answer')}\n{self._asking(review)}"
+        attempts = await self.act(state, draft.task.but(prompt=asked))
+        if not attempts or attempts[0].stopped or not attempts[0].answer:
+            return None
+        return attempts[0].but(task=draft.task)
+
+    async def _said(self, state: State, draft: Attempt, review: Sequence[Feedback], n: int) -> Attempt | None:
         """Ask for a better draft; return None where the model says nothing."""
         asked: list[Message] = [*_ending(draft), {"role": "user", "content": self._asking(review)}]
         messages = [*draft.messages, *asked]
@@ -159,6 +177,10 @@ class Refined:
     def _asking(self, review: Sequence[Feedback]) -> str:
         said = "\n".join(part for f in review for part in (f.verdict, f.text) if part) or "It is not right yet."
         return f"{self.prompt.strip()}\n{fenced(said, 'review')}"
+
+
+def _called_tools(attempt: Attempt) -> bool:
+    return any(message.get("tool_calls") for message in attempt.messages[attempt.prompt :])
 
 
 def _ending(attempt: Attempt) -> list[Message]:

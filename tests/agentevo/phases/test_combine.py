@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
-from moments import memory
+from moments import memory, moment
 from sums import GoldenSums, Sums, somewhere, task
+from worlds import TASK, World
 
 from agentevo.errors import BudgetExceeded, Misuse, ModelUnavailable, RequestsForbidden, UnknownName
 from agentevo.events import Added, Ended, Event, Piece, listening
@@ -18,8 +20,9 @@ from agentevo.phases.act import Sample
 from agentevo.phases.calls import as_result, written
 from agentevo.phases.combine import Best, Refined
 from agentevo.phases.judge import Critique, Review, Verify, Vote
+from agentevo.phases.loop import Loop
 from agentevo.protocols import Act, Judge, Model, State
-from agentevo.types import Attempt, Experience, Feedback, Message, Reply, Task, Tool, Usage
+from agentevo.types import Attempt, Experience, Feedback, Message, Reply, Task, Tool, ToolCall, Usage
 
 
 def giving(*answers: str, stopped: str = "") -> Act:
@@ -264,12 +267,48 @@ def test_a_draft_whose_calls_were_written_is_shown_to_its_model_as_it_wrote_it()
         return [Attempt(id="a", task=task, messages=messages, answer="3")]
 
     model = ScriptedModel([wrong(), "2"])
-    (done,) = acted(Refined(looped, by=Critique(), rounds=1), model)
+    (done,) = acted(Refined(looped, by=Critique(), rounds=1, again="words"), model)
     assert done.messages[:3] == messages
     assert model.requests[1].messages[1:3] == (
         {"role": "assistant", "content": text},
         {"role": "user", "content": "```result of look\na key\n```"},
     )
+
+
+def searching(*places: str) -> ScriptedModel:
+    """Return a model that looks at each place and says what it finds; between two, a critic finds the first wrong."""
+    script: list[Scripted] = []
+    for n, place in enumerate(places):
+        script += [wrong()] if n else []
+        script += [ToolCall(id=str(n), name="look", arguments={"at": place}), f"{place} it is"]
+    return ScriptedModel(script)
+
+
+def refined(world: World, model: ScriptedModel, act: Refined) -> Attempt:
+    async def awaited() -> list[Attempt]:
+        with memory() as m:
+            return await act(replace(moment(m, model), environment=world), TASK)
+
+    (done,) = asyncio.run(awaited())
+    return done
+
+
+def test_what_called_tools_may_call_them_again_in_a_fresh_episode() -> None:
+    world = World()
+    done = refined(world, searching("desk", "mat"), Refined(Loop(), by=Critique(), rounds=1))
+    assert (done.answer, done.task, done.usage.calls, done.prompt) == ("mat it is", TASK, 5, 1)
+    assert (len(world.opened), len(set(world.opened)), world.closed) == (2, 1, 2)
+    asked = str(done.messages[0]["content"])
+    assert asked.startswith("Find the key.\n\n```your last answer\ndesk it is\n```")
+    assert "Count again." in asked
+    assert [str(m["content"]) for m in done.messages if m["role"] == "tool"] == ["look {'at': 'mat'}"]
+
+
+def test_trying_again_that_comes_to_no_answer_leaves_what_there_was() -> None:
+    world = World()
+    model = ScriptedModel([ToolCall(id="1", name="look"), "desk", wrong(), ToolCall(id="2", name="look"), "", wrong()])
+    done = refined(world, model, Refined(Loop(2), by=Critique(), rounds=3))
+    assert (done.answer, done.stopped, done.usage.calls, world.closed) == ("desk", "", 5, 2)
 
 
 def test_a_plain_act_without_messages_is_asked_again_with_its_task() -> None:
@@ -326,6 +365,8 @@ def test_options_that_cannot_be_are_refused() -> None:
         Refined(act, by=Vote(), rounds=0)
     with pytest.raises(UnknownName, match="unknown draft to keep 'first'; known: last, best"):
         Refined(act, by=Vote(), keep="first")  # type: ignore[arg-type]
+    with pytest.raises(UnknownName, match="unknown way to try again 'tools'; known: auto, words"):
+        Refined(act, by=Vote(), again="tools")  # type: ignore[arg-type]
     with pytest.raises(Misuse, match="Refined needs a prompt"):
         Refined(act, by=Vote(), prompt="")
     with pytest.raises(Misuse, match="temperature is -1"):
