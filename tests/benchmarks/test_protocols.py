@@ -82,6 +82,16 @@ def test_epochs_practise_the_tasks_that_the_recipe_chooses(tmp_path: Path) -> No
     assert model.asked == 3 * 4 + 2 * 2
 
 
+@pytest.mark.parametrize(
+    ("protocol", "tasks", "asked"),
+    [("stream", None, 2), ("epochs", None, 4 + 2 + 4), ("epochs", Pool(), 4 + 2 + 4), ("trials", Pool(), 2 + 2)],
+)
+def test_nothing_but_what_was_drawn_is_practised(protocol: str, tasks: Pool | None, asked: int, tmp_path: Path) -> None:
+    model, recipe = Adding(), replace(REFLEXION, tasks=tasks, update=())
+    ran(tmp_path, recipe, model, arms=("memory",), protocol=protocol, tasks=2)
+    assert model.asked == asked
+
+
 @pytest.mark.parametrize("protocol", ["stream", "epochs", "trials"])
 def test_every_call_is_counted_once_as_answering_or_as_learning(protocol: str, tmp_path: Path) -> None:
     model, recipe = Adding(), replace(REFLEXION, tasks=None)
