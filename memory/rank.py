@@ -160,14 +160,19 @@ def rank(score: float, item: Candidate) -> tuple[float, float, bool, int]:
 
 
 def diverse(hits: Sequence[Hit], vectors: Mapping[str, Vector], k: int, balance: float) -> list[Hit]:
-    """Choose k hits by maximal marginal relevance: each is good and unlike those before it (balance 1: only good)."""
+    """Choose k hits by maximal marginal relevance: each is good and unlike those before it (balance 1: only good).
+
+    What has no vector, as an item that was imported without one, is like nothing else.
+    """
     if not 0 <= balance <= 1:
         raise Misuse(f"mmr is {balance!r}; expected a number from 0 (only unlike) to 1 (only good)")
     left, chosen = list(hits), list[Hit]()
     best = max((hit.score for hit in left), default=1.0) or 1.0
 
     def gain(hit: Hit) -> float:
-        like = max((float(vectors[hit.item.id] @ vectors[c.item.id]) for c in chosen), default=0.0)
+        own = vectors.get(hit.item.id)
+        others = (vectors[c.item.id] for c in chosen if c.item.id in vectors)
+        like = 0.0 if own is None else max((float(own @ other) for other in others), default=0.0)
         return balance * hit.score / best - (1 - balance) * like
 
     while left and len(chosen) < k:

@@ -135,4 +135,4 @@ def _renewed(source: Source, scored: list[Found], question: Question) -> list[Fo
 def _diverse(source: Source, hits: Sequence[Hit], k: int, balance: float) -> list[Hit]:
     rows = source.rows([hit.item.id for hit in hits])
     by_row = source.vectors(list(rows.values()))
-    return diverse(hits, {name: by_row[row] for name, row in rows.items()}, k, balance)
+    return diverse(hits, {name: by_row[row] for name, row in rows.items() if row in by_row}, k, balance)

@@ -57,6 +57,7 @@ def uses(memory: Memory, ids: list[str], lines: list[str], spare: Path) -> list[
         lambda: memory.recall("number 3"),
         lambda: memory.recall("number 3", mode="vector", where={"tag": "a"}),
         lambda: memory.recall("kept beside", mode="bm25", kind="lesson"),
+        lambda: memory.recall("number", mmr=0.5),
         lambda: [memory.get(one) for one in ids[:20]],
         lambda: memory.insert("one more"),
         lambda: memory.insert(["number 3 is kept beside 3", "some more"]),
