@@ -170,7 +170,10 @@ def _beside(name: str, value: Any) -> Any:
 def link_near(source: Source, items: Sequence[Item], vectors: Sequence[Vector], now: float) -> list[Item]:
     """Return the items, linked to what they nearly repeat."""
     near = [None if found is None else found[0] for found in source.nearest_each(vectors, NEAR, Filter(now=now))]
-    others = source.items([row for row in near if row is not None])
+    rows = [row for row in near if row is not None]
+    if not rows:
+        return list(items)
+    others = source.items(rows)
     return [
         item if row is None or row not in others else _linked(item, others[row].id)
         for item, row in zip(items, near, strict=True)

@@ -221,6 +221,12 @@ class Ledger:
             row = db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
         return row[0] if row else None
 
+    def metas(self, *names: str) -> dict[str, Any]:
+        """Return several values at once; a name that is not there has None."""
+        query = f"SELECT name, value FROM meta WHERE name IN ({', '.join('?' * len(names))})"
+        with self.reading() as db:
+            return dict.fromkeys(names) | dict(db.execute(query, names))
+
     def set_meta(self, **values: object) -> None:
         """Keep values about the ledger itself."""
         with self.writing() as db:

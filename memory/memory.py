@@ -159,7 +159,7 @@ class Memory(Swept):
                 assert before is not None
                 return before
             done = writer.put(ops, expected)
-        stored.settle()
+        stored.settle(len(ops))
         return done
 
     def _fitting(self, vectors: Mapping[str, Vector]) -> None:

@@ -28,6 +28,8 @@ _EARLY = 3
 """So many inserts look for what they repeat as recall does; from then on by sketches, which take a while to make."""
 _FOLLOW = 1_000
 """So many changes may wait before the index is brought up to date in the background."""
+_SETTLED = 50
+"""After so many changes of its own a process looks whether that many wait, and after its first."""
 
 
 class Nearby:
@@ -40,6 +42,7 @@ class Nearby:
         self._masks = Masks(ns)
         self._sketches = Sketches(ledger, ns)
         self._narrow = self._looked_up = self._followed = 0
+        self._unsettled = _SETTLED
         self._is_small = True
 
     def near(self, vector: Vector, k: int, only: Filter) -> Scored:
@@ -119,8 +122,12 @@ class Nearby:
         if self._index is not None:
             self._index.follow(self._ledger, self._ns, self._collection)
 
-    def settle(self) -> None:
-        """Start the index on its way when a large namespace has changed a lot."""
+    def settle(self, changes: int) -> None:
+        """Start the index on its way when a large namespace has changed a lot; `changes` are this process's own."""
+        self._unsettled += changes
+        if self._unsettled < _SETTLED:  # to ask after every one costs each insert a twentieth of its time
+            return
+        self._unsettled = 0
         with self._ledger.reading() as db:
             latest = db.execute("SELECT max(version) FROM items WHERE ns = ?", (self._ns,)).fetchone()[0] or 0
             if latest - self._followed <= _FOLLOW:

@@ -57,10 +57,10 @@ class Sketches:
         return None
 
     def _alike(self, vector: Vector, at_least: float) -> list[int]:
-        asked, half = self._sketched(vector[None]), len(self._words) // 2
-        apart = _apart(self._words[:half, : self._count], asked[:half])
-        close = np.flatnonzero(apart <= _most_apart(_BITS // 2, at_least))
-        apart = apart[close] + _apart(self._words[half:, close], asked[half:])
+        asked = self._sketched(vector[None])
+        apart = np.bitwise_count(self._words[0, : self._count] ^ asked[0])  # 64 bits rule out nearly all
+        close = np.flatnonzero(apart <= _most_apart(64, at_least))
+        apart = apart[close] + _apart(self._words[1:, close], asked[1:])
         is_near = apart <= _most_apart(_BITS, at_least)
         close, apart = close[is_near], apart[is_near]
         if len(close) > _CHECKED:

@@ -123,10 +123,10 @@ class Stored:
         """Bring the index up to date before returning; False where another process has it."""
         return self.index is not None and self.index.catch_up(self.ledger, self.ns, self.collection)
 
-    def settle(self) -> None:
+    def settle(self, changes: int) -> None:
         """Start the index on its way when a large namespace has changed a lot."""
         if self.index is not None:
-            self._nearby.settle()
+            self._nearby.settle(changes)
 
     # --- by words
 

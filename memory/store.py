@@ -136,7 +136,8 @@ class Store:
 
     def compare(self, lengths: Iterable[int], fingerprint: str | None = None) -> None:
         """Raise EmbedderError where vectors of these lengths, made by this embedder, do not belong here."""
-        stored, known = self.dimensions, self.ledger.meta("fingerprint")
+        stored = self.dimensions
+        known = None if fingerprint is None else self.ledger.meta("fingerprint")
         strange = sorted(set(lengths) - ({stored} if stored is not None else set()))
         if strange and (stored is not None or len(strange) > 1):
             raise EmbedderError(
@@ -154,7 +155,7 @@ class Store:
         embedder = self.embedder
         assert embedder is not None
         said = {"embedder": embedder.name, "fingerprint": fingerprint, "dimensions": dimensions}
-        known = {name: self.ledger.meta(name) for name in said}
+        known = self.ledger.metas(*said)
         if known["embedder"] not in (None, embedder.name):
             raise EmbedderError(
                 f"{self.ledger.name} got its first vectors from {known['embedder']!r} meanwhile, "
