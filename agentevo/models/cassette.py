@@ -75,9 +75,12 @@ class Cassette:
         self._model, self._path, self._mode, self._by_place = model, Path(path), mode, by_place
         self._lock = threading.Lock()
         self._unplayed: defaultdict[str, deque[Exchange]] = defaultdict(deque)
-        self._recorded, self._mend = _load(self._path, mode)
-        for exchange in self._recorded if mode != "record" else ():
-            self._unplayed[self._key(exchange.request, exchange.place)].append(exchange)
+        recorded, self._mend = _load(self._path, mode)
+        # Requests are looked at again only where one is missing and no model can be asked: else they would fill memory.
+        self._recorded = recorded if mode == "replay" or model is None else []
+        for exchange in recorded if mode != "record" else ():
+            key, kept = self._key(exchange.request, exchange.place), {} if model is not None else exchange.request
+            self._unplayed[key].append(exchange.model_copy(update={"request": kept}))
 
     @property
     def name(self) -> str:
