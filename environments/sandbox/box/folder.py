@@ -24,46 +24,51 @@ class Folder:
         os.chdir(os.path.join(self.path, PARTS[0]))
 
     def is_over(self, proc: int, pids: list[int]) -> bool:
-        """Say whether there is more in it than allowed; files that are deleted and still open count too."""
+        """Say whether there is more in it than allowed; files that are deleted and still open count too.
+
+        A folder that cannot be looked into, or lies too deep to be named, could hide anything: it is over as well.
+        """
         size = 0
-        for count, entry in enumerate(self._entries(), 1):
-            with contextlib.suppress(OSError):
-                size += entry.stat(follow_symlinks=False).st_blocks * 512
-            if count > self.files + len(PARTS) or size > self.limit:
-                return True
+        try:
+            for count, entry in enumerate(self._entries(), 1):
+                with contextlib.suppress(FileNotFoundError):
+                    size += entry.stat(follow_symlinks=False).st_blocks * 512
+                if count > self.files + len(PARTS) or size > self.limit:
+                    return True
+        except OSError:
+            return True
         return size + sum(_deleted(proc, pid) for pid in pids) > self.limit
 
     def _entries(self) -> Iterator[os.DirEntry[str]]:
         folders = [self.path]
         while folders:
-            try:
-                with os.scandir(folders.pop()) as entries:
-                    for entry in entries:
-                        yield entry
-                        if entry.is_dir(follow_symlinks=False):
-                            folders.append(entry.path)
-            except OSError:  # gone meanwhile, or a path too long to be looked at: its files were counted by number
-                continue
+            with contextlib.suppress(FileNotFoundError), os.scandir(folders.pop()) as entries:
+                for entry in entries:
+                    yield entry
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.path)
 
     def remove(self) -> None:
         """Remove it all, however deep: inner folders are moved up, one level at a time."""
-        moved = 0
         while os.path.isdir(self.path):
             for name in os.listdir(self.path):
-                outer = os.path.join(self.path, name)
-                if not _is_folder(outer):
-                    os.unlink(outer)
-                    continue
-                for inner in os.listdir(outer):
-                    path = os.path.join(outer, inner)
-                    if _is_folder(path):
-                        moved += 1
-                        os.rename(path, os.path.join(self.path, f"moved-{moved}"))
-                    else:
-                        os.unlink(path)
-                os.rmdir(outer)
+                self._remove_below(os.path.join(self.path, name))
             if not os.listdir(self.path):
                 os.rmdir(self.path)
+
+    def _remove_below(self, outer: str) -> None:
+        if not _is_folder(outer):
+            os.unlink(outer)
+            return
+        os.chmod(outer, 0o700)
+        for inner in os.listdir(outer):
+            path = os.path.join(outer, inner)
+            if _is_folder(path):
+                os.chmod(path, 0o700)
+                os.rename(path, os.path.join(self.path, os.urandom(12).hex()))
+            else:
+                os.unlink(path)
+        os.rmdir(outer)
 
 
 def _is_folder(path: str) -> bool:

@@ -39,7 +39,7 @@ class Peer:
             if "ask" in message:
                 self._answer(message)
             elif "raised" in message:
-                raise self._rebuilt(message["raised"])
+                raise _not_an_end(self._rebuilt(message["raised"]), fields.get("name"))
             else:
                 self._take_back(fields, message.get("changed"))
                 return self.decode(message.get("result"))
@@ -140,20 +140,34 @@ class Peer:
             given, now = fields.get(str(name)), self.decode(coded)
             if isinstance(given, dict) and isinstance(now, dict):
                 given, now = [*given.values()], [*now.values()]
-            if isinstance(given, list | tuple) and isinstance(now, list) and len(given) == len(now):
-                for old, new in zip(given, now, strict=True):
-                    _update(old, new)
+            if not (isinstance(given, list | tuple) and isinstance(now, list) and len(given) == len(now)):
+                continue
+            changes = [_update(old, new) for old, new in zip(given, now, strict=True)]
+            if any(changes):
+                self.noted("the solution changed an argument in place")
 
 
-def _update(old: object, new: object) -> None:
+def _update(old: object, new: object) -> bool:
+    """Make a value what the other side made of it; say whether that changed anything."""
     match old:
-        case list() if isinstance(new, list):
+        case list() if isinstance(new, list) and old != new:
             old[:] = new
-        case set() | dict() if type(new) is type(old):
+        case set() | dict() if type(new) is type(old) and old != new:
             old.clear()
             old.update(new)
         case _:
-            pass
+            return False
+    return True
+
+
+def _not_an_end(error: BaseException, operation: object) -> BaseException:
+    """Return an exception that ends no loop of the caller's, unless the next element was asked for.
+
+    A function that raises StopIteration would end a `map` over it early, and all checks after that would be skipped.
+    """
+    if isinstance(error, StopIteration | StopAsyncIteration | GeneratorExit) and operation != "__next__":
+        return RuntimeError(f"{type(error).__name__} was raised by a function")
+    return error
 
 
 def _unfit(value: object) -> object:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import os
 import select
 import signal
@@ -16,6 +18,12 @@ from agentevo.environments.sandbox.box.folder import Folder
 from agentevo.environments.sandbox.box.watch import Tree
 
 TICK_S = 0.02
+HEAR_S = 1.0
+"""So long the rest of a message is waited for."""
+LEAVE_S = 0.2
+"""So long a program that is told to stop may take to end by itself; a closed channel ends it at once."""
+REAPED = 100
+"""So many are taken up at a time, so that a program which never stops forking holds up nothing else."""
 FOLDER_S = 0.1
 """How often a work folder is looked through, which takes longer."""
 SLACK = 2
@@ -67,6 +75,8 @@ class Run:
     claimed: int | None = None
     """The status that a step of a session gives itself."""
     folder_at: float = 0.0
+    stop_at: float = math.inf
+    is_judge: bool = False
     reports: list[wire.Message] = field(default_factory=list)
 
 
@@ -83,6 +93,9 @@ def watch(host: socket.socket, run: Run) -> None:
         _attend(run, ready, poll)
         now = time.monotonic()
         if host.fileno() in ready:
+            poll.unregister(host)
+            run.stop_at = now + (LEAVE_S if host.recv(1, socket.MSG_PEEK) else 0)
+        if now >= run.stop_at and run.status is None:
             run.kind = "stopped"
         elif now - looked >= TICK_S:
             looked = now
@@ -111,17 +124,19 @@ def _is_ready(link: socket.socket) -> bool:
 
 
 def _hear(run: Run) -> bool:
-    """Take a message from the process; say whether more may come."""
+    """Take a message from the process; say whether more may come. That of a session is hostile: any may be nonsense."""
     try:
+        run.child.link.settimeout(HEAR_S)
         message = wire.receive(run.child.link, REPORTED)
     except (OSError, wire.Broken):
         return False
     if message is None:
         return False
-    if "done" in message:
-        run.is_done, run.claimed = True, int(str(message["done"]))
-    else:
-        run.reports.append(message)
+    match message:
+        case {"done": int(status)}:
+            run.is_done, run.claimed = True, status & 0xFF
+        case dict() if run.is_judge:
+            run.reports.append(message)
     return True
 
 
@@ -133,14 +148,12 @@ def _reap(run: Run) -> None:
 
 def _reap_others(main: int) -> None:
     """Take up what daemons left to this process as their last parent; the main process is waited for by its own."""
-    while True:
-        try:
+    with contextlib.suppress(ChildProcessError):
+        for _ in range(REAPED):
             found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             if found is None or found.si_pid == main:
                 return
             os.waitpid(found.si_pid, 0)
-        except ChildProcessError:
-            return
 
 
 def judged(run: Run, now: float) -> str:

@@ -20,6 +20,7 @@ from agentevo.environments.sandbox.box.folder import Folder
 from agentevo.environments.sandbox.box.run import REPORTED, Child, Limits, Run, judged, outcome, watch
 from agentevo.environments.sandbox.box.watch import Tree
 
+HAND_OVER_S = 20.0
 IDLE_S = 0.25
 """How often a session is looked at between its steps."""
 
@@ -107,6 +108,7 @@ def _begun(job: wire.Message, child: Child, tree: Tree) -> Run:
     limits = {str(name): float(value) for name, value in table.items()}
     output = int(limits["output_bytes"])
     run = Run(child, limits, tree, Drain(child.out, output), Drain(child.err, output))
+    run.is_judge = job["mode"] == "judge"
     run.cpu_before, run.waited_before = tree.usage().cpu_s, tree.waited_s(child.shown)
     return run
 
@@ -118,7 +120,8 @@ def _hand_over(job: wire.Message, run: Run, descriptors: list[int]) -> None:
         file.write(str(job.pop("stdin", "")).encode("utf-8", "surrogateescape"))
     os.lseek(stdin, 0, os.SEEK_SET)
     run.since = time.monotonic()
-    with contextlib.suppress(BrokenPipeError):  # a process that has ended is seen by whoever watches
+    run.child.link.settimeout(HAND_OVER_S)
+    with contextlib.suppress(OSError):  # a process that has ended, or does not listen, is seen by whoever watches
         wire.send(run.child.link, job, [stdin, *descriptors])
     for one in (stdin, *descriptors):
         os.close(one)
