@@ -9,6 +9,8 @@ import threading
 import warnings
 from typing import Any
 
+from agentevo.models.pricing import without_search
+
 _loading = threading.Lock()
 _loaded: Any = None
 
@@ -42,7 +44,7 @@ def load_litellm() -> Any:
 
 
 async def acompletion(**arguments: Any) -> Any:
-    """Call litellm, without its logging where nobody listens.
+    """Call litellm, without its logging where nobody listens, and without its search for a price that it has not.
 
     Its logging goes through one queue a process, which breaks when several event loops use it in turn or at once, and
     costs more than all of our own work. Callbacks that the user registered with litellm are served as ever.
@@ -56,7 +58,7 @@ async def acompletion(**arguments: Any) -> Any:
         return await litellm.acompletion(**arguments)
     token = is_internal_call.set(True)
     try:
-        return await litellm.acompletion(**arguments)
+        return await litellm.acompletion(**without_search(arguments))
     finally:
         is_internal_call.reset(token)
 
