@@ -9,7 +9,7 @@ from pathlib import Path
 
 from agentevo.benchmarks.matrix import Plan, Row, run
 from agentevo.models import FunctionModel
-from agentevo.protocols import Recipe
+from agentevo.protocols import Model, Recipe
 from agentevo.types import Message
 
 SUMS = ("0+1", "1+2", "2+3", "3+4")
@@ -50,7 +50,7 @@ class Adding(FunctionModel):
 
 
 def ran(
-    folder: Path, recipe: Recipe, model: Adding | None = None, most: int | None = None, **options: object
+    folder: Path, recipe: Recipe, model: Model | None = None, most: int | None = None, **options: object
 ) -> list[Row]:
     """Run a plan on the sheet in a folder, all of it or so many rows."""
     suite = suite_of(folder) if (folder / "sums.csv").exists() else sheet(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,11 +11,13 @@ from sheets import Adding, ran
 
 from agentevo.benchmarks.compare import compare
 from agentevo.errors import Misuse
-from agentevo.models import ScriptedModel
+from agentevo.models import FunctionModel, ScriptedModel
 from agentevo.phases.act import Sample
+from agentevo.phases.combine import Refined
+from agentevo.phases.judge import Verify
 from agentevo.phases.tasks.pool import Pool
 from agentevo.recipes import load
-from agentevo.types import Usage
+from agentevo.types import Message, Usage
 
 REFLEXION = load("reflexion")
 BOTH = ("none", "memory")
@@ -101,12 +104,26 @@ def test_every_call_is_counted_once_as_answering_or_as_learning(protocol: str, t
     assert arm.answering.tokens > 0
 
 
+@pytest.mark.parametrize(("protocol", "tells"), [("stream", False), ("trials", False), ("epochs", True)])
+def test_what_counts_is_answered_without_being_told_the_answer(protocol: str, tells: bool, tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def listens(messages: Sequence[Message]) -> str:
+        asked.append(str(messages[-1]["content"]))
+        return "no idea"
+
+    recipe = replace(REFLEXION, tasks=None, act=Refined(Sample(), by=Verify("strong"), rounds=1), update=())
+    ran(tmp_path, recipe, FunctionModel(listens), arms=("memory",), protocol=protocol)
+    assert any("wrong" in prompt for prompt in asked)
+    assert any("The right answer is" in prompt for prompt in asked) is tells  # in epochs, while it practises
+
+
 def test_an_answer_costs_what_all_samples_of_it_cost(tmp_path: Path) -> None:
     recipe = replace(REFLEXION, tasks=None, act=Sample(3), update=())
     for protocol in ("stream", "epochs", "trials"):
         (tmp_path / protocol).mkdir()
         three = ScriptedModel([["a b", "c d", "e f"]] * 20, "adding")
-        rows = ran(tmp_path / protocol, recipe, three, arms=("memory",), protocol=protocol)  # type: ignore[arg-type]
+        rows = ran(tmp_path / protocol, recipe, three, arms=("memory",), protocol=protocol)
         usages = {(a.usage.calls, a.usage.completion_tokens) for row in rows for a in row.experience.attempts}
         (usage,) = usages
         assert usage[0] == 1
