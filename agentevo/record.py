@@ -215,8 +215,11 @@ class _Folder:
         about = json.loads(json.dumps(about))
         if not path.exists():
             part = path.with_suffix(".part")
-            part.write_text(json.dumps({"id": id, **about}, indent=1, ensure_ascii=False), "utf-8")
-            part.replace(path)
+            try:
+                part.write_text(json.dumps({"id": id, **about}, indent=1, ensure_ascii=False), "utf-8")
+                part.replace(path)
+            except OSError as error:
+                raise RunError(f"cannot write {path}: {error}; make room, then begin again") from error
             return id
         try:
             there = json.loads(path.read_text("utf-8"))

@@ -169,3 +169,14 @@ def test_a_full_disk_ends_an_answer_with_an_error_and_the_memory_whole(small: Ca
         with closing(agent), pytest.raises(RunError, match="bytes were written; make room, then resume the run"):
             agent.run("hi")
         assert memory.verify().ok
+
+
+def test_a_run_that_cannot_even_begin_says_so_and_begins_when_there_is_room(small: Callable[[str, int], Path]) -> None:
+    folder = small("run", 8) / "run"
+    filling = folder / "filling"
+    filling.write_bytes(b"x" * 8192)
+    with pytest.raises(RunError, match=r"cannot write .*run\.json: .*No space left on device; make room"):
+        Record.open(folder, about={"seed": 1})
+    filling.unlink()
+    with Record.open(folder, about={"seed": 1}) as record:
+        assert json.loads((folder / "run.json").read_text()) == {"id": record.id, "seed": 1}
