@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias, get_args
 
 from agentevo.errors import Misuse, UnknownName
 from agentevo.memory.change import forgetting
+from agentevo.memory.nearness import nearness
 from agentevo.memory.rank import DAY_S
 from agentevo.memory.vitals import ALL_KINDS, Vitals, counted, surveyed, vitals
 from agentevo.memory.where import Where, parse
@@ -20,7 +21,7 @@ from agentevo.types import RECALLED_KINDS, Experience, Item, Kind, Op
 Curve: TypeAlias = Literal["exp", "power"]
 Since: TypeAlias = Literal["use", "insert"]
 Mode: TypeAlias = Literal["threshold", "sample"]
-Order: TypeAlias = Literal["lru", "lfu", "fifo", "utility", "help", "importance", "retention"]
+Order: TypeAlias = Literal["lru", "lfu", "fifo", "utility", "help", "near", "importance", "retention"]
 Kinds: TypeAlias = Kind | Sequence[Kind] | None
 """None stands for the kinds that recall covers: notes, prompts and adapters are forgotten only where they are named."""
 
@@ -98,6 +99,7 @@ _WORTH: Mapping[str, Callable[[Vitals, float], float]] = {
     "fifo": lambda one, now: one.created_at,
     "utility": lambda one, now: one.utility,
     "help": lambda one, now: one.utility * (one.wins + 1),
+    "near": lambda one, now: one.utility * (one.wins + 1),
     "importance": lambda one, now: one.importance,
     "retention": lambda one, now: retention(one, now),
 }
@@ -111,12 +113,17 @@ _BY_LEDGER: Mapping[str, str] = {
 """The same in the ledger's words, for what it can say."""
 
 
+_USED = 2.0
+"""What was used is nearer to what was used than any cosine says."""
+
+
 @dataclass(frozen=True)
 class Evict:
     """Keep at most `cap` items: those worth least by the order go.
 
     `utility` is how surely an item helps when it is used, `help` that and how often it did: what helped ten times of
     twelve outlives what helped the one time, and what was tried in vain goes before what was never tried.
+    `near` is help, but of those that were never used the one goes first that is least like what was used last.
     Of equals the one goes that was last used (or made) longest ago, then the least used, then the one inserted first:
     where nobody told what helped, all are of equal utility, and what was used is still worth more than what was not.
     """
@@ -147,8 +154,11 @@ class Evict:
             return found
         here = await vitals(state.memory, where=self.where, kinds=kinds)
         worth = _WORTH[self.order]
+        near: Mapping[str, float] = {}
+        if self.order == "near" and len(here) > self.cap:
+            near = {one.id: _USED for one in here if one.uses} | await nearness(state.memory, here)
         loose = (one for one in here if not one.pinned)
-        first = sorted(loose, key=lambda one: (worth(one, state.now), _last(one), one.uses))
+        first = sorted(loose, key=lambda one: (worth(one, state.now), near.get(one.id, 0.0), _last(one), one.uses))
         return len(here), [one.id for one in first[: max(0, len(here) - self.cap)]]
 
 

@@ -119,6 +119,10 @@ HALVES = {
     "half, outcome not told, utility": Half("question", False, "utility"),
     "half, outcome not told, lru": Half("question", False, "lru"),
     "half, in other words, utility": Half("answer", True, "utility"),
+    "half, asked before, near": Half("question", True, "near"),
+    "half, outcome not told, near": Half("question", False, "near"),
+    "half, in other words, near": Half("answer", True, "near"),
+    "half, other words, not told, near": Half("answer", False, "near"),
     "half, fifo": Half("", False, "fifo"),
 }
 
@@ -207,7 +211,7 @@ def labels(file: Path, embedder: Kept, stored: int = 2000, asked: int = 400) -> 
             for hit in memory.recall(text, 10):
                 helped = hit.item.metadata["label"] == label
                 memory.reinforce(hit.item.id, wins=float(helped), losses=float(not helped))
-        orders: tuple[Order, ...] = ("help", "utility", "lfu", "lru", "fifo")
+        orders: tuple[Order, ...] = ("near", "help", "utility", "lfu", "lru", "fifo")
         for order in orders:
             memory.sweep([Evict(stored // 2, order=order)], reason=order)
             figures[f"half, {order}, asked before"] = _beside(_labelled(memory, asked_before, "hybrid"), old)

@@ -136,6 +136,7 @@ def test_decay_leaves_notes_prompts_and_adapters_alone_unless_they_are_named() -
         ("lfu", "cdab"),
         ("utility", "bcad"),
         ("help", "bcad"),
+        ("near", "bcad"),
         ("importance", "bacd"),
         ("retention", "cdab"),
     ],
@@ -223,6 +224,24 @@ def test_what_was_used_outlives_what_was_not_though_nobody_told_whether_it_helpe
         assert texts(m) == [f"item {n}" for n in range(10)]
 
 
+def test_near_keeps_of_what_was_never_used_what_is_like_what_was() -> None:
+    with memory() as m:
+        used = m.insert("the kettle in the kitchen is blue", created_at=NOW - 90 * DAY)
+        vain = m.insert("the kettle in the kitchen is old", created_at=NOW)
+        m.insert("a kettle in the kitchen of Anna", created_at=NOW - 80 * DAY)
+        m.insert(["ships sail at dawn", "taxes rose again"], created_at=NOW - DAY)
+        m.reinforce(used.id, wins=1), m.reinforce(vain.id, losses=1)
+        m.sweep([Evict(2, "near")])
+        assert texts(m) == ["the kettle in the kitchen is blue", "a kettle in the kitchen of Anna"]
+
+
+def test_near_falls_back_to_the_latest_where_nothing_was_used() -> None:
+    with memory() as m:
+        m.insert(["old", "new"], created_at=[NOW - 2 * DAY, NOW - DAY])
+        m.sweep([Evict(1, "near")])
+        assert texts(m) == ["new"]
+
+
 @given(
     st.lists(
         st.fixed_dictionaries(
@@ -231,7 +250,7 @@ def test_what_was_used_outlives_what_was_not_though_nobody_told_whether_it_helpe
         ),
         max_size=8,
     ),
-    st.sampled_from(["lru", "lfu", "fifo", "utility", "help", "importance", "retention"]),
+    st.sampled_from(["lru", "lfu", "fifo", "utility", "help", "near", "importance", "retention"]),
     st.integers(0, 8),
 )  # fmt: skip
 def test_a_draft_with_changes_evicts_in_the_order_in_which_the_memory_does(
