@@ -56,9 +56,15 @@ def ran(
     suite = suite_of(folder) if (folder / "sums.csv").exists() else sheet(folder)
     plan = Plan(suite, recipe, model or Adding(), embedder="hash", **options)  # type: ignore[arg-type]
 
+    return rows_of(plan, folder / "run", most)
+
+
+def rows_of(plan: Plan, folder: Path, most: int | None = None) -> list[Row]:
+    """Run a plan into a folder, all of it, or until there are so many rows."""
+
     async def rows() -> list[Row]:
         found = []
-        async with aclosing(run(plan, folder / "run")) as following:
+        async with aclosing(run(plan, folder)) as following:
             async for row in following:
                 found.append(row)
                 if len(found) == most:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
-from contextlib import aclosing
 from pathlib import Path
 
 import pytest
+from sheets import rows_of
 
 from agentevo.benchmarks.arms import arm
 from agentevo.benchmarks.compare import compare
-from agentevo.benchmarks.matrix import Plan, Row, results, run
+from agentevo.benchmarks.matrix import Plan, results
 from agentevo.benchmarks.suites import suites, tuned
 from agentevo.errors import BudgetExceeded, Misuse, RunError, UnknownName
 from agentevo.memory import Memory
@@ -36,21 +35,8 @@ def plan(model: Model | None = None, **options: object) -> Plan:
     return Plan("house", tuned("house", "evo"), model or FunctionModel(reader), **chosen)  # type: ignore[arg-type]
 
 
-def ran(plan: Plan, folder: Path, most: int | None = None) -> list[Row]:
-    async def rows() -> list[Row]:
-        found = []
-        async with aclosing(run(plan, folder)) as following:
-            async for row in following:
-                found.append(row)
-                if len(found) == most:
-                    break
-        return found
-
-    return asyncio.run(rows())
-
-
 def test_every_arm_meets_the_same_tasks_in_the_same_order(tmp_path: Path) -> None:
-    rows = ran(plan(seeds=2), tmp_path)
+    rows = rows_of(plan(seeds=2), tmp_path)
     met: dict[tuple[str, int], list[str]] = {}
     for row in rows:
         met.setdefault((row.cell.arm, row.cell.seed), []).append(row.experience.task.id)
@@ -60,7 +46,7 @@ def test_every_arm_meets_the_same_tasks_in_the_same_order(tmp_path: Path) -> Non
 
 
 def test_learning_shows_in_the_curve_of_the_memory_alone(tmp_path: Path) -> None:
-    found = compare(ran(plan(tasks=30), tmp_path))
+    found = compare(rows_of(plan(tasks=30), tmp_path))
     curves = {one.name: one.curve for one in found.arms}
     assert max(curves["none"]) == max(curves["copy"]) == 0.0
     assert curves["memory"][0] < 0.5 < curves["memory"][-1]
@@ -70,7 +56,7 @@ def test_learning_shows_in_the_curve_of_the_memory_alone(tmp_path: Path) -> None
 
 
 def test_epochs_test_on_what_nothing_is_learned_from(tmp_path: Path) -> None:
-    rows = ran(plan(protocol="epochs", tasks=40, epochs=2, arms=("none", "memory")), tmp_path)
+    rows = rows_of(plan(protocol="epochs", tasks=40, epochs=2, arms=("none", "memory")), tmp_path)
     assert len(rows) == plan(protocol="epochs", epochs=2, arms=("none", "memory")).rows() == 2 * 3 * 6
     found = compare(rows)
     none, memory = found.arms
@@ -83,15 +69,15 @@ def test_epochs_test_on_what_nothing_is_learned_from(tmp_path: Path) -> None:
 
 def test_a_run_that_was_stopped_goes_on_and_asks_nothing_twice(tmp_path: Path) -> None:
     small = plan(arms=("memory",))
-    whole = ran(small, tmp_path / "whole")
-    ran(small, tmp_path / "stopped", most=5)
+    whole = rows_of(small, tmp_path / "whole")
+    rows_of(small, tmp_path / "stopped", most=5)
     asked: list[object] = []
 
     def counting(messages: Sequence[Message]) -> str:
         asked.append(messages)
         return reader(messages)
 
-    again = ran(plan(FunctionModel(counting), arms=("memory",)), tmp_path / "stopped")
+    again = rows_of(plan(FunctionModel(counting), arms=("memory",)), tmp_path / "stopped")
     assert [r.experience.score for r in again] == [r.experience.score for r in whole]
     assert len(asked) == 12 - 5
     assert results(tmp_path / "stopped") == again
@@ -100,20 +86,20 @@ def test_a_run_that_was_stopped_goes_on_and_asks_nothing_twice(tmp_path: Path) -
 def test_a_budget_ends_a_run_and_more_of_it_goes_on(tmp_path: Path) -> None:
     for _ in range(2):  # what was spent before counts
         with pytest.raises(BudgetExceeded, match="max_calls=4"):
-            ran(plan(arms=("memory",), budget=Budget(max_calls=4)), tmp_path)
+            rows_of(plan(arms=("memory",), budget=Budget(max_calls=4)), tmp_path)
         assert len(results(tmp_path)) == 4
-    assert len(ran(plan(arms=("memory",)), tmp_path)) == 12
+    assert len(rows_of(plan(arms=("memory",)), tmp_path)) == 12
 
 
 def test_a_failing_model_is_a_wrong_answer_and_not_the_end(tmp_path: Path) -> None:
-    rows = ran(plan(ScriptedModel([]), arms=("memory",), tasks=3), tmp_path)
+    rows = rows_of(plan(ScriptedModel([]), arms=("memory",), tasks=3), tmp_path)
     assert [(row.experience.score, bool(row.experience.attempts[0].stopped)) for row in rows] == [(0.0, True)] * 3
 
 
 def test_a_run_does_not_go_on_as_another(tmp_path: Path) -> None:
-    ran(plan(arms=("none",)), tmp_path)
+    rows_of(plan(arms=("none",)), tmp_path)
     with pytest.raises(Misuse, match="begun with another tasks"):
-        ran(plan(arms=("none",), tasks=13), tmp_path)
+        rows_of(plan(arms=("none",), tasks=13), tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -135,7 +121,7 @@ def test_a_plan_that_cannot_be_is_refused_at_once(options: dict[str, object], sa
 def test_epochs_on_the_test_split_itself_are_refused(tmp_path: Path) -> None:
     on_test = Plan("house/test", tuned("house", "evo"), FunctionModel(reader), protocol="epochs")
     with pytest.raises(Misuse, match="need a split 'test' beside"):
-        ran(on_test, tmp_path)
+        rows_of(on_test, tmp_path)
 
 
 def test_any_recipe_can_be_an_arm() -> None:
@@ -150,7 +136,7 @@ def test_a_folder_that_holds_no_run_is_named(tmp_path: Path) -> None:
 
 
 def test_an_arm_that_a_run_has_not_is_named(tmp_path: Path) -> None:
-    rows = ran(plan(arms=("none",), tasks=2), tmp_path)
+    rows = rows_of(plan(arms=("none",), tasks=2), tmp_path)
     with pytest.raises(UnknownName, match="unknown arm of this run 'nosuch'; known: none"):
         compare(rows, "nosuch")
 
