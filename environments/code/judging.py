@@ -26,6 +26,8 @@ TIMEOUT_S = 10.0
 SHOWN_TEST = 2_000
 SHOWN_OUTPUT = 8_000
 """Characters, of what one test said, and of what a program printed."""
+DECIDED = "decided by the solution"
+"""So the sandbox says that a comparison was made by an object of the solution."""
 NO_PROGRAM = "There is no program that defines {name}."
 
 _WHOLE = re.compile(r"^(?:def|class|async def)\b", re.MULTILINE)
@@ -117,6 +119,8 @@ class Judge:
             verdict = await self._judged(made, "\n\n".join(map(_function, range(len(tests)), tests)))
         except Misuse:
             return list(await asyncio.gather(*(self._alone(made, test) for test in tests)))
+        if why := _decided_by_itself(made.asked, verdict):
+            return [Ran(False, why, verdict.weak)] * len(tests)
         checks = {check.name: check for check in verdict.checks}
         lost = _lost(verdict)
         return [
@@ -129,6 +133,8 @@ class Judge:
             verdict = await self._judged(made, test)
         except Misuse as error:
             return Ran(False, str(error))
+        if why := _decided_by_itself(made.asked, verdict):
+            return Ran(False, why, verdict.weak)
         said = next((check.message for check in verdict.checks if not check.passed and check.message), "")
         return Ran(verdict.passed, said or _lost(verdict), verdict.weak)
 
@@ -156,6 +162,11 @@ def _name(n: int) -> str:
 
 def _function(n: int, test: str) -> str:
     return f"def {_name(n)}():\n{textwrap.indent(test.strip(), '    ')}\n"
+
+
+def _decided_by_itself(asked: CodeTask, verdict: Verdict) -> str:
+    """Say what of the tests a solution decided by objects of its own, where it was to answer with plain values."""
+    return verdict.weak if asked.is_plain and DECIDED in verdict.weak else ""
 
 
 def _lost(verdict: Verdict) -> str:

@@ -38,6 +38,8 @@ class CodeTask:
     """Stands after every solution: what gives the entry point its name."""
     support: str = ""
     """Trusted code that the tests need; it runs beside them, never beside a solution."""
+    is_plain: bool = True
+    """Whether solutions answer with plain values; where they do, one whose own objects decide a comparison cheats."""
     file: str = SOLUTION
     """Where a workspace keeps the solution."""
     files: Mapping[str, str] = field(default_factory=dict)

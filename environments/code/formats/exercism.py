@@ -49,7 +49,7 @@ def _task(folder: Path) -> CodeTask:
         ),
         split="test", entry_point=names[0], visible=visible, hidden=hidden,
         gold=_read(example) if example is not None and example.exists() else None, file=solution.name,
-        starter="" if not solution.exists() else _read(solution),
+        starter="" if not solution.exists() else _read(solution), is_plain=False,
     )  # fmt: skip
 
 

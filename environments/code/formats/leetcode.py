@@ -12,6 +12,7 @@ from agentevo.environments.code.task import CodeTask
 from agentevo.errors import Misuse
 from agentevo.types import Task
 
+_LINKED = re.compile(r"\b(?:ListNode|TreeNode|Node)\b")
 _ENTRY = re.compile(r"(?P<owner>[A-Za-z_]\w*)\(\)\.(?P<method>[A-Za-z_]\w*)")
 
 
@@ -40,5 +41,6 @@ def _task(row: Row) -> CodeTask:
         ),
         split=text_or_none(row, "split") or "test", entry_point=method, visible=visible, hidden=hidden,
         gold=text_or_none(row, "completion") or None, prologue=given, defines=owner, support=given,
+        is_plain=_LINKED.search(starter) is None,
         epilogue=f"\n\ndef {method}(*args, **kwargs):\n    return {owner}().{method}(*args, **kwargs)",
     )  # fmt: skip

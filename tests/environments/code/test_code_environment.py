@@ -101,7 +101,7 @@ def test_a_cheat_is_never_right(environment: Code, cheat: str) -> None:
     answers = {task.id: CHEATS[cheat].format(name=task.data["entry_point"]) for task in some(environment, 6)}
     found = now(scores(environment, answers))
     assert {name for name, score in found.items() if score == 1} == set()
-    if environment.card.name == "library":
+    if environment.card.name == "library":  # where None is never all that a test asks for
         assert set(found.values()) == {0.0}
 
 
@@ -140,6 +140,20 @@ def test_the_score_is_the_share_of_hidden_tests(sandbox: Sandbox, answer: str, s
     assert (told.score, told.verdict) == (score, "right" if score == 1 else "wrong")
     assert told.evidence == {"passed": score * 4, "of": 4}
     assert told.text == ""
+
+
+@pytest.mark.parametrize("is_plain", [True, False])
+def test_an_object_that_decides_its_own_test_counts_only_where_objects_are_asked_for(
+    sandbox: Sandbox, is_plain: bool
+) -> None:
+    """Where the answers are plain values, one that says that it is true, or equal, is a lie."""
+    test = "assert truth(3)"
+    task = CodeTask(Task(id="t", prompt="Tell."), "test", "truth", (test,), (test,), is_plain=is_plain)
+    environment = Code([task], name="truth", description="d", licence="l", sandbox=sandbox)
+    lie = CHEATS["equal to everything"].format(name="truth")
+    told = verdict(environment, lie)
+    assert (told.score, "decided by the solution" in str(told.evidence["weak"])) == (float(not is_plain), True)
+    assert verdict(environment, "def truth(n): return True").evidence == {"passed": 1, "of": 1}
 
 
 def ended(environment: Code, answer: str, feedback: FeedbackLevel) -> Outcome:
