@@ -11,6 +11,7 @@ from typing import Literal
 from agentevo.errors import Misuse
 from agentevo.memory.change import EDITABLE, QUIET
 from agentevo.memory.damage import read_back
+from agentevo.memory.nearby import chunks, marks
 from agentevo.memory.source import Stored
 from agentevo.memory.writer import find_transaction
 from agentevo.types import Item, Op, Status, Transaction, Verb
@@ -152,11 +153,11 @@ def plan_undo(stored: Stored, actor: str) -> Undo:
         _refuse_if_touched(db, stored.ns, txn, name, first)
     ops: list[Op] = []
     expected: dict[str, int] = {}
+    found = stored.found(list(first))
     for item, before in reversed(first.items()):
-        found = stored.find(item)
-        if found is not None:
-            expected[item] = found[1]
-            ops += [op.but(reason=f"undo: {reason}") for op in back(found[0], before)]
+        if item in found:
+            expected[item] = found[item].version
+            ops += [op.model_copy(update={"reason": f"undo: {reason}"}) for op in back(found[item].item, before)]
     return Undo(txn, name, reason, ops, expected)
 
 
@@ -169,11 +170,11 @@ def _first_images(db: sqlite3.Connection, txn: int, stored: Stored) -> dict[str,
 
 def _refuse_if_touched(db: sqlite3.Connection, ns: int, txn: int, name: str, items: dict[str, Item | None]) -> None:
     passed = (*QUIET, "purge")  # what is purged does not come back, and what else the change did can still be undone
-    query = f"""SELECT item, transactions.id FROM ops JOIN transactions USING (txn)
-        WHERE ns = ? AND txn > ? AND undone_by IS NULL AND (key IS NULL OR key NOT LIKE 'undo:%')
-        AND verb NOT IN ({", ".join("?" * len(passed))}) AND item = ? LIMIT 1"""
-    for item in items:
-        later = db.execute(query, (ns, txn, *passed, item)).fetchone()
+    for chunk in chunks(list(items)):
+        query = f"""SELECT item, transactions.id FROM ops CROSS JOIN transactions USING (txn)
+            WHERE ns = ? AND txn > ? AND undone_by IS NULL AND (key IS NULL OR key NOT LIKE 'undo:%')
+            AND verb NOT IN ({marks(passed)}) AND item IN ({marks(chunk)}) LIMIT 1"""
+        later = db.execute(query, (ns, txn, *passed, *chunk)).fetchone()
         if later is not None:
             raise Misuse(f"cannot undo {name}: item {later[0]} was changed again by transaction {later[1]}")
 
