@@ -163,9 +163,6 @@ class Overlay:
         known = {stem: below.texts_with.get(stem, 0) + sum(1 for c in new if c[stem]) for stem in stems}
         return Frequencies(known, below.texts + len(new), below.words + sum(c.total() for c in new))
 
-    def cosines(self, vector: Vector, wanted: Sequence[int]) -> dict[int, float]:
-        return likenesses(self.vectors(wanted), vector)
-
     def vectors(self, wanted: Sequence[int]) -> dict[int, Vector]:
         found = self._base.vectors([row for row in wanted if row not in self._vectors])
         return found | {row: self._vectors[row] for row in wanted if row in self._vectors}

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from agentevo.memory import lexical
-from agentevo.memory.exact import Scored, Vector, likenesses
+from agentevo.memory.exact import Scored, Vector
 from agentevo.memory.index import Index, collection_name
 from agentevo.memory.ledger import Ledger
 from agentevo.memory.narrow import Filter
@@ -51,8 +51,6 @@ class Source(Protocol):
     def said(self, asked: Sequence[str], k: int, only: Filter) -> Scored: ...
 
     def frequencies(self, stems: Sequence[str]) -> Frequencies: ...
-
-    def cosines(self, vector: Vector, wanted: Sequence[int]) -> dict[int, float]: ...
 
     def vectors(self, wanted: Sequence[int]) -> dict[int, Vector]: ...
 
@@ -109,10 +107,6 @@ class Stored:
     def nearest_each(self, vectors: Sequence[Vector], at_least: float, only: Filter) -> list[tuple[int, float] | None]:
         """Return the nearest item of each vector, if it is as near as that; None for all where there are too many."""
         return self._nearby.nearest_each(vectors, at_least, only)
-
-    def cosines(self, vector: Vector, wanted: Sequence[int]) -> dict[int, float]:
-        """Return how near each of these rows is."""
-        return likenesses(self.vectors(wanted), vector)
 
     def vectors(self, wanted: Sequence[int]) -> dict[int, Vector]:
         """Return the vectors of these rows."""
