@@ -10,7 +10,7 @@ import threading
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Literal, Self, TypeAlias, Unpack, get_args
+from typing import BinaryIO, Literal, Self, TypeAlias, Unpack, get_args
 
 from pydantic import ValidationError
 
@@ -116,7 +116,7 @@ class Cassette:
             if error.reply is not None or not self._by_place:
                 self._append(Exchange(key=key, request=asked, place=place, failure=Failure.of(error)))
             raise
-        self._append(Exchange(key=key, request=asked, place=place, reply=reply))
+        self._append(Exchange.model_construct(key=key, request=asked, place=place, reply=reply))
         return reply
 
     def _key(self, asked: dict[str, Json], place: str = "") -> str:
@@ -130,8 +130,7 @@ class Cassette:
         with self._lock:
             length: int | None = None
             try:
-                self._path.parent.mkdir(parents=True, exist_ok=True)
-                with self._path.open("ab") as file:
+                with self._opened() as file:
                     if self._mend is not None:
                         file.truncate(self._mend[0])
                         line = self._mend[1] + line
@@ -145,6 +144,13 @@ class Cassette:
                 raise CassetteError(
                     f"cannot record to {self._path}: {error}; make room, then go on with it", exchange.reply
                 ) from error
+
+    def _opened(self) -> BinaryIO:
+        try:
+            return self._path.open("ab")
+        except FileNotFoundError:  # for the first line: to look for the folder before each costs more than to write it
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            return self._path.open("ab")
 
     def _missing(self, key: str, asked: dict[str, Json]) -> str:
         played = sum(self._key(exchange.request, exchange.place) == key for exchange in self._recorded)

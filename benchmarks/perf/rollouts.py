@@ -4,8 +4,9 @@
 
 The model is a server on loopback, in a process of its own, that takes 200 ms for each answer. A rollout recalls from a
 memory (hash embedder), asks, and has its answer verified; "practise" and "evaluate" keep each in a run folder, "arun"
-is the agent as an app calls it. Each way takes its turn in each round; a figure is the median over the rounds, the CPU
-that of this process, its threads included.
+is the agent as an app calls it, and "model" asks alone. Each way takes its turn in each round; a figure is the median
+over the rounds, the CPU that of this process, its threads included. "CPU of bare" compares the least of the rounds,
+which other work on the machine changes least.
 
 Exits with 1 if the slowest of ours makes less than 75 % of the calls a second that bare ones make.
 """
@@ -62,6 +63,7 @@ async def measure(url: str, folder: Path, *, at_once: int, calls: int, rounds: i
     for name in ways:
         figures[f"{name}_calls_a_s"] = statistics.median(row[name][0] for row in seen)
         figures[f"{name}_cpu_ms"] = statistics.median(row[name][1] for row in seen)
+        figures[f"{name}_cpu_of_bare"] = min(row[name][1] for row in seen) / min(row["bare"][1] for row in seen)
     for name in list(ways)[1:]:
         figures[f"{name}_ratio"] = statistics.median(row[name][0] / row["bare"][0] for row in seen)
     return figures
@@ -82,6 +84,9 @@ def _ways(
 
         await _all(at_once, [partial(one, prompt) for prompt in prompts])
 
+    async def model() -> None:
+        await _all(at_once, [partial(state.model.complete, prompt) for prompt in prompts])
+
     async def practised() -> None:
         with record() as run:
             _check(await practise(replace(state, model=run.model(state.model)), tasks, run), tasks)
@@ -93,7 +98,7 @@ def _ways(
     async def arun() -> None:
         await _all(at_once, [partial(agent.arun, task) for task in tasks])
 
-    return {"bare": bare, "practise": practised, "evaluate": evaluated, "arun": arun}
+    return {"bare": bare, "model": model, "practise": practised, "evaluate": evaluated, "arun": arun}
 
 
 async def _all(at_once: int, works: Sequence[Callable[[], Awaitable[object]]]) -> None:
@@ -203,10 +208,11 @@ def _told(figures: dict[str, float], *, is_json: bool) -> int:
     if is_json:
         print(json.dumps({**figures, "bar": BAR}))
     else:
-        print(f"{'':10} calls a s  CPU ms a call  of bare")
+        print(f"{'':10} calls a s  CPU ms a call  of bare  CPU of bare")
         for name in [key.removesuffix("_cpu_ms") for key in figures if key.endswith("_cpu_ms")]:
             ratio = figures.get(f"{name}_ratio", 1.0)
-            print(f"{name:10} {figures[f'{name}_calls_a_s']:9.1f}  {figures[f'{name}_cpu_ms']:13.2f}  {ratio:6.0%}")
+            speed, cpu = figures[f"{name}_calls_a_s"], figures[f"{name}_cpu_ms"]
+            print(f"{name:10} {speed:9.1f}  {cpu:13.2f}  {ratio:6.0%}  {figures[f'{name}_cpu_of_bare']:11.2f}")
         print(f"{'bar':10} {'':9}  {'':13}  {BAR:6.0%}")
     return 0 if min(value for name, value in figures.items() if name.endswith("_ratio")) >= BAR else 1
 
