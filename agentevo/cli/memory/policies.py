@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from agentevo.protocols import Update
 
 GRAMMAR = (
-    "decay:scale_days=30:floor=0.05 (what has faded), evict:1000:lru (all but 1000; or lfu, fifo, utility, help, "
+    "decay:scale_days=30:floor=0.05 (what has faded), evict:1000:lru (all but 1000; or lfu, fifo, utility, help, near, "
     "importance, retention), discard:team=old (what a --where filter finds), expire (what is past its date); "
     "kind=note:... names another kind."
 )
