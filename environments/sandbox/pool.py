@@ -39,7 +39,7 @@ class Pool:
             if self.zygote is None or not self.zygote.is_alive:
                 if self.zygote is not None:
                     self.zygote.close()
-                self._warm.clear()
+                self._discard_warm()
                 try:
                     self.zygote = Zygote(self.tier, self.readable)
                 except TierFailed as error:
@@ -50,19 +50,37 @@ class Pool:
     @asynccontextmanager
     async def worker(self, limits: Limits) -> AsyncIterator[Worker]:
         """Give a worker whose walls are up; when this is left, however it is left, the worker ends."""
-        zygote = self.zygote
-        if zygote is None or not zygote.is_alive:
-            zygote = await asyncio.to_thread(self.start)
-        worker = await asyncio.wait_for(asyncio.wrap_future(self._next(zygote, limits)), WORKER_TIMEOUT_S)
+        zygote, worker = await self._ready(limits)
         try:
-            worker.channel.setblocking(False)
-            await channel.receive(worker)
             yield worker
         except BaseException:
             zygote.kill(worker.number)  # the closed channel ends it too, unless its supervisor hangs
             raise
         finally:
             worker.channel.close()
+
+    async def _ready(self, limits: Limits) -> tuple[Zygote, Worker]:
+        """Return a worker that says it is ready; warm ones may have died since they were made."""
+        for left in range(self.spares + 1, -1, -1):
+            zygote = self.zygote
+            if zygote is None or not zygote.is_alive:
+                zygote = await asyncio.to_thread(self.start)
+            try:
+                worker = await asyncio.wait_for(asyncio.wrap_future(self._next(zygote, limits)), WORKER_TIMEOUT_S)
+            except SandboxBroken:
+                if not left:
+                    raise
+                continue
+            worker.channel.setblocking(False)
+            try:
+                await asyncio.wait_for(channel.receive(worker), WORKER_TIMEOUT_S)
+            except BaseException as error:
+                worker.channel.close()
+                if not left or not isinstance(error, SandboxBroken):
+                    raise
+            else:
+                return zygote, worker
+        raise SandboxBroken("no worker came up")
 
     def _next(self, zygote: Zygote, limits: Limits) -> Future[Worker]:
         """Take a warm worker where one fits, and have the next one warmed up."""
@@ -74,14 +92,21 @@ class Pool:
             self._warm.append(asked)
             return self._warm.popleft()
 
+    def _discard_warm(self) -> None:
+        """Give up the warm workers, those too that are still on their way."""
+        for one in self._warm:
+            one.add_done_callback(_close)
+        self._warm.clear()
+
     def close(self) -> None:
         """End everything; closing twice is fine."""
         with self._lock:
             self.is_closed = True
-            warm = [*self._warm]
-            self._warm.clear()
+            self._discard_warm()
             if self.zygote is not None:
                 self.zygote.close()
-        for one in warm:
-            if not one.cancel() and one.exception() is None:
-                one.result().channel.close()
+
+
+def _close(given: Future[Worker]) -> None:
+    if not given.cancelled() and given.exception() is None:
+        given.result().channel.close()

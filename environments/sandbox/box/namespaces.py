@@ -131,6 +131,9 @@ class Namespaces:
     def sweep(self, alive: set[int]) -> None:
         """Nothing is left behind: what a supervisor started ends with it."""
 
+    def close(self) -> None:
+        """Everything ends with the zygote, the first process of its world."""
+
 
 def _must_be_first() -> None:
     """Signals to -1 reach all that one may signal: they are for the first process of a world of its own only."""

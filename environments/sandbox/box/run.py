@@ -69,6 +69,7 @@ class Run:
     peak: int = 0
     cpu_before: float = 0.0
     waited_before: float = 0.0
+    waited: float = 0.0
     kind: str = ""
     status: int | None = None
     is_done: bool = False
@@ -80,7 +81,7 @@ class Run:
     reports: list[wire.Message] = field(default_factory=list)
 
 
-def watch(host: socket.socket, run: Run) -> None:
+def watch(host: socket.socket, run: Run, zygote: int) -> None:
     """Wait until the program or the step ends, or until a limit, or the agent, ends it."""
     poll = select.poll()
     for descriptor in (host, run.child.link, run.child.handle, run.out.descriptor, run.err.descriptor):
@@ -99,6 +100,8 @@ def watch(host: socket.socket, run: Run) -> None:
             run.kind = "stopped"
         elif now - looked >= TICK_S:
             looked = now
+            if os.getppid() != zygote:
+                raise OSError("the zygote has ended")
             run.kind = judged(run, now)
     while run.status is not None and _is_ready(run.child.link) and _hear(run):
         pass
@@ -180,8 +183,8 @@ def judged(run: Run, now: float) -> str:
 def _deadline(run: Run) -> float:
     """Return when the time is up: later, within bounds, where the machine was too busy to run the program."""
     wall = run.limits["wall_s"]
-    waited = run.tree.waited_s(run.child.shown) - run.waited_before
-    return run.since + min(wall + max(waited, 0.0), wall * run.limits["stretch"])
+    run.waited = max(run.tree.waited_s(run.child.shown) - run.waited_before, run.waited)
+    return run.since + min(wall + run.waited, wall * run.limits["stretch"])
 
 
 def outcome(run: Run) -> wire.Message:
@@ -189,7 +192,6 @@ def outcome(run: Run) -> wire.Message:
     kind = run.kind or _kind(run)
     if kind in ("ok", "stopped") and (run.out.is_cut or run.err.is_cut):
         kind = "output"
-    waited = run.tree.waited_s(run.child.shown) - run.waited_before
     return {
         "kind": kind,
         "exit_status": run.claimed if run.status is None else run.status,
@@ -197,7 +199,7 @@ def outcome(run: Run) -> wire.Message:
         "stderr": run.err.text(),
         "seconds": time.monotonic() - run.since,
         "memory_mb": run.peak / MEGABYTE,
-        "waited_s": max(waited, 0.0),
+        "waited_s": run.waited,
         "reports": run.reports,
     }
 

@@ -81,15 +81,35 @@ class Shared:
             self.folder.remove()
 
     def sweep(self, alive: set[int]) -> None:
-        """End what a supervisor left behind that was killed: whatever has come to the zygote and is no supervisor."""
-        tree = Tree(self.proc)
-        for pid, fields in tree.members().items():
-            if int(fields[1]) == tree.root and pid not in alive:
+        """End what supervisors left behind that were killed, and remove their folders."""
+        tree, until = Tree(self.proc), time.monotonic() + END_S
+        while (left := _left(tree, alive)) and time.monotonic() < until:
+            for pid in left:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal.SIGKILL)
+            for pid in left:
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(pid, os.WNOHANG)
         for name in os.listdir(self._base):
             if int(name) not in alive:
                 Folder(os.path.join(self._base, name), 0, 0).remove()
+
+    def close(self) -> None:
+        """End everything that is left, and remove the folder that held the workers' folders."""
+        self.sweep(set())
+        os.rmdir(self._base)
+
+
+def _left(tree: Tree, alive: set[int]) -> list[int]:
+    """Return the descendants of the zygote that no living supervisor stands above."""
+    members = tree.members()
+
+    def first(pid: int) -> int:
+        while (parent := int(members[pid][1])) in members:
+            pid = parent
+        return pid
+
+    return [pid for pid in members if first(pid) not in alive]
 
 
 def reap() -> None:

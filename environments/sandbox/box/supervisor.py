@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import signal
 import socket
 import time
 from typing import Protocol
@@ -37,6 +38,7 @@ class Walls(Protocol):
     def confine(self) -> int: ...
     def end(self) -> None: ...
     def sweep(self, alive: set[int]) -> None: ...
+    def close(self) -> None: ...
 
 
 def serve(host: socket.socket, walls: Walls, limits: Limits) -> None:
@@ -76,10 +78,10 @@ def start(host: socket.socket, walls: Walls) -> Child:
 
 def _work(host: socket.socket, walls: Walls, child: Child) -> None:
     """Do one job after the other; only a session has more than one."""
-    tree = Tree(walls.proc)
+    tree, zygote = Tree(walls.proc), os.getppid()
     last: Run | None = None
     while True:
-        over = _idle(host, last) if last else ""
+        over = _idle(host, last, zygote)
         job, descriptors = wire.receive_all(host)
         if job is None or "stop" in job:
             return
@@ -91,7 +93,7 @@ def _work(host: socket.socket, walls: Walls, child: Child) -> None:
             run.kind = over
         else:
             _hand_over(job, run, descriptors)
-            watch(host, run)
+            watch(host, run, zygote)
         has_ended = run.status is not None or bool(run.kind)
         if has_ended:
             _end(walls, child)  # before anything is said: whoever reads the report finds nothing still running
@@ -127,21 +129,27 @@ def _hand_over(job: wire.Message, run: Run, descriptors: list[int]) -> None:
         os.close(one)
 
 
-def _idle(host: socket.socket, last: Run) -> str:
-    """Wait for the next job of a session, whose threads and processes may go on meanwhile; return a limit broken."""
+def _idle(host: socket.socket, last: Run | None, zygote: int) -> str:
+    """Wait for the next job; return a limit that was broken meanwhile.
+
+    Threads and processes of a session may go on between its steps. Without its zygote a worker is given up.
+    """
     poll, over = select.poll(), ""
     poll.register(host, select.POLLIN)
-    if last.child.births:
-        poll.register(last.child.asking, select.POLLIN)
-    while True:
+    births = last.child.births if last else None
+    if births:
+        poll.register(births.asking, select.POLLIN)
+    while os.getppid() == zygote:
         ready = {descriptor for descriptor, _ in poll.poll(IDLE_S * 1000)}
-        if last.child.births and last.child.asking in ready:
-            last.child.births.answer(int(last.limits["processes"]))
+        if last and births and births.asking in ready:
+            births.answer(int(last.limits["processes"]))
         if host.fileno() in ready:
             return over
-        over = over or judged(last, last.since)
-        if over:
-            os.kill(last.child.pid, 9)
+        if last and not over:
+            over = judged(last, last.since)
+            if over:
+                os.kill(last.child.pid, signal.SIGKILL)
+    raise OSError("the zygote has ended")
 
 
 def _end(walls: Walls, child: Child) -> None:

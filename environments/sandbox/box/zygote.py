@@ -143,4 +143,5 @@ class Nursery:
         for pid in [*self.alive]:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, 0)
-        self.walls.sweep(set())
+        with contextlib.suppress(OSError):
+            self.walls.close()

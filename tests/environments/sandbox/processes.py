@@ -1,0 +1,61 @@
+"""Processes as this machine sees them from outside."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+PATIENCE_S = 20.0
+
+
+def parents() -> dict[int, int]:
+    """Return the parent of each process that has not ended."""
+    found = {}
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.name.isdigit():
+                fields = (entry / "stat").read_text("utf-8", "replace").rpartition(")")[2].split()
+                if fields[0] != "Z":
+                    found[int(entry.name)] = int(fields[1])
+    return found
+
+
+def below(root: int) -> dict[int, int]:
+    """Return all descendants of a process with how many generations they are below it."""
+    every, depths = parents(), {root: 0}
+    while True:
+        new = {pid: depths[parent] + 1 for pid, parent in every.items() if parent in depths and pid not in depths}
+        if not new:
+            return {pid: depth for pid, depth in depths.items() if pid != root}
+        depths |= new
+
+
+def named(name: str) -> list[int]:
+    """Return the processes that bear a name."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.name.isdigit() and (entry / "comm").read_text("utf-8").strip() == name:
+                found.append(int(entry.name))
+    return found
+
+
+def alive(pids: set[int]) -> set[int]:
+    """Return those that still run."""
+    return pids & parents().keys()
+
+
+def eventually(holds: Callable[[], bool]) -> bool:
+    """Wait until something holds that other processes bring about; say whether it came to hold."""
+    until = time.monotonic() + PATIENCE_S
+    while not holds() and time.monotonic() < until:
+        time.sleep(0.02)
+    return holds()
+
+
+def own_descriptors() -> int:
+    """Return how many descriptors this process has open."""
+    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208

@@ -1,0 +1,184 @@
+"""Zygotes, workers and agents that die: the next call works, and nothing outlives whoever started it."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+
+import pytest
+from processes import alive, below, eventually, named, parents
+
+from agentevo.environments.sandbox import Limits, Sandbox, SandboxBroken
+from agentevo.environments.sandbox.sandbox import Tier
+
+NAMED = "import ctypes\nctypes.CDLL(None).prctl(15, b'{name}', 0, 0, 0)\n"
+"""Gives the program's process a name that can be found from outside."""
+
+
+@pytest.fixture
+def own(sandbox: Sandbox) -> Iterator[Sandbox]:
+    """A sandbox for one test, of the tier whose turn it is."""
+    tier: Tier = "namespaces" if sandbox.tier == "namespaces" else "landlock"
+    with Sandbox(tier=tier, workers=2) as opened:
+        yield opened
+
+
+def zygote(sandbox: Sandbox) -> int:
+    started = sandbox._pool.zygote
+    assert started is not None
+    return started.process.pid
+
+
+async def seen(name: str) -> int:
+    """Wait until a process of that name runs, and return it."""
+    for _ in range(500):
+        if found := named(name):
+            return found[0]
+        await asyncio.sleep(0.02)
+    raise AssertionError(f"no process named {name}")
+
+
+def test_a_dead_zygote_is_started_again(own: Sandbox) -> None:
+    first = zygote(own)
+    os.kill(first, signal.SIGKILL)
+    assert eventually(lambda: own.run("print(1)").stdout == "1\n" and zygote(own) != first)
+
+
+def test_a_killed_zygote_leaves_nothing_running(own: Sandbox) -> None:
+    started = {zygote(own), *below(zygote(own))}
+    os.kill(zygote(own), signal.SIGKILL)
+    assert eventually(lambda: not alive(started))
+
+
+def test_a_run_whose_worker_is_killed_is_done_again_and_says_so(own: Sandbox) -> None:
+    async def scenario() -> None:
+        name = f"ae-w{os.getpid()}{own.tier[:4]}"
+        running = asyncio.create_task(own.arun(NAMED.format(name=name) + "import time; time.sleep(1); print('done')"))
+        program = await seen(name)
+        os.kill(parents()[program], signal.SIGKILL)
+        result = await running
+        assert (result.kind, result.stdout, len(result.retries)) == ("ok", "done\n", 1)
+        assert eventually(lambda: program not in alive({program}))
+
+    asyncio.run(scenario())
+
+
+def test_a_run_that_is_cancelled_ends_at_once(own: Sandbox) -> None:
+    async def scenario() -> None:
+        name = f"ae-c{os.getpid()}{own.tier[:4]}"
+        running = asyncio.create_task(own.arun(NAMED.format(name=name) + "import time; time.sleep(60)"))
+        await seen(name)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        assert eventually(lambda: not named(name))
+        assert (await own.arun("print(1)")).kind == "ok"
+
+    asyncio.run(scenario())
+
+
+AGENT = """
+import sys, threading, time
+from agentevo.environments.sandbox import Sandbox
+sandbox = Sandbox(tier=sys.argv[1], workers=2)
+for _ in range(2):
+    code = "import os, time\\nfor _ in range(3):\\n    os.fork()\\ntime.sleep(90)"
+    threading.Thread(target=sandbox.run, args=(code,), daemon=True).start()
+print("started", flush=True)
+time.sleep(90)
+"""
+
+
+def test_nothing_outlives_an_agent_that_is_killed(sandbox: Sandbox) -> None:
+    agent = subprocess.Popen([sys.executable, "-c", AGENT, sandbox.tier], stdout=subprocess.PIPE, text=True)
+    assert agent.stdout is not None
+    with agent.stdout:
+        assert agent.stdout.readline() == "started\n"
+    assert eventually(lambda: len(below(agent.pid)) > 16)
+    started = set(below(agent.pid))
+    agent.kill()
+    agent.wait()
+    assert eventually(lambda: not alive(started))
+
+
+def test_closing_ends_everything_and_later_calls_say_so(own: Sandbox) -> None:
+    started = {zygote(own), *below(zygote(own))}
+    own.close()
+    own.close()
+    assert eventually(lambda: not alive(started))
+    with pytest.raises(SandboxBroken, match="was closed"):
+        own.run("print(1)")
+
+
+def test_a_sandbox_that_is_forgotten_ends() -> None:
+    started = zygote(forgotten := Sandbox(workers=1))
+    del forgotten
+    gc.collect()
+    assert eventually(lambda: not alive({started}))
+
+
+def test_runs_take_their_turns_in_the_order_they_came() -> None:
+    async def scenario() -> list[int]:
+        order: list[int] = []
+
+        async def one(number: int) -> None:
+            await sandbox.arun("import time; time.sleep(0.02)" if number % 2 else "pass")
+            order.append(number)
+
+        await asyncio.gather(*(one(number) for number in range(8)))
+        return order
+
+    with Sandbox(workers=1) as sandbox:
+        assert asyncio.run(scenario()) == [*range(8)]
+
+
+def test_one_of_many_waiting_runs_can_be_cancelled() -> None:
+    async def scenario() -> list[str]:
+        running = [asyncio.create_task(sandbox.arun(f"import time; time.sleep(0.1); print({n})")) for n in range(5)]
+        await asyncio.sleep(0.05)
+        running[2].cancel()
+        done = await asyncio.gather(*running, return_exceptions=True)
+        return [one.stdout if not isinstance(one, BaseException) else "cancelled" for one in done]
+
+    with Sandbox(workers=1) as sandbox:
+        assert asyncio.run(scenario()) == ["0\n", "1\n", "cancelled", "3\n", "4\n"]
+
+
+def test_many_runs_from_threads_and_loops_keep_their_own_results(sandbox: Sandbox) -> None:
+    said: dict[int, str] = {}
+
+    def from_thread(number: int) -> None:
+        said[number] = sandbox.run(f"print({number})").stdout
+
+    async def from_loop() -> list[str]:
+        return [r.stdout for r in await asyncio.gather(*(sandbox.arun(f"print({n})") for n in range(100, 120)))]
+
+    threads = [threading.Thread(target=from_thread, args=(number,)) for number in range(20)]
+    for thread in threads:
+        thread.start()
+    assert asyncio.run(from_loop()) == [f"{number}\n" for number in range(100, 120)]
+    for thread in threads:
+        thread.join()
+    assert said == {number: f"{number}\n" for number in range(20)}
+
+
+def test_a_plain_run_works_inside_a_running_loop(best: Sandbox) -> None:
+    async def scenario() -> str:
+        return best.run("print(1)").stdout
+
+    assert asyncio.run(scenario()) == "1\n"
+
+
+def test_a_timeout_on_a_busy_machine_is_tried_again_alone(best: Sandbox) -> None:
+    # The waiting is made: more busy processes than processors, all of the program's own.
+    code = "import os\nfor _ in range(4): os.fork()\nwhile True: pass"
+    result = best.run(code, limits=Limits(wall_s=2, cpu_s=60, stretch=1))
+    assert result.first is not None
+    assert (result.kind, result.first.kind) == ("timeout", "timeout")
+    assert (result.retries, result.first.retries) == (("timeout on a busy machine",), ())

@@ -1,0 +1,120 @@
+"""Sessions: steps that share names and files, and end with the session."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from agentevo.environments.sandbox import Limits, Sandbox, Session
+from agentevo.errors import Misuse
+
+
+@pytest.fixture
+def session(sandbox: Sandbox) -> Iterator[Session]:
+    """A session of the tier whose turn it is."""
+    with sandbox.session(limits=Limits(stretch=1)) as opened:
+        yield opened
+
+
+def test_steps_share_names_and_files(session: Session) -> None:
+    assert session.run("x = 5\nopen('f', 'w').write('kept')").kind == "ok"
+    assert session.run("print(x, open('f').read())").stdout == "5 kept\n"
+
+
+def test_a_step_that_fails_is_data_and_the_session_goes_on(session: Session) -> None:
+    failed = session.run("def f():\n    return 1 / 0\nf()")
+    assert (failed.kind, failed.exit_status) == ("error", 1)
+    assert "return 1 / 0" in failed.stderr
+    assert session.run("print('on')").stdout == "on\n"
+
+
+def test_a_step_reads_its_own_input(session: Session) -> None:
+    assert session.run("print(input())", stdin="one").stdout == "one\n"
+    assert session.run("print(input())", stdin="two").stdout == "two\n"
+
+
+def test_files_are_written_read_and_listed(session: Session) -> None:
+    session.write("src/part.py", "value = 7\n")
+    session.write("data.bin", b"\0\xff")
+    session.write("data.bin", b"\1")
+    assert session.run("import sys; sys.path.insert(0, 'src'); import part; print(part.value)").stdout == "7\n"
+    session.run("open('made', 'w').write('here')")
+    assert (session.read("made"), session.read("data.bin")) == (b"here", b"\1")
+    assert {"src/part.py", "data.bin", "made"} <= set(session.files())
+
+
+@pytest.mark.parametrize("name", ["../out", "/etc/hostname", "link", "pipe", "folder", "missing", "deep/link/x"])
+def test_only_regular_files_inside_can_be_read(session: Session, name: str) -> None:
+    session.run(
+        "import os\nos.symlink('/etc/hostname', 'link')\nos.mkfifo('pipe')\nos.mkdir('folder')\n"
+        "os.mkdir('deep')\nos.symlink('/etc', 'deep/link')"
+    )
+    with pytest.raises(Misuse, match="file"):
+        session.read(name)
+
+
+@pytest.mark.parametrize("name", ["link", "deep/new", "pipe"])
+def test_nothing_outside_is_written_through_a_link(session: Session, name: str) -> None:
+    session.run("import os\nos.symlink('/tmp/agentevo-out', 'link')\nos.symlink('/tmp', 'deep')\nos.mkfifo('pipe')")
+    with pytest.raises(Misuse, match="file"):
+        session.write(name, "x")
+
+
+def test_a_step_over_its_time_ends_the_session(session: Session) -> None:
+    assert session.run("while True: pass", timeout_s=0.3).kind == "timeout"
+    with pytest.raises(Misuse, match="this session is over: its last step ended with timeout"):
+        session.run("print(1)")
+
+
+def test_a_process_that_leaves_ends_the_session(session: Session) -> None:
+    assert session.run("import os; os._exit(3)").exit_status == 3
+    with pytest.raises(Misuse, match="over"):
+        session.files()
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    ["b'\\0\\0'", "b'\\xff' * 50", "struct.pack('!I', 4) + b'nope'", "struct.pack('!I', 15) + b'{\"done\": \"zero\"}'"],
+)
+def test_nonsense_on_the_channel_ends_the_step_in_time(session: Session, nonsense: str) -> None:
+    code = f"import os, struct, time\nfor fd in range(3, 9):\n    try: os.write(fd, {nonsense})\n"
+    code += "    except OSError: pass\n"
+    result = session.run(code + "time.sleep(30)", timeout_s=0.5)
+    assert result.kind == "timeout"
+    assert result.seconds < 20
+
+
+def test_what_goes_on_between_steps_is_limited_too(sandbox: Sandbox) -> None:
+    code = (
+        "import threading\nkept = []\ndef grow():\n    import time\n    time.sleep(0.3)\n    kept.append(mmapped())\n"
+    )
+    code += "import mmap\ndef mmapped():\n    m = mmap.mmap(-1, 400_000_000)\n"
+    code += "    for i in range(0, 400_000_000, 4096): m[i] = 1\n    return m\nthreading.Thread(target=grow).start()"
+
+    async def scenario() -> None:
+        async with await sandbox.asession(limits=Limits(memory_mb=100)) as session:
+            assert (await session.arun(code)).kind == "ok"
+            for _ in range(200):
+                await asyncio.sleep(0.05)
+                result = await session.arun("print(1)")
+                if result.kind != "ok":
+                    break
+            assert result.kind in ("memory", "killed")
+
+    asyncio.run(scenario())
+
+
+def test_a_cancelled_step_ends_the_session(sandbox: Sandbox) -> None:
+    async def scenario() -> None:
+        async with await sandbox.asession() as session:
+            step = asyncio.create_task(session.arun("import time; time.sleep(60)"))
+            await asyncio.sleep(0.2)
+            step.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await step
+            with pytest.raises(Misuse, match="a step was cancelled"):
+                await session.arun("print(1)")
+
+    asyncio.run(scenario())
