@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import math
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, cast
@@ -116,7 +117,12 @@ def _are_numbers(value: object) -> bool:
 
 
 def _is_path(value: object) -> bool:
-    return (_is_text(value) or isinstance(value, Path)) and 0 < len(str(value)) <= _LONGEST and "\0" not in str(value)
+    if not isinstance(value, (str, Path)):
+        return False
+    try:
+        return 0 < len(os.fsencode(value)) <= _LONGEST and "\0" not in str(value)  # names need not be UTF-8
+    except UnicodeEncodeError:
+        return False
 
 
 TEXT = Rule("a text, of whole characters", _is_text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -222,3 +223,14 @@ def test_what_arrays_give_is_taken() -> None:
     with open_memory(":memory:") as memory:
         memory.insert(["one", "two"], vectors=np.eye(2, 32), created_at=[np.float64(1.0), 2])
         assert memory.recall("one", vector=np.eye(1, 32)[0], now=np.float64(3.0))[0].item.text == "one"
+
+
+def test_a_folder_whose_name_is_no_utf_8_is_a_folder(tmp_path: Path) -> None:
+    name = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9")
+    try:
+        Path(name).mkdir()
+    except OSError:
+        pytest.skip("this file system takes UTF-8 alone")
+    with open_memory(name) as memory:
+        memory.insert("kept")
+        assert (memory.path, memory.stats().live) == (Path(name).resolve(), 1)
