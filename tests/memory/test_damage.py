@@ -17,7 +17,7 @@ from agentevo.errors import AgentEvoError, EmbedderError, LedgerCorrupt, LedgerE
 from agentevo.memory import Memory
 from agentevo.types import Attempt, Experience, Task
 
-CASES, AT_ONCE = (2_000, 100) if os.environ.get("AGENTEVO_SOAK") else (30, 10)
+CASES, AT_ONCE = (2_000, 20) if os.environ.get("AGENTEVO_SOAK") else (30, 10)
 TASK = Task(id="t", prompt="p")
 EXPERIENCE = Experience(task=TASK, attempts=(Attempt(id="a", task=TASK, answer="an answer"),))
 
