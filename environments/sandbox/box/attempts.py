@@ -25,6 +25,8 @@ NUMBERS = {
 }
 X32_GETPID = 0x40000000 + 39
 NEWUSER = 0x10000000
+PTRACE_SEIZE = 0x4206
+"""Traces without stopping: the victim is the zygote."""
 
 
 def attempt(canary: str, created: str, port: int, victim: int) -> None:
@@ -36,8 +38,8 @@ def attempt(canary: str, created: str, port: int, victim: int) -> None:
         lambda: os.close(os.open(created, os.O_CREAT | os.O_WRONLY)),
         lambda: socket.create_connection(("127.0.0.1", port), 2).close(),
         lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"out", ("127.0.0.1", port)),
-        lambda: os.kill(victim, signal.SIGKILL),
-        lambda: _call("ptrace", 16, victim, 0, 0),
+        lambda: os.kill(victim, signal.SIGCONT),
+        lambda: _call("ptrace", PTRACE_SEIZE, victim, 0, 0),
         lambda: _call("readv", victim, *_vectors(), 0),
         lambda: open("/proc/1/environ", "rb").read(),  # noqa: SIM115
         lambda: _call("unshare", NEWUSER),
