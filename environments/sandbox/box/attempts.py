@@ -12,6 +12,7 @@ import signal
 import socket
 import struct
 import time
+from collections.abc import Callable
 
 ATTEMPTS = (
     "read a file outside", "write a file outside", "create a file outside", "connect to a listener",
@@ -32,7 +33,7 @@ PTRACE_SEIZE = 0x4206
 def attempt(canary: str, created: str, port: int, victim: int) -> None:
     """Try everything and print what got through; a refusal prints as false."""
     outcomes: dict[str, str | bool] = {}
-    acts = (
+    acts: tuple[Callable[[], object], ...] = (
         lambda: open(canary, "rb").read(),  # noqa: SIM115
         lambda: open(canary, "wb").write(b"changed"),  # noqa: SIM115
         lambda: os.close(os.open(created, os.O_CREAT | os.O_WRONLY)),

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from locked_host import on_a_host_that_refuses
 
 import agentevo
 from agentevo.environments.sandbox import Limits, Sandbox, SandboxUnavailable
@@ -45,34 +46,19 @@ def test_a_sandbox_without_walls_must_be_named_and_warns() -> None:
         assert opened.run("while True: pass", limits=Limits(stretch=1), timeout_s=0.2).kind == "timeout"
 
 
-REFUSING = """
-import ctypes, struct, sys
-from agentevo.environments.sandbox.box import seccomp
-from agentevo.environments.sandbox.box.numbers import OWN, machine, numbers
-refused = [numbers(OWN, machine())[name] for name in sys.argv[1].split(",")]
-program = [seccomp._load(seccomp.NUMBER_AT), *seccomp._each(refused, seccomp.ERRNO | 1), seccomp._answer(seccomp.ALLOW)]
-code = b"".join(struct.pack("HBBI", *instruction) for instruction in program)
-held = ctypes.create_string_buffer(code, len(code))
-seccomp.prctl(seccomp.PR_SET_NO_NEW_PRIVS, 1)
-seccomp.call("seccomp", seccomp.SET_MODE_FILTER, 0, struct.pack("HxxxxxxP", len(program), ctypes.addressof(held)))
+OPEN = """
 from agentevo.environments.sandbox import Sandbox, SandboxUnavailable
 try:
-    with Sandbox(workers=1) as sandbox:
-        print(sandbox.tier, sandbox.run("print(5)").stdout)
+    with Sandbox(workers=1, tier=sys.argv[1] or None) as sandbox:
+        print(sandbox.tier, sandbox.run("print(5)").stdout, end="")
 except SandboxUnavailable as error:
     print(sorted(error.reasons))
     print(error)
 """
-"""A program that has the kernel refuse some system calls, as a locked-down host would, and then opens a sandbox."""
-
-
-def on_a_host_that_refuses(*calls: str) -> str:
-    done = subprocess.run([sys.executable, "-c", REFUSING, ",".join(calls)], capture_output=True, text=True, check=True)
-    return done.stdout
 
 
 def test_where_no_tier_works_it_refuses_with_every_reason() -> None:
-    said = on_a_host_that_refuses("unshare", "landlock_create_ruleset")
+    said = on_a_host_that_refuses("unshare,landlock_create_ruleset", OPEN, "").stdout
     assert said.startswith("['landlock', 'namespaces']\n")
     assert "namespaces: [Errno 1] unshare: Operation not permitted" in said
     assert "landlock: [Errno 1] landlock_create_ruleset: Operation not permitted" in said
@@ -82,13 +68,11 @@ def test_where_no_tier_works_it_refuses_with_every_reason() -> None:
 def test_where_namespaces_are_refused_landlock_is_used(sandbox: Sandbox) -> None:
     if sandbox.tier != "landlock":
         pytest.skip("asked once, where Landlock works")
-    assert on_a_host_that_refuses("unshare") == "landlock 5\n\n"
+    assert on_a_host_that_refuses("unshare", OPEN, "").stdout == "landlock 5\n"
 
 
 def test_a_tier_that_is_named_and_does_not_work_is_not_replaced() -> None:
-    program = REFUSING.replace("Sandbox(workers=1)", "Sandbox(workers=1, tier='namespaces')")
-    done = subprocess.run([sys.executable, "-c", program, "unshare"], capture_output=True, text=True, check=True)
-    assert done.stdout.startswith("['namespaces']\n")
+    assert on_a_host_that_refuses("unshare", OPEN, "namespaces").stdout.startswith("['namespaces']\n")
 
 
 ATTACKS = {
