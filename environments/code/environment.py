@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 from agentevo.environments.code.episode import OneShot
 from agentevo.environments.code.files import RUNNERS, Files, replayed
 from agentevo.environments.code.judging import TIMEOUT_S, Judge
-from agentevo.environments.code.reply import LONGEST_REPLY, program_in, whole
+from agentevo.environments.code.reply import program_in, whole
 from agentevo.environments.code.task import CodeTask
 from agentevo.environments.code.workspace import Workspace
 from agentevo.errors import Misuse, UnknownName
@@ -103,14 +103,17 @@ class Code:
         program, files = self._made(asked, attempt)
         return await self.judge.verdict(asked, program, files)
 
-    async def run_tests(self, task: Task, answer: str, tests: Sequence[str] = ()) -> list[Feedback]:
+    async def run_tests(self, task: Task, answer: str | Attempt, tests: Sequence[str] = ()) -> list[Feedback]:
         """Run tests, or where none are given the visible ones, on an answer; return what came of each, in order.
 
         A test is a piece of Python, such as `assert add(1, 2) == 3`. Its feedback is a rule's: a score, and in words
-        what it said, bounded. Hidden tests are not among them, and score nothing here.
+        what it said, bounded. Hidden tests are not among them, and score nothing here. What was made in a workspace
+        is its whole attempt.
         """
         asked = self._asked(task)
-        return await self.judge.shown(asked, program_in(answer, asked), asked.files, tests or asked.visible)
+        attempt = answer if isinstance(answer, Attempt) else Attempt(id="answer", task=task, answer=answer)
+        program, files = self._made(asked, attempt)
+        return await self.judge.shown(asked, program, files, tests or asked.visible)
 
     def gold(self, task: Task) -> Sequence[Message]:
         asked = self._asked(task)
@@ -131,8 +134,7 @@ class Code:
             if files.is_changed:
                 program, beside = files.all().get(asked.file), files.beside(asked.file)
                 return None if program is None else whole(asked, program), beside
-        answer = attempt.answer if len(attempt.answer) <= LONGEST_REPLY else ""
-        return program_in(answer, asked), dict(asked.files)
+        return program_in(attempt.answer, asked), dict(asked.files)
 
     def _known(self, id: str) -> CodeTask:
         if id not in self._by_id:

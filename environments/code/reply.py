@@ -13,11 +13,13 @@ LONGEST_REPLY = 100_000
 """Characters: a reply beyond that is no program."""
 
 _FENCED = re.compile(
-    r"^[ \t]*+(?P<fence>`{3,}+|~{3,}+)[^\n]*+\n(?P<code>.*?)(?:^[ \t]*+(?P=fence)[ \t]*+$|\Z)", re.MULTILINE | re.DOTALL
+    r"^(?P<indent>[ \t]*+)(?P<fence>`{3,}+|~{3,}+)[^\n]*+\n(?P<code>.*?)(?:^[ \t]*+(?P=fence)[ \t]*+$|\Z)",
+    re.MULTILINE | re.DOTALL,
 )
 _CODE = re.compile(r"^(?:(?:(?:async )?def|class|import|from)\b|@\w)", re.MULTILINE)
 _PROSE = re.compile(r"[A-Z][\w'’-]*[ ,!.](?! ?=)")
 """The beginning of a sentence: a capital letter, and no name that is given a value."""
+_FUTURE = re.compile(r"^from __future__ import [^\n]*(?:\n|\Z)", re.MULTILINE)
 _ONE_LINE = re.compile(r"^`+(?P<code>[^`\n]+)`+$")
 
 
@@ -32,8 +34,10 @@ def program_in(reply: str, task: CodeTask) -> str | None:
 
 
 def whole(task: CodeTask, code: str) -> str:
-    """Return a solution with what stands before and after every solution of its task."""
-    return "\n".join(part for part in (task.prologue.rstrip(), code.strip("\n"), task.epilogue) if part) + "\n"
+    """Return a solution with what stands before and after every solution; what it wants of the future comes first."""
+    future = "".join(dict.fromkeys(_FUTURE.findall(code)))
+    parts = (future.rstrip(), task.prologue.rstrip(), _FUTURE.sub("", code).strip("\n"), task.epilogue)
+    return "\n".join(part for part in parts if part) + "\n"
 
 
 def defines(code: str, name: str) -> bool:
@@ -47,7 +51,7 @@ def defines(code: str, name: str) -> bool:
 
 def _candidates(reply: str, name: str) -> list[str]:
     """Return what could be meant, the likeliest first: the last fenced piece with the name, all of them, the words."""
-    pieces = [found["code"] for found in _FENCED.finditer(reply)]
+    pieces = _fenced(reply)
     if pieces:
         with_name = [piece for piece in reversed(pieces) if defines(piece, name)]
         return [*with_name[:1], "\n".join(pieces)]
@@ -56,6 +60,12 @@ def _candidates(reply: str, name: str) -> list[str]:
         return [one["code"]]
     begins = _CODE.search(bare) if _PROSE.match(bare) else None
     return [bare[begins.start() :] if begins else bare]
+
+
+def _fenced(reply: str) -> list[str]:
+    """Return the pieces between fences; where a fence is indented, in a list say, what it holds is moved left."""
+    found = ((match["indent"], match["code"]) for match in _FENCED.finditer(reply))
+    return [re.sub(rf"^{indent}", "", code, flags=re.MULTILINE) if indent else code for indent, code in found]
 
 
 def _is_encodable(text: str) -> bool:
@@ -69,7 +79,7 @@ def _is_encodable(text: str) -> bool:
 
 def _continued(starter: str, reply: str) -> str:
     """Return a reply as the body of the function that the task began."""
-    pieces = [found["code"] for found in _FENCED.finditer(reply)]
+    pieces = _fenced(reply)
     body = (pieces[-1] if pieces else reply).strip("\n")
     first, *rest = body.split("\n")
     if first[:1] in (" ", "\t"):

@@ -299,6 +299,7 @@ def test_the_files_of_an_attempt_are_judged_as_they_were_written(sandbox: Sandbo
     done: list[Message] = [gold[0], {"role": "tool", "tool_call_id": "write", "content": "wrote"}, gold[1]]
     attempt = Attempt(id="a", task=task, messages=tuple(done), answer="Done.")
     assert now(environment.verify(task, attempt)).score == 1.0
+    assert [one.score for one in now(environment.run_tests(task, attempt))] == [1.0, 1.0]
     travelled = Attempt.model_validate_json(attempt.model_dump_json())
     assert now(environment.verify(travelled.task, travelled)).score == 1.0
     shown_only = attempt.but(prompt=len(done))

@@ -29,6 +29,7 @@ def asked(
         f"```python\n{ADD}\n```",
         f"Here it is:\n```py\n{ADD}\n```\nIt adds.",
         f"~~~\n{ADD}\n~~~",
+        "1. So:\n   ```python\n   def add(a, b):\n       return a + b\n   ```",
         f"````\n{ADD}\n````",
         f"```python\n{ADD}",
         f"First a draft.\n```\ndef draft(): ...\n```\nThen:\n```\n{ADD}\n```",
@@ -86,6 +87,22 @@ def test_a_reply_can_go_on_where_the_task_left_off(body: str) -> None:
     add = space["add"]
     assert callable(add)
     assert add(1, 2) == 3
+
+
+def test_what_is_wanted_of_the_future_comes_first() -> None:
+    program = program_in(f"from __future__ import annotations\n{ADD}", asked(prologue="import math"))
+    assert program == f"from __future__ import annotations\nimport math\n{ADD}\n"
+
+
+def test_a_reply_of_fences_and_blanks_takes_no_time() -> None:
+    for reply in (
+        "`" * 99_000,
+        "```\n" * 24_000,
+        " " * 99_000 + "```",
+        "from " + " import" * 14_000,
+        "add" + " " * 99_000,
+    ):
+        assert program_in(reply, asked()) is None
 
 
 def test_what_a_task_gives_stands_around_every_solution() -> None:
