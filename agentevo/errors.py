@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from agentevo.types import Reply
 
 
+_SHOWN = 120
+
+
 class AgentEvoError(Exception):
     """The root of the tree; `exit_status` is what the command line exits with."""
 
@@ -54,10 +57,11 @@ class UnknownName(Misuse):
 
     def __init__(self, what: str, name: str, known: Iterable[str]) -> None:
         known = sorted(known)
-        near = difflib.get_close_matches(name, known, n=5, cutoff=0.4)
+        shown = name if len(name) <= _SHOWN else name[:_SHOWN] + " [...]"
+        near = difflib.get_close_matches(shown, known, n=5, cutoff=0.4)
         ordered = [*near, *(k for k in known if k not in near)]
         listed = ", ".join(ordered) if ordered else "none yet"
-        super().__init__(f"unknown {what} {name!r}; known: {listed}")
+        super().__init__(f"unknown {what} {shown!r}; known: {listed}")
         self.what, self.name, self.known = what, name, tuple(ordered)
 
 

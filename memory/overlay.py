@@ -254,7 +254,7 @@ def as_vector(values: Sequence[float] | NDArray[Any], dimensions: int | None, wh
     try:
         vector = np.asarray(values, dtype=np.float32)
     except (TypeError, ValueError) as error:
-        raise Misuse(f"{what} is no vector of numbers: {error}") from error
+        raise Misuse(f"{what} is no vector of numbers: {error!s:.200}") from error
     if vector.ndim != 1 or (dimensions is not None and len(vector) != dimensions):
         raise Misuse(f"{what} has shape {vector.shape}; this memory holds vectors of {dimensions} dimensions")
     length = float(np.linalg.norm(vector))

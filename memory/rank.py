@@ -70,6 +70,7 @@ _JUST = 1e-6
 _FIELD = 10
 _WORDS = 12.0
 _BEST = 3
+_WITHOUT_VECTORS = 0.1
 
 
 def fused(
@@ -90,9 +91,14 @@ def fused(
 
 
 def spread(cosines: Mapping[int, float]) -> float:
-    """Return by how much the cosines of the candidates differ: the best less the fiftieth."""
+    """Return by how much the cosines of the candidates differ: the best less the fiftieth.
+
+    Where none of them has a vector all cosines are 0: words and age then count on a scale of their own.
+    """
     leading = sorted(cosines.values(), reverse=True)[:_CROWD]
-    return leading[0] - leading[-1] if leading else 0.0
+    if not any(leading):
+        return _WITHOUT_VECTORS
+    return leading[0] - leading[-1]
 
 
 def _sureness(words: Mapping[int, float]) -> float:

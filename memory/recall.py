@@ -90,7 +90,7 @@ def _fused(source: Source, question: Question, vector: Vector, wide: int) -> lis
     said = dict(_by_words(source, question, wide))
     candidates = list(dict.fromkeys([*near, *said]))
     vectors = source.vectors([row for row in candidates if row not in near])
-    near.update(likenesses(vectors, vector))
+    near.update({row: 0.0 for row in candidates if row not in near} | likenesses(vectors, vector))
     known, weights, scale = source.candidates(candidates), question.weights, spread(near)
     parts = fused(near, said, scale, weights)
     if weights.alike and weights.vector:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from moments import memory
@@ -52,6 +54,14 @@ def test_where_a_vector_is_sure_it_decides() -> None:
     hits = recalled({"a cook peels onions": 0.95, NAMED: 0.8, **background(0.1)})
     assert [hit.item.text for hit in hits[:2]] == ["a cook peels onions", NAMED]
     assert 0 < hits[1].parts["bm25"] < 0.05
+
+
+def test_what_has_no_vector_is_found_by_its_words_among_many_that_have_one() -> None:
+    bare = {"type": "item", "id": "bare", "text": NAMED, "created_at": 0}
+    with memory() as m:
+        _filled(m, {f"a sailor sings song {n}": 0.1 + n / 1000 for n in range(80)})
+        m.import_([json.dumps(bare)])
+        assert m.recall(ASKED, 1, vector=at(1.0))[0].item.text == NAMED
 
 
 def test_every_score_is_the_sum_of_its_parts() -> None:

@@ -211,6 +211,18 @@ def test_a_name_with_a_provider_is_litellms() -> None:
     assert repr(as_embedder("openai/text-embedding-3-small")) == "LiteLLMEmbedder('openai/text-embedding-3-small')"
 
 
+def test_an_embedder_is_passed_through_though_it_does_not_know_its_dimensions_yet() -> None:
+    embedder = LiteLLMEmbedder("openai/text-embedding-3-small")
+    assert as_embedder(embedder) is embedder
+
+
+def test_a_name_that_can_be_no_path_is_an_unknown_name(weights_home: Path) -> None:
+    for name in ("x" * 100_000, "a\0b"):
+        with pytest.raises(UnknownName, match="known: ") as caught:
+            as_embedder(name)
+        assert len(str(caught.value)) < 1000
+
+
 def test_what_is_neither_name_nor_embedder_is_a_misuse() -> None:
     with pytest.raises(Misuse, match="got 7"):
         as_embedder(7)  # type: ignore[arg-type]
