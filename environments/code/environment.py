@@ -142,9 +142,9 @@ class Code:
         return self._by_id[id]
 
     def _asked(self, task: Task) -> CodeTask:
-        """Return what is known of a task, also of one that has travelled; a prompt of its own is not one of ours."""
+        """Return what is known of a task, also of one that has travelled, or says more behind its prompt, a review say."""
         known = self._known(task.id)
-        if task.prompt != known.task.prompt:
+        if not task.prompt.startswith(known.task.prompt):
             raise Misuse(f"task {task.id!r} is not the one of {self!r}: it says {task.prompt!r:.120}")
         return known
 

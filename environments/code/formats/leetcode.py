@@ -18,7 +18,13 @@ _ENTRY = re.compile(r"(?P<owner>[A-Za-z_]\w*)\(\)\.(?P<method>[A-Za-z_]\w*)")
 
 def leetcode_tasks(path: str | Path) -> list[CodeTask]:
     """Return the tasks of a file; where its asserts can be told apart, the first may be seen, the others are hidden."""
-    return [_task(row) for row in rows_of(path)]
+    return [_task(_flat(row)) for row in rows_of(path)]
+
+
+def _flat(row: Row) -> Row:
+    """Return a row with what stands in its column `meta`, as in some editions, beside its other columns."""
+    meta = row.columns.get("meta")
+    return Row(row.where, {**meta, **row.columns}) if isinstance(meta, dict) else row
 
 
 def _task(row: Row) -> CodeTask:
@@ -31,8 +37,8 @@ def _task(row: Row) -> CodeTask:
     parsed(given, f"{row.where}, column 'prompt'")
     tests = from_check(text_in(row, "test"), method, f"{row.where}, column 'test'")
     visible, hidden = (tests[:1], tests[1:]) if len(tests) > 1 else ((), tests)
-    starter = text_or_none(row, "starter_code").rstrip()
-    told = [text_in(row, "problem_description", "content", "query").strip(), starter]
+    starter = (text_or_none(row, "starter_code") or text_or_none(row, "lang_code")).rstrip()
+    told = [text_in(row, "problem_description", "content", "question_title", "query").strip(), starter]
     return CodeTask(
         task=Task(
             id=f"leetcode-{name}", prompt="\n\n".join(filter(None, told)),

@@ -280,8 +280,12 @@ def test_what_a_program_leaves_behind_is_gone_and_does_not_count(sandbox: Sandbo
 
 
 def test_output_is_bounded(sandbox: Sandbox) -> None:
-    (said,) = told(tiny(sandbox, mode="workspace"), call("run", code="print('x' * 500_000)"))
-    assert SHOWN_OUTPUT // 4 < len(said) < SHOWN_OUTPUT
+    long = call("write", path="long.txt", content="x" * 100_000)
+    printed, _, read = told(
+        tiny(sandbox, mode="workspace"), call("run", code="print('x' * 500_000)"), long, call("read", path="long.txt")
+    )
+    assert SHOWN_OUTPUT // 4 < len(printed) < SHOWN_OUTPUT
+    assert SHOWN_OUTPUT // 4 < len(read) <= SHOWN_OUTPUT
 
 
 def test_tools_that_are_misused_say_so(sandbox: Sandbox) -> None:

@@ -93,6 +93,14 @@ def test_a_leetcode_row_becomes_a_task(tmp_path: Path) -> None:
     assert one.task.data["group"] == "Easy"
 
 
+def test_a_leetcode_row_may_tell_of_its_problem_in_a_column_of_its_own(tmp_path: Path) -> None:
+    about = {"difficulty": "Easy", "lang_code": LEETCODE_ROW["starter_code"], "question_title": "Find two."}
+    plain = {name: value for name, value in LEETCODE_ROW.items() if name not in ("difficulty", "starter_code")}
+    plain.pop("problem_description")
+    (nested,) = leetcode_tasks(lines(tmp_path, {**plain, "meta": about}))
+    assert [nested] == leetcode_tasks(lines(tmp_path, LEETCODE_ROW))
+
+
 def test_an_exercise_becomes_a_task_with_a_test_a_method(tmp_path: Path) -> None:
     (one,) = exercism_tasks(written(tmp_path / "exercises" / "practice" / "leap", LEAP).parent.parent.parent)
     assert (one.task.id, one.entry_point, one.file) == ("exercism-leap", "leap_year", "leap.py")
