@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from agentevo.models.catalogue import CATALOGUE
 from agentevo.models.installed import CARD, find
@@ -18,6 +19,9 @@ from agentevo.settings import home
 def pytest_configure() -> None:
     # A shell that starts the tests in the background has them ignore interrupts, and so would every program they start.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # How long an example takes is the machine's affair, and it may be busy.
+    settings.register_profile("here", deadline=None)
+    settings.load_profile("here")
 
 
 @pytest.fixture(scope="session")

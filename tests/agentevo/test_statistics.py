@@ -57,7 +57,7 @@ def test_many_pairs_are_resampled_in_parts() -> None:
     assert found.high - found.low == pytest.approx(2 * half, rel=0.25)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(PAIRS)
 def test_the_bootstrap_keeps_its_laws(pairs: list[tuple[float, float]]) -> None:
     before, after = [b for b, _ in pairs], [a for _, a in pairs]

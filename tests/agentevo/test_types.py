@@ -112,7 +112,7 @@ def experiences(attempts: list[Record]) -> st.SearchStrategy[Record]:
 
 
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.__name__)
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(data=st.data())
 def test_records_equal_themselves_after_json(record: type[Record], data: st.DataObject) -> None:
     original = data.draw(records(record))

@@ -264,7 +264,7 @@ def test_a_draft_without_a_name_vanishes_with_its_process(tmp_path: Path) -> Non
         assert export_lines(memory) == exported
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 10**6), count=st.integers(1, 25))
 def test_a_kept_draft_reads_the_same_when_it_is_opened_again(seed: int, count: int) -> None:
     dice = random.Random(seed)

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from moments import DAY, NOW, memory, moment, ops
 
@@ -253,7 +253,6 @@ def test_near_falls_back_to_the_latest_where_nothing_was_used() -> None:
     st.sampled_from(["lru", "lfu", "fifo", "utility", "help", "near", "importance", "retention"]),
     st.integers(0, 8),
 )  # fmt: skip
-@settings(deadline=None)
 def test_a_draft_with_changes_evicts_in_the_order_in_which_the_memory_does(
     used: list[dict[str, Json]], order: Order, cap: int
 ) -> None:

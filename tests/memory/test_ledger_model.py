@@ -296,7 +296,6 @@ class LedgerMachine(RuleBasedStateMachine):
 LedgerMachine.TestCase.settings = settings(
     max_examples=300 if SOAK else 25,
     stateful_step_count=60 if SOAK else 35,
-    deadline=None,
     suppress_health_check=list(HealthCheck),
 )
 TestLedger = LedgerMachine.TestCase

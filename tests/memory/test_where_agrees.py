@@ -58,7 +58,7 @@ WHERE = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(metadatas=st.lists(METADATA, min_size=1, max_size=5), wheres=st.lists(WHERE, min_size=1, max_size=8))
 def test_sql_and_fits_agree(metadatas: Sequence[Mapping[str, Any]], wheres: Sequence[Mapping[str, Any]]) -> None:
     with open_memory(":memory:") as memory:

@@ -108,7 +108,7 @@ def test_parts_of_words_count_too() -> None:
     assert one @ inflected > 0.2 > abs(one @ other)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.text(max_size=40), max_size=5))
 def test_hashing_gives_units_for_any_text_alone_or_in_a_batch(texts: list[str]) -> None:
     rows = embed(HashEmbedder(), texts)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agentevo.errors import Misuse, ModelError, ModelTimeout, ModelUnavailable
@@ -53,7 +53,6 @@ def test_waits_double_up_to_the_longest() -> None:
     assert world.waits == [1, 2, 4, 8, 8, 8]
 
 
-@settings(deadline=None)
 @given(st.floats(0, 1), st.integers(1, 12))
 def test_a_wait_is_shortened_by_at_most_half(dice: float, failures: int) -> None:
     world, longest = World(dice), World(1.0)
@@ -62,7 +61,6 @@ def test_a_wait_is_shortened_by_at_most_half(dice: float, failures: int) -> None
     assert all(b / 2 <= a <= b for a, b in zip(world.waits, longest.waits, strict=True))
 
 
-@settings(deadline=None)
 @given(st.lists(st.one_of(st.none(), st.floats(0, 50)), max_size=30), st.floats(1, 60), st.floats(0, 5))
 def test_no_call_outlives_its_budget(asked: list[float | None], budget: float, takes: float) -> None:
     world = World()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from openai_server import OpenAIServer, calls_tool, says
 from pydantic import BaseModel, ValidationError
@@ -63,7 +63,6 @@ def test_json_is_found_in_fences_and_prose(text: str) -> None:
     assert Person.model_validate_json(fitted(text, Person)) == Person(name="Ada", age=36)
 
 
-@settings(deadline=None)
 @given(st.text(alphabet="ab {[]}:,\"'\n`", max_size=40), st.text(alphabet="ab }]\n", max_size=20))
 def test_whatever_surrounds_it_a_fitting_object_is_found(before: str, after: str) -> None:
     # An open quote or bracket before it may swallow it: that is no JSON any more.

@@ -211,7 +211,7 @@ blocks = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @example([[said(0, 1)], called(0, 3, 15)], 100, 1.0, 1)
 @given(blocks, st.integers(100, 400), st.floats(0.2, 1.0), st.integers(1, 5))
 def test_the_budget_holds_calls_keep_their_results_and_nothing_is_lost(

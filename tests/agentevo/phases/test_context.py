@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from moments import NOW, attempt, experience, learned, memory, moment
 from worlds import World
@@ -247,7 +247,6 @@ SPOKEN = st.lists(
 )  # fmt: skip
 
 
-@settings(deadline=None)
 @given(st.lists(SPOKEN, max_size=3), SPOKEN)
 def test_however_parts_are_mixed_nothing_is_lost_and_the_user_speaks_last(
     sections: list[list[Message]], earlier: list[Message]
