@@ -142,7 +142,7 @@ class Code:
         return self._by_id[id]
 
     def _asked(self, task: Task) -> CodeTask:
-        """Return what is known of a task, also of one that has travelled, or says more behind its prompt, a review say."""
+        """Return what is known of a task, also of one that has travelled, or that says more at its end, a review say."""
         known = self._known(task.id)
         if not task.prompt.startswith(known.task.prompt):
             raise Misuse(f"task {task.id!r} is not the one of {self!r}: it says {task.prompt!r:.120}")
