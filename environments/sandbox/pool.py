@@ -58,6 +58,7 @@ class Pool:
             raise
         finally:
             worker.channel.close()
+            self._refill(zygote)
 
     async def _ready(self, limits: Limits) -> tuple[Zygote, Worker]:
         """Return a worker that says it is ready; warm ones may have died since they were made."""
@@ -83,14 +84,16 @@ class Pool:
         raise SandboxBroken("no worker came up")
 
     def _next(self, zygote: Zygote, limits: Limits) -> Future[Worker]:
-        """Take a warm worker where one fits, and have the next one warmed up."""
+        """Take a warm worker where one fits, else have one made."""
         fits = limits.disk_mb == self.limits.disk_mb and limits.files == self.limits.files
         with self._lock:
-            asked = zygote.ask(self.limits if fits else limits)
-            if not fits or not self._warm:
-                return asked
-            self._warm.append(asked)
-            return self._warm.popleft()
+            return self._warm.popleft() if fits and self._warm else zygote.ask(limits)
+
+    def _refill(self, zygote: Zygote) -> None:
+        """Have as many workers warmed up as there were; after a run, so that it does not wait for that."""
+        with self._lock:
+            if zygote is self.zygote and zygote.is_alive:
+                self._warm.extend(zygote.ask(self.limits) for _ in range(self.spares - len(self._warm)))
 
     def _discard_warm(self) -> None:
         """Give up the warm workers, those too that are still on their way."""

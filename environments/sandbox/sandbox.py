@@ -35,8 +35,8 @@ Tier = Literal["namespaces", "landlock", "unsafe-local"]
 TIERS: tuple[Tier, ...] = ("namespaces", "landlock", "unsafe-local")
 CHOSEN: tuple[Tier, ...] = ("namespaces", "landlock")
 """What is tried, in this order, where no tier is named."""
-SPARES = 4
-"""So many warm workers are kept at most; each costs a few megabytes."""
+SPARES = 5
+"""So many warm workers are kept at most, one more than run at once; each costs a few megabytes."""
 BUSY_SHARE = 0.1
 """A timeout counts as the machine's when the run waited for a processor for this share of its time."""
 
@@ -64,7 +64,7 @@ class Sandbox:
         self.limits = limits or Limits()
         self._turns = Turns(count)
         paths = [os.fspath(path) for path in readable]
-        self.probes, self._pool = _opened(tier, lambda one: Pool(one, self.limits, min(count, SPARES), paths))
+        self.probes, self._pool = _opened(tier, lambda one: Pool(one, self.limits, min(count + 1, SPARES), paths))
         self._finalizer = weakref.finalize(self, self._pool.close)
 
     @property

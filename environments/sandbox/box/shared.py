@@ -70,13 +70,15 @@ class Shared:
         return asking
 
     def end(self) -> None:
-        """End every process below this supervisor, again and again until none is left, and remove the folder."""
+        """End every process below this supervisor, again and again until none is left, and remove the folder.
+
+        As their last parent it has a child as long as there is any process left: it need not look for them.
+        """
         tree, until = Tree(self.proc), time.monotonic() + END_S
-        while (members := tree.members()) and time.monotonic() < until:
-            for pid in members:
+        while reap() and time.monotonic() < until:
+            for pid in tree.members():
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal.SIGKILL)
-            reap()
         if self.folder is not None:
             self.folder.remove()
 
@@ -112,8 +114,11 @@ def _left(tree: Tree, alive: set[int]) -> list[int]:
     return [pid for pid in members if first(pid) not in alive]
 
 
-def reap() -> None:
-    """Take up all children that have ended."""
-    with contextlib.suppress(ChildProcessError):
+def reap() -> bool:
+    """Take up all children that have ended; say whether there are others."""
+    try:
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
+    except ChildProcessError:
+        return False
+    return True

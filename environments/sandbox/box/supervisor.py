@@ -88,7 +88,7 @@ def _work(host: socket.socket, walls: Walls, child: Child) -> None:
         if "file" in job:
             wire.send(host, files.do(job))
             continue
-        run = last = _begun(job, child, tree)
+        run = last = _begun(job, child, tree, is_first=last is None)
         if over:
             run.kind = over
         else:
@@ -104,14 +104,16 @@ def _work(host: socket.socket, walls: Walls, child: Child) -> None:
             return
 
 
-def _begun(job: wire.Message, child: Child, tree: Tree) -> Run:
+def _begun(job: wire.Message, child: Child, tree: Tree, *, is_first: bool) -> Run:
     table = job["limits"]
     assert isinstance(table, dict)
     limits = {str(name): float(value) for name, value in table.items()}
     output = int(limits["output_bytes"])
     run = Run(child, limits, tree, Drain(child.out, output), Drain(child.err, output))
     run.is_judge = job["mode"] == "judge"
-    run.cpu_before, run.waited_before = tree.usage().cpu_s, tree.waited_s(child.shown)
+    if not is_first:
+        run.cpu_before = tree.usage().cpu_s
+    run.waited_before = tree.waited_s(child.shown)
     return run
 
 

@@ -41,6 +41,7 @@ def live(link: socket.socket, out: int, err: int, walls: Confining) -> NoReturn:
         _settle()
         drop_capabilities()
         asking = walls.confine()
+        program.rehearse()
         wire.send(link, {"shown": shown}, [asking] if asking else [])
         link = _only_link(link)
         job, descriptors = wire.receive_all(link)
