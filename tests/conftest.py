@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+from agentevo.environments.sandbox import Sandbox, SandboxUnavailable
 from agentevo.models.catalogue import CATALOGUE
 from agentevo.models.installed import CARD, find
 from agentevo.models.pull import pull
@@ -55,3 +56,21 @@ def own_model(weights_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         return model
 
     return make
+
+
+@pytest.fixture(scope="module", params=("namespaces", "landlock"))
+def sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
+    """A sandbox of each tier that this machine can start, in turn."""
+    try:
+        opened = Sandbox(tier=request.param, workers=4)
+    except SandboxUnavailable as error:
+        pytest.skip(error.reasons[request.param])
+    with opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def best() -> Iterator[Sandbox]:
+    """A sandbox of the best tier, for what does not depend on walls."""
+    with Sandbox(workers=4) as opened:
+        yield opened
