@@ -1,1 +1,6 @@
 """Environments in which an agent calls tools or writes commands."""
+
+from agentevo.environments.tool.functions import FunctionTool
+from agentevo.environments.tool.tools import Tools
+
+__all__ = ["FunctionTool", "Tools"]

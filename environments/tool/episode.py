@@ -1,0 +1,100 @@
+"""An episode of tools: each call is looked up, allowed, run in its time, and answered; what fails is said."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from agentevo.environments.code.files import Call, calls_in
+from agentevo.environments.tool.served import BadCall, Served
+from agentevo.errors import BudgetExceeded, Misuse
+from agentevo.quote import cut, fenced
+from agentevo.types import Json, Message, Outcome, Tool
+
+LOG = logging.getLogger(__name__)
+
+Ask: TypeAlias = Callable[[Tool, Mapping[str, Json]], Awaitable[bool]]
+Policy: TypeAlias = Literal["allow", "deny"] | Ask
+ERROR = "Error: "
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What holds for every call: who allows what cannot be taken back, and how long and how much a call may."""
+
+    destructive: Policy = "deny"
+    timeout_s: float = 30.0
+    output_chars: int = 10_000
+
+
+class ToolEpisode:
+    """Tools to call; an action without a call ends the episode. What other processes say is quoted as data."""
+
+    def __init__(self, observation: str, served: Sequence[Served], rules: Rules, held: AsyncExitStack) -> None:
+        self.observation = observation
+        self._served = {one.tool.name: one for one in served}
+        self._rules, self._held, self._over = rules, held, ""
+
+    @property
+    def tools(self) -> Sequence[Tool]:
+        return tuple(one.tool for one in self._served.values())
+
+    async def step(self, action: Message) -> Outcome:
+        """Run the calls of a message, or end. Raise Misuse for a step after the end, or after close."""
+        if self._over:
+            raise Misuse(f"this episode {self._over}; open another one")
+        calls = calls_in(action)
+        if not calls:
+            self._over = "is over"
+            return Outcome(observation="", terminated=True)
+        said = [await self._answered(call) for call in calls]
+        sources = {one.source for call in calls if (one := self._served.get(call.name)) and one.source}
+        return Outcome(observation="\n\n".join(said), info={"untrusted": [*sorted(sources)]} if sources else {})
+
+    async def close(self) -> None:
+        self._over = "is closed"
+        await self._held.aclose()
+
+    async def _answered(self, call: Call) -> str:
+        served = self._served.get(call.name)
+        source, limit = served.source if served else "", self._rules.output_chars
+        try:
+            found = await self._found(served, call)
+        except BadCall as error:
+            found = ERROR + str(error)
+        return fenced(cut(found, limit), f"data from {source}") if source and found else cut(found, limit)
+
+    async def _found(self, served: Served | None, call: Call) -> str:
+        if call.problem:
+            raise BadCall(call.problem)
+        if served is None:
+            raise BadCall(f"there is no tool {call.name!r:.80}; there are: {', '.join(self._served) or 'none'}")
+        if served.tool.destructive:
+            await self._allowed(served.tool, call.arguments)
+        return await self._in_time(served, call.arguments)
+
+    async def _allowed(self, tool: Tool, arguments: Mapping[str, Json]) -> None:
+        policy = self._rules.destructive
+        if policy == "allow" or (not isinstance(policy, str) and await policy(tool, arguments)):
+            return
+        said = "nobody allowed this call" if callable(policy) else "such calls are not allowed here"
+        raise BadCall(f"{tool.name!r} was not called: what it does cannot be taken back, and {said}")
+
+    async def _in_time(self, served: Served, arguments: Mapping[str, Json]) -> str:
+        name, limit_s = served.tool.name, self._rules.timeout_s
+        try:
+            async with asyncio.timeout(limit_s) as timer:
+                return await served.run(arguments)
+        except (BadCall, BudgetExceeded):
+            raise
+        except Exception as error:  # whatever a tool raises is what came of the call
+            if timer.expired():
+                raise BadCall(
+                    f"{name!r} took longer than {limit_s:g} s and was given up; it may have been done"
+                ) from error
+            LOG.info("the tool %s failed", name, exc_info=error)
+            raise BadCall(f"{name!r} failed: {type(error).__name__}: {cut(str(error), 500)}") from error
