@@ -12,7 +12,7 @@ from agentevo.environments.code.episode import OneShot
 from agentevo.environments.code.files import RUNNERS, Files, replayed
 from agentevo.environments.code.judging import TIMEOUT_S, Judge
 from agentevo.environments.code.reply import program_in, whole
-from agentevo.environments.code.task import CodeTask
+from agentevo.environments.code.task import CodeTask, Test
 from agentevo.environments.code.workspace import Workspace
 from agentevo.errors import Misuse, UnknownName
 from agentevo.protocols import Episode, FeedbackLevel
@@ -103,12 +103,12 @@ class Code:
         program, files = self._made(asked, attempt)
         return await self.judge.verdict(asked, program, files)
 
-    async def run_tests(self, task: Task, answer: str | Attempt, tests: Sequence[str] = ()) -> list[Feedback]:
+    async def run_tests(self, task: Task, answer: str | Attempt, tests: Sequence[Test] = ()) -> list[Feedback]:
         """Run tests, or where none are given the visible ones, on an answer; return what came of each, in order.
 
-        A test is a piece of Python, such as `assert add(1, 2) == 3`. Its feedback is a rule's: a score, and in words
-        what it said, bounded. Hidden tests are not among them, and score nothing here. What was made in a workspace
-        is its whole attempt.
+        A test is a piece of Python, such as `assert add(1, 2) == 3`, or an input and its output. Its feedback is a
+        rule's: a score, and in words what it said, bounded. Hidden tests are not among them, and score nothing here.
+        What was made in a workspace is its whole attempt.
         """
         asked = self._asked(task)
         attempt = answer if isinstance(answer, Attempt) else Attempt(id="answer", task=task, answer=answer)
@@ -142,7 +142,7 @@ class Code:
         return self._by_id[id]
 
     def _asked(self, task: Task) -> CodeTask:
-        """Return what is known of a task, also of one that has travelled, or that says more at its end, a review say."""
+        """Return what is known of a task, also of one that travelled, or says more at its end: a review, say."""
         known = self._known(task.id)
         if not task.prompt.startswith(known.task.prompt):
             raise Misuse(f"task {task.id!r} is not the one of {self!r}: it says {task.prompt!r:.120}")

@@ -12,7 +12,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from agentevo.environments.code.task import CodeTask
+from agentevo.environments.code.task import CodeTask, Test
 from agentevo.errors import Misuse
 from agentevo.protocols import FeedbackLevel
 from agentevo.quote import clean, cut
@@ -66,12 +66,12 @@ class Judge:
         return Feedback(score=passed / len(ran), verdict=verdict, source="environment", evidence=evidence)
 
     async def shown(
-        self, asked: CodeTask, program: str | None, files: Mapping[str, str], tests: Sequence[str]
+        self, asked: CodeTask, program: str | None, files: Mapping[str, str], tests: Sequence[Test]
     ) -> list[Feedback]:
         """Run tests that may be shown, and tell what each of them said."""
         found = []
         for test, one in zip(tests, await self._ran(asked, program, files, tests), strict=True):
-            said = "" if one.passed else f"{test.strip()}\n{one.said or 'It did not pass.'}"
+            said = "" if one.passed else f"{_shown(test)}\n{one.said or 'It did not pass.'}"
             verdict = "passed" if one.passed else "failed"
             told = cut(clean(said), SHOWN_TEST)
             found.append(Feedback(score=float(one.passed), verdict=verdict, text=told, source="rule"))
@@ -98,17 +98,17 @@ class Judge:
         return "\n".join([*parts, *_ending(result)]) or "(no output)"
 
     async def _ran(
-        self, asked: CodeTask, program: str | None, files: Mapping[str, str], tests: Sequence[str]
+        self, asked: CodeTask, program: str | None, files: Mapping[str, str], tests: Sequence[Test]
     ) -> list[Ran]:
-        """Run tests: those that are statements in one go, those that are modules each in its own."""
+        """Run tests: those that are statements in one go, all others each for itself."""
         if program is None:
-            return [Ran(False, NO_PROGRAM.format(name=asked.asked_for))] * len(tests)
-        plain = [n for n, test in enumerate(tests) if not _WHOLE.search(test)]
-        modules = [n for n in range(len(tests)) if n not in plain]
+            return [Ran(False, NO_PROGRAM.format(name=asked.asked_for or "anything"))] * len(tests)
         made = _Made(asked, program, files)
-        ran = dict(zip(plain, await self._together(made, [tests[n] for n in plain]), strict=True))
-        alone = await asyncio.gather(*(self._alone(made, tests[n]) for n in modules))
-        ran |= dict(zip(modules, alone, strict=True))
+        plain = {n: test for n, test in enumerate(tests) if isinstance(test, str) and not _WHOLE.search(test)}
+        others = [n for n in range(len(tests)) if n not in plain]
+        ran = dict(zip(plain, await self._together(made, [*plain.values()]), strict=True))
+        alone = await asyncio.gather(*(self._alone(made, tests[n]) for n in others))
+        ran |= dict(zip(others, alone, strict=True))
         return [ran[n] for n in range(len(tests))]
 
     async def _together(self, made: _Made, tests: Sequence[str]) -> list[Ran]:
@@ -128,9 +128,9 @@ class Judge:
             for check in (checks.get(_name(n)) for n in range(len(tests)))
         ]
 
-    async def _alone(self, made: _Made, test: str) -> Ran:
+    async def _alone(self, made: _Made, test: Test) -> Ran:
         try:
-            verdict = await self._judged(made, test)
+            verdict = await self._judged(made, test if isinstance(test, str) else [test])
         except Misuse as error:
             return Ran(False, str(error))
         if why := _decided_by_itself(made.asked, verdict):
@@ -138,7 +138,7 @@ class Judge:
         said = next((check.message for check in verdict.checks if not check.passed and check.message), "")
         return Ran(verdict.passed, said or _lost(verdict), verdict.weak)
 
-    async def _judged(self, made: _Made, tests: str) -> Verdict:
+    async def _judged(self, made: _Made, tests: str | Sequence[tuple[str, str]]) -> Verdict:
         return await self._sandbox().ajudge(
             made.program, tests, made.asked.entry_point, support=made.asked.support or None, files=made.files,
             timeout_s=self._timeout_s,
@@ -154,6 +154,12 @@ def shared() -> Sandbox:
     from agentevo.environments.sandbox import Sandbox
 
     return Sandbox()
+
+
+def _shown(test: Test) -> str:
+    return (
+        test.strip() if isinstance(test, str) else f"Given:\n{test[0].rstrip()}\nit should print:\n{test[1].rstrip()}"
+    )
 
 
 def _name(n: int) -> str:

@@ -24,11 +24,14 @@ _ONE_LINE = re.compile(r"^`+(?P<code>[^`\n]+)`+$")
 
 
 def program_in(reply: str, task: CodeTask) -> str | None:
-    """Return the whole program that a reply amounts to; None where it does not even define what is asked for."""
+    """Return the whole program that a reply amounts to; None where it does not even define what is asked for.
+
+    Where nothing is to be defined, any reply is a program.
+    """
     if len(reply) > LONGEST_REPLY or "\0" in reply or not _is_encodable(reply):
         return None
     for code in _candidates(reply, task.asked_for):
-        if defines(code, task.asked_for):
+        if defines(code, task.asked_for) if task.asked_for else code.strip():
             return whole(task, code)
     return whole(task, _continued(task.starter, reply)) if task.starter and reply.strip() else None
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from agentevo.types import Task
 
 SOLUTION = "solution.py"
+Test: TypeAlias = str | tuple[str, str]
+"""Python that calls what is asked for; or what a program is told on standard input, and what it is to print then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,16 +18,17 @@ class CodeTask:
     """A task, and what only the environment knows of it.
 
     A test is a piece of Python: statements that call the entry point by its name, or a module with `test_` functions,
-    a `unittest.TestCase`, or `check(candidate)`. Each counts as one.
+    a `unittest.TestCase`, or `check(candidate)`. Or it is an input and its output, for a program that reads and
+    prints; such a task has no entry point. Each counts as one.
     """
 
     task: Task
     split: str
     entry_point: str
-    """What the tests call: a function, or a class."""
-    hidden: tuple[str, ...]
+    """What the tests call: a function, or a class; empty where they only read what the program prints."""
+    hidden: tuple[Test, ...]
     """The tests that score; nobody who answers ever sees them."""
-    visible: tuple[str, ...] = ()
+    visible: tuple[Test, ...] = ()
     """The tests that may be shown, and whose output may be."""
     gold: str | None = None
     """A solution, whole, as its file would be."""

@@ -103,4 +103,7 @@ class Workspace:
 
 
 def _told(asked: CodeTask) -> str:
-    return f"Write {asked.file} so that it defines {asked.asked_for}."
+    what = (
+        f"it defines {asked.asked_for}" if asked.asked_for else "it reads standard input and prints what is asked for"
+    )
+    return f"Write {asked.file} so that {what}."

@@ -190,6 +190,22 @@ def test_a_hidden_test_is_in_nothing_that_is_told(sandbox: Sandbox, mode: Any) -
     assert not [one for one in told if "7041" in one or "7042" in one]
 
 
+@pytest.mark.parametrize("mode", ["answer", "workspace"])
+def test_a_program_that_reads_and_prints_is_told_inputs_and_judged_by_its_output(sandbox: Sandbox, mode: Any) -> None:
+    task = CodeTask(
+        Task(id="sum", prompt="Print the sum of the numbers."), "test", "",
+        hidden=(("1 2\n", "3\n"), ("20 22", "42"), ("7041 1", "7042")), visible=(("1 1", "2"),),
+        gold="print(sum(map(int, input().split())))",
+    )  # fmt: skip
+    environment = Code([task], name="sums", description="d", licence="l", mode=mode, sandbox=sandbox)
+    assert check_environment(environment, tasks=1, episodes=2)[-1] == "gold"
+    if mode == "answer":
+        assert verdict(environment, "print(3)").evidence == {"passed": 1, "of": 3}
+        (told,) = now(environment.run_tests(environment.tasks("test")[0], "print(3)"))
+        assert told.text.startswith("Given:\n1 1\nit should print:\n2\n")
+        assert "7041" not in verdict(environment, "import sys\nraise ValueError(input())").model_dump_json()
+
+
 def test_visible_tests_are_run_on_demand_and_say_what_went_wrong(sandbox: Sandbox) -> None:
     environment = tiny(sandbox)
     first, second = now(environment.run_tests(environment.tasks("test")[0], "def add(a, b): return b"))

@@ -111,7 +111,7 @@ def test_an_exercise_becomes_a_task_with_a_test_a_method(tmp_path: Path) -> None
     assert ("test_one" in hidden, "test_two" in hidden, "setUp" in hidden) == (False, True, True)
     assert "from solution import leap_year, OTHER" in seen
     for word in ("pytest", "from leap", "__main__"):
-        assert word not in seen + hidden
+        assert word not in f"{seen}{hidden}"
 
 
 def test_functions_of_a_test_module_count_one_by_one_too() -> None:

@@ -68,6 +68,12 @@ def test_what_does_not_define_the_name_is_no_program(reply: str) -> None:
     assert program_in(reply, asked()) is None
 
 
+def test_where_nothing_is_to_be_defined_any_reply_is_a_program() -> None:
+    assert program_in("print(input())", asked(entry_point="")) == "print(input())\n"
+    assert program_in("So:\n```\nprint(1)\n```", asked(entry_point="")) == "print(1)\n"
+    assert program_in("  \n", asked(entry_point="")) is None
+
+
 def test_pieces_that_hold_together_are_joined() -> None:
     reply = f"```\n{HELPED}\n```\nand\n```\nadd = one\n```\nthat is all"
     assert program_in(reply, asked(defines="one")) == f"{HELPED}\n"
