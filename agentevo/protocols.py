@@ -151,6 +151,15 @@ class Golden(Protocol):
     def gold(self, task: Task) -> Sequence[Message]: ...
 
 
+class RunsTests(Protocol):
+    """An environment that runs tests on an answer: those that are given or, where none are, those that the task shows.
+
+    It gives one feedback a test, in order, each with a score. Tests that score the task are never among them.
+    """
+
+    async def run_tests(self, task: Task, answer: str | Attempt, tests: Sequence[str] = ()) -> Sequence[Feedback]: ...
+
+
 class Memory(Protocol):
     """The part of a memory that strategies use: they read, and they draft; nothing is written until it is kept."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from agentevo.errors import Misuse
 from agentevo.protocols import Environment, Episode, FeedbackLevel, Golden, describe
@@ -19,6 +19,8 @@ class Wrapped:
 
     gold: Callable[[Task], Sequence[Message]]
     """Only there where the environment inside knows gold."""
+    run_tests: Callable[..., Awaitable[Sequence[Feedback]]]
+    """Only there where the environment inside runs tests on answers."""
 
     def __init__(self, environment: Environment) -> None:
         if isinstance(environment, type) or not isinstance(environment, Environment):
@@ -26,6 +28,8 @@ class Wrapped:
         self._environment = environment
         if isinstance(environment, Golden):
             self.gold = environment.gold
+        if (run_tests := getattr(environment, "run_tests", None)) is not None:
+            self.run_tests = run_tests
 
     def __repr__(self) -> str:
         """Say what is inside, and how it is limited: what a run is known by."""
