@@ -14,8 +14,12 @@ from agentevo.types import Card, Record
 OPTIONS: dict[tuple[str, str], dict[str, Any]] = {
     ("house", "evo"): {"stop": ("\n",), "max_tokens": 48, "temperature": 0.0},
     ("house", "reflexion"): {"stop": ("\n",), "max_tokens": 48, "temperature": 0.0},
+    ("house", "self_consistency"): {"stop": ("\n",), "max_tokens": 48},
+    ("library", "codet"): {"max_tokens": 160},
     ("library", "evo"): {"max_tokens": 160, "temperature": 0.0},
     ("library", "reflexion"): {"max_tokens": 160, "temperature": 0.0},
+    ("library", "self_consistency"): {"max_tokens": 160},
+    ("library", "self_debug"): {"max_tokens": 160},
 }
 """By suite and recipe: a command is one line, a program by the library a few."""
 

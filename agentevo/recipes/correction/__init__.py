@@ -1,0 +1,1 @@
+"""Methods that answer better without learning: several attempts judged, or one that is corrected."""
