@@ -11,7 +11,8 @@ import functools
 import os
 import threading
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
-from typing import Any, ParamSpec, TypeVar
+from concurrent import futures
+from typing import Any, Generic, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -22,7 +23,10 @@ _pid = 0
 
 
 def wait(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end from plain code, also where a loop is running (a notebook)."""
+    """Run a coroutine to its end from plain code, also where a loop is running (a notebook).
+
+    Who is interrupted meanwhile (Ctrl-C) goes on once the coroutine has closed what it opened; a second time, at once.
+    """
     loop = _background()
     try:
         inside = asyncio.get_running_loop() is loop
@@ -31,12 +35,43 @@ def wait(coroutine: Coroutine[Any, Any, T]) -> T:
     if inside:
         coroutine.close()
         raise RuntimeError("a plain verb was called from within agentevo's own loop; await its a... twin there")
-    future = asyncio.run_coroutine_threadsafe(coroutine, loop)
+    running = _Running(coroutine)
     try:
-        return future.result()
+        loop.call_soon_threadsafe(running.begin)
+        return running.outcome.result()
     except BaseException:
-        future.cancel()
+        if not running.outcome.done():
+            loop.call_soon_threadsafe(running.cancel)
+            futures.wait([running.outcome])
         raise
+
+
+class _Running(Generic[T]):
+    """A coroutine that runs in a loop of another thread, and what it came to, known only when it has ended."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, T]) -> None:
+        self._coroutine = coroutine
+        self._task: asyncio.Task[T] | None = None
+        self.outcome: futures.Future[T] = futures.Future()
+
+    def begin(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._coroutine)
+        self._task.add_done_callback(self._ended)
+
+    def cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+        else:  # interrupted before it was handed to the loop
+            self._coroutine.close()
+            self.outcome.set_exception(futures.CancelledError())
+
+    def _ended(self, task: asyncio.Task[T]) -> None:
+        if task.cancelled():
+            self.outcome.set_exception(futures.CancelledError())
+        elif (error := task.exception()) is not None:
+            self.outcome.set_exception(error)
+        else:
+            self.outcome.set_result(task.result())
 
 
 def _background() -> asyncio.AbstractEventLoop:
@@ -45,8 +80,17 @@ def _background() -> asyncio.AbstractEventLoop:
     with _LOCK:
         if _LOOP is None or _LOOP.is_closed() or _pid != os.getpid():  # a forked child has the loop, not its thread
             _LOOP, _pid = asyncio.new_event_loop(), os.getpid()
-            threading.Thread(target=_LOOP.run_forever, name="agentevo-loop", daemon=True).start()
+            threading.Thread(target=_serve, args=(_LOOP,), name="agentevo-loop", daemon=True).start()
         return _LOOP
+
+
+def _serve(loop: asyncio.AbstractEventLoop) -> None:
+    while True:
+        try:
+            return loop.run_forever()
+        except (SystemExit, KeyboardInterrupt):
+            # A task that raises these stops the loop; who waits for that task is told, and the others go on.
+            continue
 
 
 def blocking(asynchronous: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
