@@ -38,7 +38,7 @@ def test_environments_are_listed_with_what_they_need(capsys: pytest.CaptureFixtu
     assert rows["answers"]["needs"] == "answers needs the option 'source': write answers:source=..."
     assert status(["env", "list"]) == 0
     said = capsys.readouterr().out
-    assert "house@1  train 200, dev 60, test 200" in said
+    assert "house@1 train 200, dev 60, test 200" in " ".join(said.split())
     assert "write answers:source=..." in said
 
 
