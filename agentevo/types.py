@@ -162,6 +162,10 @@ class Step(Record):
     observations: tuple[Message, ...] = ()
 
 
+MODEL_FAILED = "model: "
+"""What `Attempt.stopped` begins with where the model failed."""
+
+
 class Attempt(Record):
     """One try at a task. The messages are the trajectory; `used` are the items that stood in its prompt."""
 
@@ -184,6 +188,11 @@ class Attempt(Record):
         if not scored:
             return None
         return min(reversed(scored), key=lambda f: TRUSTED_FIRST.index(f.source)).score
+
+    @property
+    def has_failed(self) -> bool:
+        """Say whether it was the model that ended it, so that how it went says nothing about memory."""
+        return self.stopped.startswith(MODEL_FAILED)
 
     @property
     def steps(self) -> tuple[Step, ...]:

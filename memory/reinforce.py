@@ -17,12 +17,17 @@ from agentevo.types import Attempt, Experience, Json, Op
 
 @dataclass(frozen=True)
 class Credit:
-    """Credit the items that stood in the prompt of a judged attempt: its score to wins, the rest to losses."""
+    """Credit the items that stood in the prompt of a judged attempt: its score to wins, the rest to losses.
+
+    An attempt without an answer because the model failed (an outage, say) tells nothing about them, and is left out.
+    """
 
     async def __call__(self, state: State, experiences: Sequence[Experience]) -> list[Op]:
         def scored(attempt: Attempt) -> tuple[str, dict[str, Json]] | None:
             score = attempt.score
-            return None if score is None else (attempt.id, {"wins": score, "losses": 1 - score})
+            if score is None or (attempt.has_failed and not attempt.answer):
+                return None
+            return attempt.id, {"wins": score, "losses": 1 - score}
 
         return await _reinforced(state, experiences, scored, "used in an attempt that scored {wins:g}")
 

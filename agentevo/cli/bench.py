@@ -13,7 +13,7 @@ import typer
 from agentevo.cli.comparing import show_across, show_comparison, show_recheck, show_suites
 from agentevo.cli.memory.shown import one_line
 from agentevo.cli.output import number, progress, show_json, tell
-from agentevo.cli.watching import has_failed, watched
+from agentevo.cli.watching import watched
 from agentevo.errors import Misuse
 
 if TYPE_CHECKING:
@@ -161,6 +161,6 @@ def _tell_failures(rows: Sequence[Row]) -> None:
     """Say of each arm how often its model failed: an answer that was never given scores nothing."""
     for name in dict.fromkeys(row.cell.arm for row in rows):
         attempts = [a for row in rows if row.cell.arm == name for a in row.experience.attempts]
-        failed = [attempt.stopped for attempt in attempts if has_failed(attempt)]
+        failed = [attempt.stopped for attempt in attempts if attempt.has_failed]
         if failed:
             tell(f"arm {name}: in {len(failed)} of {len(attempts)} answers the model failed: {one_line(failed[-1])}")

@@ -10,14 +10,11 @@ from agentevo.errors import ModelError
 
 if TYPE_CHECKING:
     from agentevo.events import Event
-    from agentevo.types import Attempt
 
 T = TypeVar("T")
 
 SURE = 3
 """After so many failures, and no answer, a model is not asked again."""
-FAILED = "model: "
-"""What `Attempt.stopped` begins with where the model failed."""
 
 
 async def watched(
@@ -41,11 +38,6 @@ async def watched(
         ) from None
 
 
-def has_failed(attempt: Attempt) -> bool:
-    """Say whether it was the model that ended an attempt."""
-    return attempt.stopped.startswith(FAILED)
-
-
 class _Watch:
     """Listens to attempts until the model has answered, or failed too often."""
 
@@ -60,8 +52,8 @@ class _Watch:
         if self._on_attempt is not None:
             self._on_attempt()
         attempt = event.attempt
-        if has_failed(attempt):
-            self.failures, self.last = self.failures + 1, attempt.stopped.removeprefix(FAILED)
+        if attempt.has_failed:
+            self.failures, self.last = self.failures + 1, attempt.stopped.partition(": ")[2]
         elif attempt.usage.calls:
             self._has_answered = True
         if self.failures == SURE and not self._has_answered:

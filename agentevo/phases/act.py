@@ -10,7 +10,7 @@ from agentevo.models.usage import Meter, spending
 from agentevo.phases.context import assembled, parts_of
 from agentevo.phases.trajectory import Trajectory, why_stopped
 from agentevo.protocols import Part, State
-from agentevo.types import Attempt, Task, Usage
+from agentevo.types import MODEL_FAILED, Attempt, Task, Usage
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Sample:
                 for trajectory, cost in zip(made, shared(meter.usage, self.n), strict=True):
                     trajectory.broken_off(error, cost)
                 raise
-        missing = stopped or f"model: {len(texts)} of {self.n} replies came"
+        missing = stopped or f"{MODEL_FAILED}{len(texts)} of {self.n} replies came"
         for trajectory, text in zip(made, texts, strict=False):
             trajectory.add({"role": "assistant", "content": text})
         ended = [(text.strip(), "") for text in texts] + [("", missing)] * (self.n - len(texts))

@@ -10,7 +10,7 @@ from agentevo.errors import BudgetExceeded, CassetteError, Misuse, ModelError, R
 from agentevo.events import Added, Ended, Piece, Started, is_heard, tell
 from agentevo.models.usage import Budget, Meter
 from agentevo.position import attempt_id
-from agentevo.types import Attempt, Message, Section, Task, Usage
+from agentevo.types import MODEL_FAILED, Attempt, Message, Section, Task, Usage
 
 NOT_DATA = (RequestsForbidden, CassetteError)
 """Model errors that say that something is set up wrongly: they end the run, not the attempt."""
@@ -59,7 +59,7 @@ def why_stopped(error: Exception, meter: Meter, limits: Limits = NO_LIMITS) -> s
     if isinstance(error, Stopped):
         return str(error)
     if isinstance(error, ModelError) and not isinstance(error, NOT_DATA):
-        return f"model: {error}"
+        return f"{MODEL_FAILED}{error}"
     if isinstance(error, BudgetExceeded | TimeoutError) and (why := limits.reached(meter)):
         return why
     raise error

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from cycles import LEARNING, NOW, Sums, by_heart, moment, remember, verify
+from cycles import LEARNING, NOW, Sums, answers, by_heart, moment, remember, verify
 
 from agentevo.cycle import cycle, evolve, learn
 from agentevo.environments.anything import Answering
@@ -55,8 +55,14 @@ def evolved(state: State, record: Record | None = None, cycles: int = 1, budget:
 
 def test_what_was_right_in_practice_is_known_when_it_counts() -> None:
     with memory() as store:
-        model = ScriptedModel(["1", "wrong", "5", "7", "wrong"])  # four practised; what is known is not asked again
-        (report,) = evolved(moment(store, model=model))
+        asked = list[str]()
+
+        def sums(messages: Sequence[Message]) -> str:
+            asked.append(str(messages[-1]["content"]))
+            return "wrong" if "1+2" in asked[-1] else answers(messages)
+
+        (report,) = evolved(moment(store, model=FunctionModel(sums)))
+        assert (len(asked), asked[-1]) == (5, "What is 1+2?")  # four practised; what is known is not asked again
         assert (report.score, report.scores, report.accepted) == (0.75, {"math": 0.75}, True)
         assert [x.score for x in report.practised] == [1, 0, 1, 1]
         assert sorted(item.text for item in store.list()) == ["What is 0+1? 1", "What is 2+3? 5", "What is 3+4? 7"]

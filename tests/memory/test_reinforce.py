@@ -57,6 +57,16 @@ def test_attempts_that_nobody_judged_earn_no_credit() -> None:
         assert ops(Credit(), moment(m), [experience(attempt("1", used=[a]))]) == []
 
 
+def test_what_a_model_that_failed_was_shown_is_not_blamed_for_it() -> None:
+    with memory() as m:
+        a = m.insert("a").id
+        down = attempt("1", score=0, used=[a]).but(stopped="model: provider: connection refused", answer="")
+        slow = attempt("2", score=0, used=[a]).but(stopped="limit: steps (20)", answer="")
+        unrefined = attempt("3", score=1, used=[a]).but(stopped="model: timed out", answer="Anna")
+        learned(m, Credit(), [experience(down, slow, unrefined)])
+        assert tally(m, a) == (1, 1)
+
+
 def test_use_strengthens_judged_or_not_and_is_counted_once() -> None:
     with memory() as m:
         a = m.insert("a", created_at=NOW - DAY).id
