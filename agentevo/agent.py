@@ -24,6 +24,7 @@ from agentevo.steps import Seen, Steps
 from agentevo.types import Attempt, Experience, Op, Report, Transaction
 
 if TYPE_CHECKING:
+    from agentevo.environments.tool.servers import Server
     from agentevo.environments.tool.tools import Given
     from agentevo.memory import Memory
 
@@ -33,8 +34,8 @@ class Agent:
 
     model is any litellm model string or a Model; memory a Memory, or the folder of one; recipe a name or a Recipe.
     refine_rounds: so many times the model criticises and corrects an answer before it is given. budget holds for each
-    run by itself. tools are Python functions that may be called where there is no environment. runs is a folder in
-    which each step of each run is kept as it is taken.
+    run by itself. tools (Python functions) and mcp (addresses or command lines of servers) may be called where there
+    is no environment. runs is a folder in which each step of each run is kept as it is taken.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Agent:
         recipe: str | Recipe = "evo",
         environment: Environment | None = None,
         tools: Sequence[Given] = (),
+        mcp: Sequence[str | Server] = (),
         refine_rounds: int = 0,
         budget: Budget | None = None,
         runs: str | Path | None = None,
@@ -55,7 +57,7 @@ class Agent:
         from agentevo.recipes import as_recipe
 
         self.model, self.memory, self.recipe = as_model(model), _memory(memory), as_recipe(recipe)
-        self.environment, self.budget, self.seed, self._clock = _where(environment, tools), budget, seed, clock
+        self.environment, self.budget, self.seed, self._clock = _where(environment, tools, mcp), budget, seed, clock
         self._runs, self._owns_memory = None if runs is None else Path(runs), self.memory is not memory
         self._steps = Steps(None if runs is None else Path(runs) / f"steps-{secrets.token_hex(4)}.jsonl")
         if refine_rounds:
@@ -172,14 +174,14 @@ def _memory(memory: Memory | str | Path | None) -> Memory:
     return memory if isinstance(memory, Memory) else Memory.open(memory or ":memory:")
 
 
-def _where(environment: Environment | None, tools: Sequence[Given]) -> Environment | None:
-    if not tools:
+def _where(environment: Environment | None, tools: Sequence[Given], mcp: Sequence[str | Server]) -> Environment | None:
+    if not tools and not mcp:
         return environment
     if environment is not None:
-        raise Misuse("an agent acts in an environment or with tools of its own; give environment= or tools=, not both")
+        raise Misuse("an agent acts in an environment or with tools of its own; give environment=, or tools= and mcp=")
     from agentevo.environments.tool import Tools
 
-    return Tools(*tools)
+    return Tools(*tools, mcp=mcp)
 
 
 def _refining(recipe: Recipe, rounds: int) -> Recipe:

@@ -98,3 +98,9 @@ class ToolEpisode:
                 ) from error
             LOG.info("the tool %s failed", name, exc_info=error)
             raise BadCall(f"{name!r} failed: {type(error).__name__}: {cut(str(error), 500)}") from error
+
+
+def _late(name: str, limit_s: float, error: Exception) -> str:
+    notes = "; ".join(getattr(error.__cause__, "__notes__", ()))
+    said = f"{name!r} took longer than {limit_s:g} s and was given up; it may have been done"
+    return f"{said}; {notes}" if notes else said

@@ -397,5 +397,5 @@ def test_an_agent_calls_its_tools() -> None:
 
 
 def test_an_agent_has_an_environment_or_tools() -> None:
-    with pytest.raises(Misuse, match="give environment= or tools=, not both"):
+    with pytest.raises(Misuse, match="give environment=, or tools= and mcp="):
         run([], tools=[price], environment=Tools(price))

@@ -1,0 +1,237 @@
+"""A connection to an MCP server: its tools as ours, its results as text, and what it does wrong as an answer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import json
+import re
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from agentevo.environments.tool.schemas import Checker
+from agentevo.environments.tool.served import BadCall, Served
+from agentevo.environments.tool.servers import HttpServer, Server, ServerUnavailable, StdioServer
+from agentevo.environments.tool.stdio import StdioTransport
+from agentevo.errors import MissingExtra, UnknownName
+from agentevo.quote import clean, cut
+from agentevo.together import to_the_end
+from agentevo.types import Json, Tool
+
+if TYPE_CHECKING:
+    import mcp_types
+    from mcp import Client
+    from mcp.client._transport import TransportStreams
+
+MOST_TOOLS = 128
+"""A model that is told of more finds none; providers refuse them too."""
+START_TIMEOUT_S = 60.0
+_SAID, _SCHEMA = 2_000, 20_000
+_ODD = re.compile(r"[^A-Za-z0-9_-]")
+
+
+@dataclass
+class Connection:
+    """One server, started or reached for as long as it is needed, and again where it broke off.
+
+    It lives in a task of its own, which enters and leaves the client: whoever opens an episode need not be who closes
+    it.
+    """
+
+    server: Server
+    served: tuple[Served, ...] = ()
+    _client: Client | None = None
+    _process: StdioTransport | None = None
+    _task: asyncio.Task[None] | None = None
+    _done: asyncio.Event = field(default_factory=asyncio.Event)
+    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def open(self) -> Connection:
+        """Connect and list the tools. Raise ServerUnavailable, which says why, where that cannot be done."""
+        ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._done = asyncio.Event()
+        self._task = asyncio.create_task(self._live(ready))
+        try:
+            async with asyncio.timeout(START_TIMEOUT_S):
+                await asyncio.shield(ready)
+        except TimeoutError as error:
+            why = self._why("it does not answer")
+            await self.close()
+            raise ServerUnavailable(f"{self.server.name} did not start within {START_TIMEOUT_S:g} s: {why}") from error
+        except BaseException:
+            await self.close()
+            raise
+        return self
+
+    async def close(self) -> None:
+        """Leave the server; a process that was started is gone afterwards."""
+        self._done.set()
+        if self._task is not None:
+            task, self._task = self._task, None
+            await to_the_end(_ended(task))
+
+    async def _live(self, ready: asyncio.Future[None]) -> None:
+        try:
+            async with AsyncExitStack() as stack:
+                self._client = await stack.enter_async_context(self._made())
+                self.served = tuple([served async for served in self._listed(self._client)])
+                ready.set_result(None)
+                await self._done.wait()
+        except Exception as error:  # noqa: BLE001 - whatever a server makes of the client
+            if not ready.done():
+                ready.set_exception(self._unavailable(error))
+                ready.exception()  # whoever waited may be gone
+        finally:
+            self._client = None
+            if not ready.done():
+                ready.cancel()
+
+    def _made(self) -> Client:
+        try:
+            from mcp import Client
+        except ModuleNotFoundError as error:
+            raise MissingExtra("MCP servers", "tool") from error
+        if isinstance(self.server, StdioServer):
+            self._process = StdioTransport(self.server)
+            return Client(self._process)
+        return Client(_http(self.server))
+
+    # --- its tools
+
+    async def _listed(self, client: Client) -> AsyncIterator[Served]:
+        tools: list[mcp_types.Tool] = []
+        page = await client.list_tools()
+        tools += page.tools
+        while page.next_cursor and len(tools) <= MOST_TOOLS * 10:
+            page = await client.list_tools(cursor=page.next_cursor)
+            tools += page.tools
+        only, names = self.server.only, [tool.name for tool in tools]
+        for name in (*only, *self.server.destructive):
+            if name not in names:
+                raise UnknownName(f"tool of {self.server.name}", name, names)
+        taken = [tool for tool in tools if not only or tool.name in only]
+        if len(taken) > MOST_TOOLS:
+            raise ServerUnavailable(
+                f"{self.server.name} has {len(taken)} tools, and an agent is told of {MOST_TOOLS} at most: use only="
+            )
+        for tool in taken:
+            yield self._served(tool)
+
+    def _served(self, tool: mcp_types.Tool) -> Served:
+        marked = tool.annotations is not None and tool.annotations.destructive_hint is True
+        is_long = len(json.dumps(tool.input_schema)) > _SCHEMA
+        schema: dict[str, Json] = {"type": "object"} if is_long else tool.input_schema
+        ours = Tool(
+            name=_ODD.sub("_", tool.name)[:64], description=clean(tool.description or "", _SAID), parameters=schema,
+            destructive=marked or tool.name in self.server.destructive,
+        )  # fmt: skip
+        run = functools.partial(self._run, tool.name, Checker(ours.name, schema))
+        return Served(ours, run, f"{self.server.name}.{ours.name}")
+
+    # --- its calls
+
+    async def _run(self, name: str, checker: Checker, arguments: Mapping[str, Json]) -> str:
+        checker.check(arguments)
+        client, said = await self._connected(), [""]
+
+        async def note(progress: float, total: float | None, message: str | None) -> None:
+            said[0] = f"{progress:g}{f' of {total:g}' if total else ''} {clean(message or '', 200)}".strip()
+
+        try:
+            result = await client.call_tool(name, dict(arguments), progress_callback=note)
+        except asyncio.CancelledError as error:
+            if said[0]:
+                error.add_note(f"it had last said: {said[0]}")
+            raise
+        except Exception as error:  # whatever a server makes of the client
+            raise BadCall(self._failed(name, error)) from error
+        text = _text(result)
+        if result.is_error:
+            raise BadCall(text or f"{name!r} failed, and does not say why")
+        return text
+
+    async def _connected(self) -> Client:
+        """Return the client; one that broke off is connected again, by one call of those that wait."""
+        async with self._lock:
+            if self._client is None or (self._process is not None and self._process.is_over):
+                before = {one.tool for one in self.served}
+                await self.close()
+                try:
+                    await self.open()
+                except ServerUnavailable as error:
+                    raise BadCall(str(error)) from error
+                if {one.tool.name for one in self.served} < {tool.name for tool in before}:
+                    raise BadCall(f"{self.server.name} was started again, and has other tools than before")
+            assert self._client is not None
+            return self._client
+
+    def _failed(self, name: str, error: Exception) -> str:
+        if self._process is not None and self._process.is_over:
+            return f"{name!r} failed: the server stopped ({self._why('')}); the next call starts it again"
+        if self._task is None or self._task.done() or type(_first(error)).__name__ != "MCPError":
+            self._done.set()
+            return f"{name!r} failed: the connection broke ({_told(error)}); the next call makes it anew"
+        return f"{name!r} failed: {_told(error)}"
+
+    def _unavailable(self, error: BaseException) -> BaseException:
+        first = _first(error)
+        if isinstance(first, ServerUnavailable | MissingExtra | UnknownName):
+            return first
+        return ServerUnavailable(f"{self.server.name} cannot be used: {self._why(_told(error))}")
+
+    def _why(self, otherwise: str) -> str:
+        return self._process.why() if self._process is not None else otherwise
+
+
+@contextlib.asynccontextmanager
+async def _http(server: HttpServer) -> AsyncIterator[TransportStreams]:
+    from mcp.client.streamable_http import streamable_http_client
+    from mcp.shared._httpx_utils import create_mcp_http_client
+
+    async with (
+        create_mcp_http_client(headers=dict(server.headers)) as client,
+        streamable_http_client(server.url, http_client=client) as streams,
+    ):
+        yield streams
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    """Wait for a connection to end, and end it where it does not by itself."""
+    _, pending = await asyncio.wait({task}, timeout=5)
+    if pending:
+        task.cancel()
+        await asyncio.wait({task})
+
+
+def _first(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def _told(error: BaseException) -> str:
+    first = _first(error)
+    return clean(cut(f"{first}" or type(first).__name__, 300))
+
+
+def _text(result: mcp_types.CallToolResult) -> str:
+    """Return what a server brought as text; what is no text is named, not shown."""
+    shown = [text for block in result.content if (text := _block(block))]
+    if result.structured_content is not None and not shown:
+        return json.dumps(result.structured_content, ensure_ascii=False)
+    return "\n".join(shown)
+
+
+def _block(block: mcp_types.ContentBlock) -> str:
+    match block.type:
+        case "text":
+            return block.text
+        case "image" | "audio":
+            return f"[{block.type}, {block.mime_type}, {len(block.data)} characters of base64, not shown]"
+        case "resource":
+            return str(getattr(block.resource, "text", f"[{block.resource.uri}, not shown]"))
+        case "resource_link":
+            return f"[{block.name}: {block.uri}]"

@@ -1,0 +1,201 @@
+"""A server as a process: lines of JSON in and out, with a bound on each, and nothing left running afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import signal
+import sys
+import tempfile
+from asyncio.subprocess import PIPE, Process
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agentevo.environments.tool.servers import ServerUnavailable, StdioServer
+from agentevo.quote import clean
+from agentevo.together import to_the_end
+
+if TYPE_CHECKING:
+    from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+    from mcp.shared.message import SessionMessage
+
+LOG = logging.getLogger(__name__)
+
+MOST_LINE = 8_000_000
+"""Bytes in one message."""
+MOST_MESSAGES = 10_000
+"""Messages between two of ours."""
+MOST_ODD = 200
+"""Lines that are no message: some servers print."""
+GRACE_S = 1.0
+"""For a server to end by itself once nobody speaks to it."""
+_CHUNK, _LAST_WORDS = 1 << 16, 2_000
+
+_HERE = Path(__file__).parent
+_START = """
+import sys, types
+top = "agentevo.environments"
+paths = {"agentevo": "", top: "", top + ".sandbox": ""}
+paths |= {top + ".sandbox.box": sys.argv.pop(1), top + ".tool": sys.argv.pop(1)}
+for name, path in paths.items():
+    sys.modules[name] = types.ModuleType(name)
+    sys.modules[name].__path__ = [path]
+from agentevo.environments.tool.wall import main
+main()
+"""
+"""Imports the wall alone, not the packages it stands in: a tenth of a second instead of seconds."""
+
+
+class StdioTransport:
+    """The process of one server, as the MCP client wants it: a pair of streams for the length of a block."""
+
+    def __init__(self, server: StdioServer) -> None:
+        self._server, self._last_words, self.problem = server, "", ""
+        self._process: Process | None = None
+        self._pumps: list[asyncio.Task[None]] = []
+        self._since, self._odd = 0, 0
+        self._held = contextlib.ExitStack()
+
+    @property
+    def is_over(self) -> bool:
+        return self._process is not None and (self._process.returncode is not None or bool(self.problem))
+
+    def why(self) -> str:
+        """Say what ended it, as far as that is known."""
+        code = None if self._process is None else self._process.returncode
+        ended = self.problem or (f"it ended with status {code}" if code is not None else "it does not answer")
+        words = clean(self._last_words.strip())
+        return f"{ended}; its last words: {words}" if words else ended
+
+    async def __aenter__(
+        self,
+    ) -> tuple[MemoryObjectReceiveStream[SessionMessage | Exception], MemoryObjectSendStream[SessionMessage]]:
+        import anyio
+        from mcp.shared.message import SessionMessage
+
+        home = self._server.folder or self._held.enter_context(tempfile.TemporaryDirectory(prefix="agentevo-server-"))
+        try:
+            self._process = await self._started(home)
+        except BaseException:
+            self._held.close()
+            raise
+        to_client, incoming = anyio.create_memory_object_stream[SessionMessage | Exception](0)
+        outgoing, from_client = anyio.create_memory_object_stream[SessionMessage](0)
+        for pump in (self._read(to_client), self._write(from_client), self._listen()):
+            self._pumps.append(asyncio.create_task(pump))
+        return incoming, outgoing
+
+    async def __aexit__(self, *_: object) -> None:
+        await to_the_end(self._stop())
+
+    async def _started(self, home: str) -> Process:
+        server = self._server
+        command = [server.program(), *server.args]
+        try:
+            return await asyncio.create_subprocess_exec(
+                *(_walled(server, home, command) if server.walls else command), stdin=PIPE, stdout=PIPE, stderr=PIPE,
+                env=server.environment(home), cwd=home, start_new_session=True, limit=_CHUNK,
+            )  # fmt: skip
+        except OSError as error:
+            raise ServerUnavailable(f"{server.command!r} could not be started: {error}") from error
+
+    async def _read(self, to_client: MemoryObjectSendStream[SessionMessage | Exception]) -> None:
+        assert self._process is not None
+        assert self._process.stdout is not None
+        buffer = bytearray()
+        with to_client:
+            while chunk := await self._process.stdout.read(_CHUNK):
+                buffer += chunk
+                *lines, rest = buffer.split(b"\n") if b"\n" in chunk else (buffer,)
+                buffer = bytearray(rest)
+                for line in lines:
+                    if (message := self._message(bytes(line))) is not None:
+                        await to_client.send(message)
+                if self._is_flood(len(buffer)):
+                    return self._kill()
+            await _exited(self._process)  # so that its status can be told
+        return None
+
+    def _message(self, line: bytes) -> SessionMessage | None:
+        from mcp.shared.message import SessionMessage
+        from mcp_types import jsonrpc_message_adapter
+
+        if not line.strip():
+            return None
+        try:
+            message = jsonrpc_message_adapter.validate_json(line.decode(errors="replace"), by_name=False)
+        except ValueError:
+            self._odd += 1
+            return None
+        self._since += 1
+        return SessionMessage(message)
+
+    def _is_flood(self, waiting: int) -> bool:
+        if waiting > MOST_LINE:
+            self.problem = f"it sent a message of more than {MOST_LINE // 1_000_000} MB, and was stopped"
+        elif self._since > MOST_MESSAGES:
+            self.problem = f"it sent more than {MOST_MESSAGES} messages unasked, and was stopped"
+        elif self._odd > MOST_ODD:
+            self.problem = "it writes what are no messages, and was stopped; a server may print to stderr alone"
+        return bool(self.problem)
+
+    async def _write(self, from_client: MemoryObjectReceiveStream[SessionMessage]) -> None:
+        assert self._process is not None
+        assert self._process.stdin is not None
+        with from_client, contextlib.suppress(OSError):
+            async for message in from_client:
+                self._since = 0
+                text = message.message.model_dump_json(by_alias=True, exclude_unset=True)
+                self._process.stdin.write(f"{text}\n".encode())
+                await self._process.stdin.drain()
+
+    async def _listen(self) -> None:
+        """Keep the last of what the server says on stderr."""
+        assert self._process is not None
+        assert self._process.stderr is not None
+        while chunk := await self._process.stderr.read(_CHUNK):
+            self._last_words = (self._last_words + chunk.decode(errors="replace"))[-_LAST_WORDS:]
+
+    def _kill(self) -> None:
+        """End the server's whole group; behind a wall that is every process it ever started."""
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+
+    async def _stop(self) -> None:
+        process = self._process
+        if process is None:
+            return self._held.close()
+        if process.stdin is not None:
+            process.stdin.close()
+        await _exited(process, 0 if self.problem else GRACE_S)
+        self._kill()
+        for pump in self._pumps:
+            pump.cancel()
+        await asyncio.gather(*self._pumps, return_exceptions=True)
+        await _exited(process)
+        # Process.wait would also wait for whoever else holds the pipes.
+        process._transport.close()  # type: ignore[attr-defined]
+        return self._held.close()
+
+
+async def _exited(process: Process, patience_s: float = GRACE_S) -> None:
+    """Give a process some time to end."""
+    clock = asyncio.get_running_loop().time
+    until = clock() + patience_s
+    while process.returncode is None and clock() < until:  # noqa: ASYNC110 - Process.wait waits for its pipes too
+        await asyncio.sleep(0.005)
+
+
+def _walled(server: StdioServer, home: str, command: list[str]) -> list[str]:
+    """Return the command with its wall; as it is, with a warning, where there can be none."""
+    if sys.platform != "linux":
+        LOG.warning("%s runs without walls: there are none on %s", server.command, sys.platform)
+        return command
+    config = {"readable": server.reads(), "writable": [home, *server.writable], "network": server.network}
+    python = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
+    box = _HERE.parent / "sandbox" / "box"
+    return [python, "-P", "-s", "-S", "-c", _START, str(box), str(_HERE), json.dumps(config), *command]

@@ -1,0 +1,89 @@
+"""The wall around a server: a program of its own, which puts it up around itself and becomes the server.
+
+Covered: files (only what was granted can be read, and one folder written), TCP, signals to other processes; where the
+kernel allows new namespaces also all other network, and every process that the server leaves behind.
+Not covered: memory, processor time and disk of the server; the names of running processes.
+"""
+
+# Plain os.path and open: pathlib takes time to load.
+# ruff: noqa: PTH110, PTH123
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import stat
+import struct
+import sys
+from collections.abc import Sequence
+
+from agentevo.environments.sandbox.box import landlock, syscalls
+
+DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
+FAILED = 125
+
+
+def main() -> None:
+    """Become the command, behind the wall; leave with 125 where the wall cannot be put up."""
+    config, command = json.loads(sys.argv[1]), sys.argv[2:]
+    try:
+        _enclose(config["readable"], config["writable"], network=config["network"])
+        os.execv(command[0], command)
+    except OSError as error:
+        os.write(2, f"{command[0]} could not be started: {error}\n".encode())
+        os._exit(FAILED)
+
+
+def _enclose(readable: Sequence[str], writable: Sequence[str], *, network: bool) -> None:
+    syscalls.die_with_parent()
+    if _unshared(network=network):
+        _fork()
+    read, write = landlock.READ | landlock.LIST | landlock.EXECUTE, landlock.handled(landlock.version())
+    rules = landlock.opened((path for path in readable if os.path.exists(path)), read)
+    rules += landlock.opened(DEVICES, landlock.READ | landlock.WRITE | landlock.DEVICE_CONTROL)
+    rules += landlock.opened(writable, write & ~landlock.MAKE_DEVICES_AND_SOCKETS | 1 << 9)  # servers make sockets
+    syscalls.drop_capabilities()
+    _hold(rules, network=network)
+
+
+def _hold(rules: landlock.Rules, *, network: bool) -> None:
+    """Hold this process and all it starts to the rules, for good."""
+    found = landlock.version()
+    words = 1 + (found >= 4) + (found >= landlock.SCOPES_VERSION)
+    attributes = struct.pack("QQQ", landlock.handled(found), 0 if network else landlock.NETWORK, landlock.SCOPES)
+    made = syscalls.call("landlock_create_ruleset", attributes[: 8 * words], 8 * words, 0)
+    for descriptor, rights in rules:
+        is_folder = stat.S_ISDIR(os.fstat(descriptor).st_mode)
+        allowed = rights & landlock.handled(found) & (-1 if is_folder else landlock.OF_A_FILE)
+        syscalls.call("landlock_add_rule", made, landlock.RULE_PATH, struct.pack("=Qi", allowed, descriptor), 0)
+    syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
+    syscalls.call("landlock_restrict_self", made, 0)
+    os.close(made)
+
+
+def _unshared(*, network: bool) -> bool:
+    """Enter namespaces of one's own, as the same user; return whether the kernel lets us."""
+    user, group = os.getuid(), os.getgid()
+    flags = syscalls.NEWUSER | syscalls.NEWPID | syscalls.NEWIPC | (0 if network else syscalls.NEWNET)
+    try:
+        syscalls.call("unshare", flags)
+    except OSError:
+        return False
+    for name, text in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
+        with contextlib.suppress(OSError), open(f"/proc/self/{name}", "w", encoding="ascii") as file:
+            file.write(text)
+    return True
+
+
+def _fork() -> None:
+    """Go on as the first process of the new namespace: when it ends, all in there do. Its parent waits for it."""
+    child = os.fork()
+    if child == 0:
+        syscalls.die_with_parent()
+        return
+    null = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(null, descriptor)
+    _, status = os.waitpid(child, 0)
+    os._exit(os.waitstatus_to_exitcode(status) % 256)
