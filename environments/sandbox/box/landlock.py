@@ -52,19 +52,25 @@ def covered(path: str, hidden: Iterable[str]) -> Rules:
     return [*opened([path], LIST), *(rule for one in below if os.path.exists(one) for rule in covered(one, hidden))]
 
 
-def restrict(rules: Rules) -> None:
-    """Hold this process and all it starts to the rules, for good."""
+def ruleset(rules: Rules) -> int:
+    """Make a set of rules that processes can be held to, and return its descriptor."""
     found = version()
     files = handled(found)
     sizes = {1: 8, 4: 16, SCOPES_VERSION: 24}
     size = next(size for first, size in sorted(sizes.items(), reverse=True) if found >= first)
     attributes = struct.pack("QQQ", files, NETWORK, SCOPES)[:size]
-    ruleset = call("landlock_create_ruleset", attributes, len(attributes), 0)
+    made = call("landlock_create_ruleset", attributes, len(attributes), 0)
     for descriptor, rights in rules:
         allowed = rights & files
         if not stat.S_ISDIR(os.fstat(descriptor).st_mode):
             allowed &= OF_A_FILE
-        call("landlock_add_rule", ruleset, RULE_PATH, struct.pack("=Qi", allowed, descriptor), 0)
+        call("landlock_add_rule", made, RULE_PATH, struct.pack("=Qi", allowed, descriptor), 0)
+        os.close(descriptor)
+    return made
+
+
+def restrict(made: int) -> None:
+    """Hold this process and all it starts to a set of rules, for good, beside those it is held to already."""
     prctl(PR_SET_NO_NEW_PRIVS, 1)
-    call("landlock_restrict_self", ruleset, 0)
-    os.close(ruleset)
+    call("landlock_restrict_self", made, 0)
+    os.close(made)

@@ -14,6 +14,8 @@ from agentevo.environments.sandbox.box.syscalls import PR_SET_CHILD_SUBREAPER, d
 from agentevo.environments.sandbox.box.watch import Tree
 
 END_S = 5.0
+EVERYTHING = -1 & ~landlock.MAKE_DEVICES_AND_SOCKETS
+"""All rights in a worker's own folder but to make devices and sockets."""
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 
 
@@ -33,16 +35,26 @@ class Shared:
         self.confined, self._base = confined, folder
         self.proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self.folder: Folder | None = None
-        self._rules: landlock.Rules = []
-        self._scoped = True
+        self._paths = [os.path.realpath(path) for path in rootfs.readable(readable)]
+        self._scoped, self._shared_rules = True, 0
         if confined:
             self._scoped = landlock.version() >= landlock.SCOPES_VERSION
-            paths = rootfs.readable(readable)
-            hidden = [os.path.realpath(one) for one in rootfs.hidden(paths)]
-            for path in paths:
-                self._rules += landlock.covered(os.path.realpath(path), hidden)
-            self._rules += landlock.opened(DEVICES, landlock.READ | landlock.WRITE)
+            self._shared_rules = self._made_once()
         prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+    def _made_once(self) -> int:
+        """Make the rules that are the same for all workers: many, as they name all that lies beside what is hidden."""
+        hidden = [os.path.realpath(one) for one in rootfs.hidden(self._paths)]
+        rules = landlock.opened([self._base], EVERYTHING) + landlock.opened(DEVICES, landlock.READ | landlock.WRITE)
+        for path in self._paths:
+            rules += landlock.covered(path, hidden)
+        return landlock.ruleset(rules)
+
+    def _own_rules(self, folder: str) -> int:
+        """Make the few rules that keep a worker to its own folder; both sets together say what is allowed."""
+        rules = landlock.opened(self._paths, landlock.EXECUTE | landlock.READ | landlock.LIST)
+        rules += landlock.opened(DEVICES, landlock.READ | landlock.WRITE)
+        return landlock.ruleset(rules + landlock.opened([folder], EVERYTHING))
 
     def fork(self) -> int:
         """Fork a supervisor; return 0 in it."""
@@ -60,14 +72,11 @@ class Shared:
         die_with_parent()
         if not self.confined:
             return 0
-        everything = landlock.handled(landlock.version()) & ~landlock.MAKE_DEVICES_AND_SOCKETS
-        own = landlock.opened([self.folder.path], everything)
-        landlock.restrict([*self._rules, *own])
+        own = self._own_rules(self.folder.path)
+        for rules in (self._shared_rules, own):
+            landlock.restrict(rules)
         only = None if self._scoped else os.getpid()
-        asking = seccomp.install(machine(), metadata=False, kill_only=only, watched=True)
-        for descriptor, _ in (*self._rules, *own):
-            os.close(descriptor)
-        return asking
+        return seccomp.install(machine(), metadata=False, kill_only=only, watched=True)
 
     def end(self) -> None:
         """End every process below this supervisor, again and again until none is left, and remove the folder.

@@ -45,9 +45,11 @@ def serve(host: socket.socket, walls: Walls, limits: Limits) -> None:
     """Be the supervisor of one worker, from before there is a program until all of it is gone."""
     try:
         walls.supervise(limits)
-        child = start(host, walls)
+        tree = Tree(walls.proc)
+        tree.learn()
+        child = start(host, walls, tree)
         wire.send(host, {"ready": True})
-        _work(host, walls, child)
+        _work(host, walls, child, tree)
     except Exception as error:  # noqa: BLE001 - the agent hears of it, as far as there still is one
         with contextlib.suppress(OSError):
             wire.send(host, {"failed": f"{type(error).__name__}: {error}"})
@@ -55,7 +57,7 @@ def serve(host: socket.socket, walls: Walls, limits: Limits) -> None:
         walls.end()
 
 
-def start(host: socket.socket, walls: Walls) -> Child:
+def start(host: socket.socket, walls: Walls, tree: Tree) -> Child:
     """Fork the process that will run the program, and wait until its walls are up."""
     ours, theirs = socket.socketpair()
     out, theirs_out = os.pipe()
@@ -71,14 +73,13 @@ def start(host: socket.socket, walls: Walls) -> Child:
     said, asking = wire.receive_all(ours, REPORTED)
     if said is None or "shown" not in said:
         raise OSError(str((said or {}).get("failed", "the process behind the walls ended before it began")))
-    tree = Tree(walls.proc)
     births = Births(asking[0], lambda: tree.usage().tasks) if asking else None
     return Child(pid, handle, int(str(said["shown"])), ours, out, err, births, walls.folder)
 
 
-def _work(host: socket.socket, walls: Walls, child: Child) -> None:
+def _work(host: socket.socket, walls: Walls, child: Child, tree: Tree) -> None:
     """Do one job after the other; only a session has more than one."""
-    tree, zygote = Tree(walls.proc), os.getppid()
+    zygote = os.getppid()
     last: Run | None = None
     while True:
         over = _idle(host, last, zygote)

@@ -33,6 +33,11 @@ class Tree:
     def __post_init__(self) -> None:
         self.root = int(os.readlink("self", dir_fd=self.proc))
 
+    def learn(self) -> None:
+        """Remember all processes there are as none of this tree: before there is one in it."""
+        self._foreign = {int(name) for name in os.listdir(self.proc) if name.isdigit()} - {self.root}
+        self._forget_at = time.monotonic() + FORGET_S
+
     def members(self) -> dict[int, list[str]]:
         """Return the fields of `stat` of each descendant that has not ended."""
         if time.monotonic() > self._forget_at:

@@ -51,9 +51,9 @@ def alive(pids: set[int]) -> set[int]:
 def eventually(holds: Callable[[], bool]) -> bool:
     """Wait until something holds that other processes bring about; say whether it came to hold."""
     until = time.monotonic() + PATIENCE_S
-    while not holds() and time.monotonic() < until:
+    while not (held := holds()) and time.monotonic() < until:
         time.sleep(0.02)
-    return holds()
+    return held
 
 
 def own_descriptors() -> int:

@@ -1,0 +1,80 @@
+"""After many runs, hostile ones among them, nothing is left: processes, mounts, descriptors, files, memory."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from processes import below, eventually, own_descriptors
+
+from agentevo.environments.sandbox import Limits, Sandbox
+
+RUNS = 10_000 if os.environ.get("AGENTEVO_SOAK") else 250
+"""In each tier."""
+HOSTILE = (
+    "import os\ntry:\n    while True: os.fork()\nexcept OSError: pass",
+    "import os, time\nif os.fork() == 0:\n    os.setsid()\n    time.sleep(60)",
+    "x = []\nwhile True: x.append(' ' * 10**6)",
+    "import os\nwhile True: os.write(1, b'x' * 65536)",
+    "import os\nfor n in range(5000): open(str(n), 'w').close()",
+    "import os, signal\nos.kill(-1, signal.SIGKILL)",
+    "while True: pass",
+    "import os\nos.kill(os.getpid(), 11)",
+    "import threading, time\nfor _ in range(99): threading.Thread(target=time.sleep, args=(60,)).start()",
+    "import os\nfor n in range(60): os.mkdir('d'); os.chdir('d')",
+)
+LIMITS = Limits(memory_mb=96, wall_s=0.5, cpu_s=1, stretch=1, output_bytes=10_000)
+
+
+@dataclass(frozen=True)
+class Left:
+    """What there is of this process and its sandbox on the machine."""
+
+    processes: int
+    descriptors: int
+    mounts: int
+    files: int
+
+
+def left() -> Left:
+    kept = [*Path(tempfile.gettempdir()).glob("agentevo-sandbox-*/*")]
+    mounts = Path("/proc/self/mounts").read_text("utf-8").count("\n")
+    return Left(len(below(os.getpid())), own_descriptors(), mounts, len(kept))
+
+
+def resident_mb(pid: int) -> float:
+    return int(Path(f"/proc/{pid}/statm").read_text("ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+@pytest.mark.timeout(7200)
+def test_many_runs_leave_nothing_behind(sandbox: Sandbox) -> None:
+    kinds: Counter[str] = Counter()
+
+    async def one(number: int) -> None:
+        if number % 10 == 0:
+            result = await sandbox.arun(HOSTILE[number // 10 % len(HOSTILE)], limits=LIMITS)
+        else:
+            result = await sandbox.arun(f"print({number})")
+            assert (result.kind, result.stdout) == ("ok", f"{number}\n")
+        kinds[result.kind] += 1
+
+    async def many(count: int) -> None:
+        for start in range(0, count, 50):
+            await asyncio.gather(*(one(number) for number in range(start, min(start + 50, count))))
+
+    started = sandbox._pool.zygote
+    assert started is not None
+    asyncio.run(many(100))
+    warm = 2 * sandbox._pool.spares + (2 if sandbox.tier == "namespaces" else 1)
+    assert eventually(lambda: left().processes == warm)
+    before, resident = left(), {pid: resident_mb(pid) for pid in (os.getpid(), started.process.pid)}
+    asyncio.run(many(RUNS))
+    assert eventually(lambda: left() == before), f"{before} became {left()}"
+    assert {pid for pid, size in resident.items() if resident_mb(pid) > size + 12} == set()
+    assert sandbox._pool.zygote is started
+    assert {"ok", "error", "timeout", "memory"} <= set(kinds)
