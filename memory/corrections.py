@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agentevo.memory.insert import Extract, failed
+from agentevo.memory.insert import Extract, failed, succeeded
 from agentevo.protocols import State
 from agentevo.types import Attempt, Experience, Json
 
@@ -38,14 +38,24 @@ def told(state: State, experience: Experience) -> list[Extract]:
 
 
 def has_correction(experience: Experience) -> bool:
-    """Say whether it is known what would have been right for something that failed."""
-    return failed(experience) and any(_right_answer(attempt) is not None for attempt in experience.attempts)
+    """Say whether it is known what would have been right for something that failed, or that a person corrected."""
+    known = [attempt for attempt in experience.attempts if _right_answer(attempt) is not None]
+    return bool(known) and (failed(experience) or any(map(_is_corrected, known)))
+
+
+def is_example(experience: Experience) -> bool:
+    """Say whether something succeeded, and no person said what would have been better."""
+    return succeeded(experience) and not has_correction(experience)
 
 
 def is_unexplained(experience: Experience) -> bool:
     """Say whether something failed, and nobody said what would have been right, or why it was not."""
     said = any(f.text.strip() and f.source == "human" for a in experience.attempts for f in a.feedback)
     return failed(experience) and not said and not has_correction(experience)
+
+
+def _is_corrected(attempt: Attempt) -> bool:
+    return attempt.score != 1 and any(f.source == "human" and ANSWER in f.evidence for f in attempt.feedback)
 
 
 def _right_answer(attempt: Attempt) -> str | None:

@@ -91,8 +91,8 @@ class Chat:
         score, correction = sent.get("score"), sent.get("correction")
         if attempt is None:
             raise web.HTTPNotFound(text="that answer is not yours, or too long ago")
-        if score not in (0, 1) or not (correction is None or isinstance(correction, str)):
-            raise web.HTTPBadRequest(text="score is 1 or 0, correction a text or null")
+        if score not in (0, 1) or not (correction is None or (isinstance(correction, str) and score == 0)):
+            raise web.HTTPBadRequest(text="score is 1 or 0, correction null, or a text where the score is 0")
         learnt = await visitor.agent.afeedback(attempt, score=float(score), correction=correction or None)
         return web.json_response({"items": list(learnt.items)})
 

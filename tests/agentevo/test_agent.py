@@ -106,6 +106,13 @@ def test_feedback_forgets_nothing_that_only_rests_on_what_the_attempt_taught() -
         assert {str(item.metadata["answer"]) for item in store.list()} == {"Anna Smith", "Anna Jones"}
 
 
+def test_who_corrects_what_was_half_right_teaches_the_correction_and_not_the_answer() -> None:
+    with memory() as store:
+        agent = Agent(FunctionModel(echo), memory=store)
+        agent.feedback(agent.run("Who signs refunds?"), score=0.5, correction="Anna")
+        assert [(item.kind, item.metadata["answer"]) for item in store.list()] == [("lesson", "Anna")]
+
+
 def test_words_alone_are_kept_too() -> None:
     with memory() as store:
         agent = Agent(ScriptedModel(["A very long answer"]), memory=store)
@@ -128,12 +135,18 @@ def test_what_a_person_says_in_words_is_kept() -> None:
         assert "Answer in one word." in store.list()[0].text
 
 
-@pytest.mark.parametrize("given", [{}, {"score": 2.0}, {"score": -0.1}, {"text": " "}])
+@pytest.mark.parametrize(
+    "given",
+    [
+        {}, {"score": 2.0}, {"score": -0.1}, {"score": float("nan")}, {"score": "1"}, {"text": " "}, {"text": None},
+        {"correction": 12}, {"score": 1.0, "correction": "Anna"},
+    ],
+)  # fmt: skip
 def test_feedback_that_says_nothing_or_too_much_is_refused(given: dict[str, object]) -> None:
     with memory() as store:
         agent = Agent(ScriptedModel(["a"]), memory=store)
         attempt = agent.run("q")
-        with pytest.raises(Misuse, match=r"feedback says something|score is"):
+        with pytest.raises(Misuse, match=r"feedback says something|score is|expected a text|a score of 1 says"):
             agent.feedback(attempt, **given)  # type: ignore[arg-type]
 
 
@@ -148,10 +161,22 @@ def test_earlier_messages_of_a_conversation_are_in_the_prompt() -> None:
         assert (attempt.answer, attempt.task.prompt) == ("I am Anna / Hello / Who am I?", "Who am I?")
 
 
-@pytest.mark.parametrize("asked", ["", " ", [], [{"role": "assistant", "content": "hi"}], [{"role": "user"}]])
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "", " ", [], [{"role": "assistant", "content": "hi"}], [{"role": "user"}], None, 3, b"hi", ["hi"],
+        {"role": "user", "content": "hi"}, ["x", {"role": "user", "content": "hi"}],
+    ],
+)  # fmt: skip
 def test_what_asks_nothing_is_refused(asked: object) -> None:
     with pytest.raises(Misuse, match="an agent is asked a text"):
         as_task(asked)  # type: ignore[arg-type]
+
+
+def test_earlier_messages_that_no_file_can_hold_are_refused() -> None:
+    talk: list[Any] = [{"role": "user", "content": object()}, {"role": "user", "content": "hi"}]
+    with pytest.raises(Misuse, match=r"the earlier messages are no JSON: data\.messages"):
+        as_task(talk)
 
 
 def test_a_task_is_taken_as_it_is() -> None:

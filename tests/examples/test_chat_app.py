@@ -205,7 +205,10 @@ def test_what_makes_no_sense_is_refused(tmp_path: Path, path: str, sent: object,
     asyncio.run(run())
 
 
-@pytest.mark.parametrize("judgement", [{"score": 2}, {"score": None}, {"score": "1"}, {"score": 0, "correction": 7}])
+@pytest.mark.parametrize(
+    "judgement",
+    [{"score": 2}, {"score": None}, {"score": "1"}, {"score": 0, "correction": 7}, {"score": 1, "correction": "x"}],
+)
 def test_a_judgement_is_a_thumb_and_perhaps_a_text(tmp_path: Path, judgement: dict[str, object]) -> None:
     async def run() -> None:
         async with serving(FunctionModel(lambda messages: "hm"), tmp_path) as visitor:

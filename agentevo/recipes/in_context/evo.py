@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agentevo.memory import Credit, Evict, Insert, Reinforce, TopK, lessons, succeeded
-from agentevo.memory.corrections import corrected, has_correction, is_unexplained, told
+from agentevo.memory import Credit, Evict, Insert, Reinforce, TopK, lessons
+from agentevo.memory.corrections import corrected, has_correction, is_example, is_unexplained, told
 from agentevo.memory.harmful import Harmful
 from agentevo.memory.recall import Mode
 from agentevo.memory.retest import Retested
@@ -42,7 +42,7 @@ def evo(
         update=[
             Credit(),
             Reinforce(),
-            Insert(when=succeeded),
+            Insert(when=is_example),
             Insert(corrected, when=has_correction, kind="lesson"),
             Insert(told, kind="lesson"),
             *written,
