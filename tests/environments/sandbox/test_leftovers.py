@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import tempfile
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,8 +40,8 @@ class Left:
     files: int
 
 
-def left() -> Left:
-    kept = [*Path(tempfile.gettempdir()).glob("agentevo-sandbox-*/*")]
+def left(folder: str) -> Left:
+    kept = os.listdir(folder) if folder else []  # noqa: PTH208
     mounts = Path("/proc/self/mounts").read_text("utf-8").count("\n")
     return Left(len(below(os.getpid())), own_descriptors(), mounts, len(kept))
 
@@ -71,10 +70,10 @@ def test_many_runs_leave_nothing_behind(sandbox: Sandbox) -> None:
     assert started is not None
     asyncio.run(many(100))
     warm = 2 * sandbox._pool.spares + (2 if sandbox.tier == "namespaces" else 1)
-    assert eventually(lambda: left().processes == warm)
-    before, resident = left(), {pid: resident_mb(pid) for pid in (os.getpid(), started.process.pid)}
+    assert eventually(lambda: left(started._folder).processes == warm)
+    before, resident = left(started._folder), {pid: resident_mb(pid) for pid in (os.getpid(), started.process.pid)}
     asyncio.run(many(RUNS))
-    assert eventually(lambda: left() == before), f"{before} became {left()}"
+    assert eventually(lambda: left(started._folder) == before), f"{before} became {left(started._folder)}"
     assert {pid for pid, size in resident.items() if resident_mb(pid) > size + 12} == set()
     assert sandbox._pool.zygote is started
     assert {"ok", "error", "timeout", "memory"} <= set(kinds)
