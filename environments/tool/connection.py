@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 MOST_TOOLS = 128
 """A model that is told of more finds none; providers refuse them too."""
 START_TIMEOUT_S = 60.0
+END_TIMEOUT_S = 5.0
 _SAID, _SCHEMA = 2_000, 20_000
 _ODD = re.compile(r"[^A-Za-z0-9_-]")
 
@@ -71,7 +72,7 @@ class Connection:
         self._done.set()
         if self._task is not None:
             task, self._task = self._task, None
-            await to_the_end(_ended(task))
+            await to_the_end(_ended(task, 0 if self._client is None else END_TIMEOUT_S))
 
     async def _live(self, ready: asyncio.Future[None]) -> None:
         try:
@@ -157,13 +158,13 @@ class Connection:
         """Return the client; one that broke off is connected again, by one call of those that wait."""
         async with self._lock:
             if self._client is None or (self._process is not None and self._process.is_over):
-                before = {one.tool for one in self.served}
+                before = {one.tool.name for one in self.served}
                 await self.close()
                 try:
                     await self.open()
                 except ServerUnavailable as error:
                     raise BadCall(str(error)) from error
-                if {one.tool.name for one in self.served} < {tool.name for tool in before}:
+                if not before <= {one.tool.name for one in self.served}:
                     raise BadCall(f"{self.server.name} was started again, and has other tools than before")
             assert self._client is not None
             return self._client
@@ -198,9 +199,9 @@ async def _http(server: HttpServer) -> AsyncIterator[TransportStreams]:
         yield streams
 
 
-async def _ended(task: asyncio.Task[None]) -> None:
+async def _ended(task: asyncio.Task[None], patience_s: float) -> None:
     """Wait for a connection to end, and end it where it does not by itself."""
-    _, pending = await asyncio.wait({task}, timeout=5)
+    _, pending = await asyncio.wait({task}, timeout=patience_s)
     if pending:
         task.cancel()
         await asyncio.wait({task})

@@ -93,9 +93,7 @@ class ToolEpisode:
             raise
         except Exception as error:  # whatever a tool raises is what came of the call
             if timer.expired():
-                raise BadCall(
-                    f"{name!r} took longer than {limit_s:g} s and was given up; it may have been done"
-                ) from error
+                raise BadCall(_late(name, limit_s, error)) from error
             LOG.info("the tool %s failed", name, exc_info=error)
             raise BadCall(f"{name!r} failed: {type(error).__name__}: {cut(str(error), 500)}") from error
 

@@ -16,8 +16,8 @@ from agentevo.errors import AgentEvoError, Misuse
 PATH = "/usr/local/bin:/usr/bin:/bin"
 SYSTEM = (
     "/usr", "/bin", "/sbin", "/lib", "/lib64", "/proc", "/etc/ld.so.cache", "/etc/ssl/certs", "/etc/hosts",
-    "/etc/resolv.conf", "/etc/nsswitch.conf", "/etc/passwd", "/etc/group", "/etc/localtime", "/etc/mime.types", "/etc/gitconfig",
-    "/etc/alternatives",
+    "/etc/resolv.conf", "/etc/nsswitch.conf", "/etc/passwd", "/etc/group", "/etc/localtime", "/etc/mime.types",
+    "/etc/gitconfig", "/etc/alternatives",
 )  # fmt: skip
 """What a server may read of the machine. Landlock keeps the environments of other processes from it."""
 
