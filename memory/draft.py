@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import secrets
+import sqlite3
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Protocol, Self
@@ -22,6 +23,7 @@ from agentevo.memory.overlay import Overlay
 from agentevo.memory.source import Source, Stored
 from agentevo.memory.verbs import Verbs
 from agentevo.memory.words import Stemmer
+from agentevo.memory.writer import find_transaction
 from agentevo.types import Op, Transaction
 
 
@@ -51,7 +53,10 @@ class Below(Protocol):
         expected: Mapping[str, int],
         key: str | None,
         reason: str,
+        within: Sequence[Transaction] = (),
     ) -> Transaction: ...
+
+    def _committed_under(self, key: str) -> Transaction | None: ...
 
 
 class Draft(Verbs):
@@ -125,7 +130,8 @@ class Draft(Verbs):
         """
         if not self._open:
             raise Misuse("this draft is closed already; a draft commits once")
-        done = self._below._committed(self._ops, self._vectors, self._overlay.expected, key, reason)
+        within = tuple(self._keys.values())
+        done = self._below._committed(self._ops, self._vectors, self._overlay.expected, key, reason, within)
         self._open = False
         return done
 
@@ -141,7 +147,8 @@ class Draft(Verbs):
         ops = screened(ops, self.get)
         vectors = self._vectors | self._said_anew(ops)
         expected = dict.fromkeys(self._overlay.yet_unchanged(ops), began) | self._overlay.expected
-        done = self._below._committed([*self._ops, *ops], vectors, expected, None, reason)
+        within = tuple(self._keys.values())
+        done = self._below._committed([*self._ops, *ops], vectors, expected, None, reason, within)
         self._open = False
         return done
 
@@ -152,16 +159,22 @@ class Draft(Verbs):
         expected: Mapping[str, int],
         key: str | None,
         reason: str,
+        within: Sequence[Transaction] = (),
     ) -> Transaction:
-        """Take in the changes of a draft over this one."""
-        if key is not None and key in self._keys:
-            return self._keys[key]
+        """Take in the changes of a draft over this one, and the keys that were committed into it."""
+        before = None if key is None else self._committed_under(key)
+        if before is not None:
+            return before
         skipped = {op.id for op in ops if op.verb not in COMMUTING and self._conflicts(op, expected)}
         done = self._write([op for op in ops if op.id not in skipped or op.verb in COMMUTING], vectors, reason)
         done = done.model_copy(update={"skipped": tuple(sorted(skipped)), "key": key})
-        if key is not None:
-            self._keys[key] = done
+        for keyed in (*within, done):
+            if keyed.key is not None:
+                self._keys[keyed.key] = keyed
         return done
+
+    def _committed_under(self, key: str) -> Transaction | None:
+        return self._keys.get(key) or self._below._committed_under(key)
 
     def _conflicts(self, op: Op, expected: Mapping[str, int]) -> bool:
         found = self._source.find(op.id) if op.id in expected else None
@@ -172,20 +185,28 @@ class Draft(Verbs):
 
 
 class KeptDraft(Draft):
-    """A draft that survives a crash: each change is in the ledger, beside the items, before the verb returns."""
+    """A draft that survives a crash: each change is in the ledger, beside the items, before the verb returns.
+
+    Where somebody else changed, committed or threw away the draft of this name meanwhile, a change or a commit raises
+    Misuse: of two that go on apart, one would be lost.
+    """
 
     def __init__(self, below: Below, kept_as: str, stored: Stored) -> None:
         super().__init__(below)
         self._kept_as, self._stored = kept_as, stored
         with stored.ledger.reading() as db:
-            query = "SELECT body FROM drafts WHERE ns = ? AND name = ? ORDER BY part"
-            parts = [json.loads(body) for (body,) in db.execute(query, (stored.ns, kept_as))]
+            query = "SELECT part, body FROM drafts WHERE ns = ? AND name = ? ORDER BY part"
+            kept = db.execute(query, (stored.ns, kept_as)).fetchall()
+        self._part: int | None = kept[-1][0] if kept else None
         with read_back(stored.ledger.name):
+            parts = [json.loads(body) for _, body in kept]
             self._key: str = parts[0]["key"] if parts else f"draft:{kept_as}:{secrets.token_hex(8)}"
             for part in parts:
                 self._overlay.expected = part["expected"] | self._overlay.expected
                 vectors = {name: np.frombuffer(base64.b64decode(v), np.float32) for name, v in part["vectors"].items()}
                 super()._write([Op.model_validate(op) for op in part["ops"]], vectors, "")
+                within = map(Transaction.model_validate, part.get("within", ()))
+                self._keys |= {done.key: done for done in within if done.key is not None}
 
     def _write(self, ops: Sequence[Op], vectors: Mapping[str, Vector], reason: str) -> Transaction:
         before = set(self._overlay.expected)
@@ -193,21 +214,70 @@ class KeptDraft(Draft):
         expected = {name: version for name, version in self._overlay.expected.items() if name not in before}
         encoded = {name: base64.b64encode(vector.tobytes()).decode() for name, vector in vectors.items()}
         said = [op.model_dump(mode="json", exclude_defaults=True) for op in ops]
-        body = {"key": self._key, "ops": said, "vectors": encoded, "expected": expected}
-        with self._stored.ledger.writing() as db:
-            row = (self._stored.ns, self._kept_as, json.dumps(body, ensure_ascii=False))
-            db.execute("INSERT INTO drafts (ns, name, body) VALUES (?,?,?)", row)
+        self._keep({"ops": said, "vectors": encoded, "expected": expected})
+        return done
+
+    def _keep(self, body: Mapping[str, object]) -> None:
+        """Put a change on the disk; where that fails close the draft, which would commit what is not there."""
+        row = (self._stored.ns, self._kept_as, json.dumps({"key": self._key, **body}, ensure_ascii=False))
+        try:
+            with self._stored.ledger.writing() as db:
+                self._must_be_latest(db)
+                self._part = db.execute("INSERT INTO drafts (ns, name, body) VALUES (?,?,?)", row).lastrowid
+        except BaseException:
+            self._open = False
+            raise
+
+    def _must_be_latest(self, db: sqlite3.Connection) -> None:
+        query = "SELECT max(part) FROM drafts WHERE ns = ? AND name = ?"
+        if db.execute(query, (self._stored.ns, self._kept_as)).fetchone()[0] != self._part:
+            raise Misuse(
+                f"the draft {self._kept_as!r:.80} was changed, committed or thrown away elsewhere meanwhile; "
+                "what is left of it is in memory.draft() of that name"
+            )
+
+    def _committed(
+        self,
+        ops: Sequence[Op],
+        vectors: Mapping[str, Vector],
+        expected: Mapping[str, int],
+        key: str | None,
+        reason: str,
+        within: Sequence[Transaction] = (),
+    ) -> Transaction:
+        """Take in a draft over this one, and keep the keys that came with it."""
+        known = set(self._keys)
+        with self._stored.ledger.writing():
+            done = super()._committed(ops, vectors, expected, key, reason, within)
+            new = [done.model_dump(mode="json") for name, done in self._keys.items() if name not in known]
+            if new:
+                self._keep({"ops": [], "vectors": {}, "expected": {}, "within": new})
         return done
 
     @checked
     def commit(self, *, key: str | None = None, reason: str = "") -> Transaction:
-        """Commit under a key of the draft's own, so that a crash between the commit and its clearing does no harm."""
-        done = super().commit(key=key or self._key, reason=reason)
-        self.discard()
+        """Commit under a key of the draft's own, however often that is tried, and clear it from the disk with that."""
+        used = key or self._key
+        with self._stored.ledger.writing() as db:
+            if find_transaction(db, self.namespace, self._stored.ns, "key", used) is None:
+                self._must_be_latest(db)
+            done = super().commit(key=used, reason=reason)
+            self._clear(db)
         return done
+
+    @checked
+    def commit_with(self, ops: Sequence[Op], *, reason: str = "") -> Transaction:
+        """Commit with some last changes, which are kept first."""
+        self.apply(ops)
+        return self.commit(reason=reason)
 
     def discard(self) -> None:
         """Throw the draft away, also from the disk."""
         self._open = False
         with self._stored.ledger.writing() as db:
-            db.execute("DELETE FROM drafts WHERE ns = ? AND name = ?", (self._stored.ns, self._kept_as))
+            self._clear(db)
+
+    def _clear(self, db: sqlite3.Connection) -> None:
+        """Delete what this draft is made of, but not what was begun under its name after it was committed elsewhere."""
+        query = "DELETE FROM drafts WHERE ns = ? AND name = ? AND part <= ?"
+        db.execute(query, (self._stored.ns, self._kept_as, self._part or 0))

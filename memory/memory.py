@@ -148,6 +148,7 @@ class Memory(Swept):
         expected: Mapping[str, int],
         key: str | None,
         reason: str,
+        within: Sequence[Transaction] = (),
     ) -> Transaction:
         """Write ops in one short transaction; no model is ever called inside it."""
         stored = self._stored
@@ -159,8 +160,14 @@ class Memory(Swept):
                 assert before is not None
                 return before
             done = writer.put(ops, expected)
+            writer.note(within)
         stored.settle(len(ops))
         return done
+
+    def _committed_under(self, key: str) -> Transaction | None:
+        stored = self._stored
+        with stored.ledger.reading() as db:
+            return find_transaction(db, self._name, stored.ns, "key", key)
 
     def _fitting(self, vectors: Mapping[str, Vector]) -> None:
         """Refuse vectors that do not belong here, and note what the first ones are like."""
@@ -270,7 +277,7 @@ class Memory(Swept):
     def import_(self, lines: Iterable[str] | str | Path, *, progress: Progress = silent) -> int:
         """Read an export, all of it or nothing; return how many items came in."""
         read = transfer.read(Path(lines)) if isinstance(lines, (str, Path)) else list(lines)
-        return transfer.imported(self._stored, read, self._store, self._clock(), progress)
+        return transfer.imported(self._stored, read, self._store, self._actor, self._clock(), progress)
 
     @checked
     def backup(self, folder: str | Path, *, progress: Progress = silent) -> Path:

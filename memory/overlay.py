@@ -49,8 +49,17 @@ class Overlay:
     def put(self, ops: Sequence[Op], vectors: Mapping[str, Vector]) -> Iterator[Item]:
         """Apply ops; yield each item as its op leaves it. An insert may lead to a twin that was here already."""
         below = self._base.found([op.id for op in ops if op.verb != "insert" and op.id not in self._rows])
+        taken = self._base.rows([op.item.id for op in ops if op.item])
         for op in ops:
+            if op.item and (op.item.id in taken or op.item.id in self._rows):
+                self._refuse_id(op.item)
             yield self._put(op, vectors, below)
+
+    def _refuse_id(self, item: Item) -> None:
+        """Raise Misuse where an item of this id is here and says something else."""
+        twin = self.twin(item.kind, item.text)
+        if twin is None or twin.id != item.id:
+            raise Misuse(f"there is an item {item.id!r:.80} already; edit that one, or insert under another id")
 
     def _put(self, op: Op, vectors: Mapping[str, Vector], below: Mapping[str, Found]) -> Item:
         if op.verb == "insert" and op.item:

@@ -38,16 +38,20 @@ class Purged:
 
 def destroy(stored: Stored, ids: Sequence[str], *, actor: str, reason: str, at: float) -> Purged:
     """Erase items and experiences, and quarantine what was made from them; the journal keeps their ids alone."""
-    derived = descendants(stored, [*ids, *_attempts(stored, ids)])
-    derived = [item for item in derived if item.id not in ids]
-    children = [item.id for item in derived if item.status == "live" and item.kind != "adapter"]
+    derived: list[Item] = []
+    children: list[str] = []
     if ids:
-        with stored.ledger.writing() as db:
+        with stored.ledger.writing() as db:  # what others derive from it meanwhile is seen, too
+            found = descendants(stored, [*ids, *_attempts(stored, ids)])
+            derived = [item for item in found if item.id not in ids]
+            children = [item.id for item in derived if item.status == "live" and item.kind != "adapter"]
             writer = Writer(db, stored.namespace, stored.ns, {})
             writer.begin(actor=actor, reason=reason, key=None, at=at)
             _note(db, writer.txn, ids)
             said = f"derived from purged {', '.join(ids)}"
             writer.put([Op(verb="quarantine", id=name, reason=said) for name in children])
+            # An undo would let what was made from it be recalled again, and bring nothing back.
+            db.execute("UPDATE transactions SET content = 0 WHERE txn = ?", (writer.txn,))
             _erase(db, stored, ids)
     pending = _scrub(stored)
     adapters = tuple(item.id for item in derived if item.kind == "adapter")
@@ -85,10 +89,10 @@ def _erase(db: sqlite3.Connection, stored: Stored, ids: Sequence[str]) -> None:
 
 
 def _erase_drafts(db: sqlite3.Connection, stored: Stored, id: str) -> None:
-    """Delete the kept drafts that name the item or say what it says, whole: a part alone makes no sense."""
-    text = db.execute("SELECT text FROM items WHERE ns = ? AND id = ?", (stored.ns, id)).fetchone()
-    for said in (id, *(text or ())):
-        written = json.dumps(said, ensure_ascii=False)[1:-1]
+    """Delete the kept drafts that name the item or say what it says or said, whole: a part alone makes no sense."""
+    for said in (id, *_said(db, stored, id)):
+        written = json.dumps(said, ensure_ascii=False)
+        written = written if len(said) < _QUOTED else written[1:-1]  # a word that anybody uses is not a quotation
         query = "SELECT name FROM drafts WHERE ns = ? AND instr(body, ?) > 0"
         db.execute(f"DELETE FROM drafts WHERE ns = ? AND name IN ({query})", (stored.ns, stored.ns, written))
 

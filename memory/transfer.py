@@ -132,7 +132,9 @@ def read(path: Path) -> list[str]:
         raise Misuse(f"{path} cannot be read as an export: {error}; nothing was imported") from error
 
 
-def imported(stored: Stored, lines: Sequence[str], vectors: Vectors, at: float, progress: Progress = silent) -> int:
+def imported(
+    stored: Stored, lines: Sequence[str], vectors: Vectors, actor: str, at: float, progress: Progress = silent
+) -> int:
     """Read an export into a namespace in one transaction; return how many items came in.
 
     Into an empty namespace everything comes back as it was. Elsewhere the items are added, without those that are here
@@ -147,7 +149,7 @@ def imported(stored: Stored, lines: Sequence[str], vectors: Vectors, at: float, 
         used = "SELECT 1 FROM transactions WHERE ns = ? UNION ALL SELECT 1 FROM experiences WHERE ns = ? LIMIT 1"
         is_empty = db.execute(used, (stored.ns, stored.ns)).fetchone() is None
         put = _put_whole if is_empty else _put_beside
-        return put(db, stored, read, at, progress)
+        return put(db, stored, read, actor, at, progress)
 
 
 def _made_by(read: Incoming, vectors: Vectors) -> tuple[set[int], str | None] | None:
@@ -160,10 +162,12 @@ def _made_by(read: Incoming, vectors: Vectors) -> tuple[set[int], str | None] | 
     return (lengths, fingerprint) if lengths else None
 
 
-def _put_beside(db: sqlite3.Connection, stored: Stored, read: Incoming, at: float, progress: Progress) -> int:
+def _put_beside(
+    db: sqlite3.Connection, stored: Stored, read: Incoming, actor: str, at: float, progress: Progress
+) -> int:
     """Let items join others: duplicates are left out, and what happened to them elsewhere is not journaled here."""
     writer = Writer(db, stored.namespace, stored.ns, read.vectors)
-    writer.begin(actor="import", reason="import", key=None, at=at)
+    writer.begin(actor=actor, reason="import", key=None, at=at)
     for number, line in read.of(export_lines.ExperienceLine):
         query = "SELECT 1 FROM experiences WHERE ns = ? AND id = ?"
         if not db.execute(query, (stored.ns, line.id)).fetchone():
@@ -176,7 +180,9 @@ def _put_beside(db: sqlite3.Connection, stored: Stored, read: Incoming, at: floa
     return len(ops) - len(writer.twins)
 
 
-def _put_whole(db: sqlite3.Connection, stored: Stored, read: Incoming, at: float, progress: Progress) -> int:
+def _put_whole(
+    db: sqlite3.Connection, stored: Stored, read: Incoming, actor: str, at: float, progress: Progress
+) -> int:
     """Bring a namespace back as it was, journal and all."""
     for number, kind, line in read.others:
         if kind in _TABLES:
@@ -188,7 +194,7 @@ def _put_whole(db: sqlite3.Connection, stored: Stored, read: Incoming, at: float
             progress("writing items", done, len(read.items))
             if item.id in seqs:
                 writer.add_row(item, seqs[item.id])
-        _rescue(writer, [item for item in read.items if item.id not in seqs], at)
+        _rescue(writer, [item for item in read.items if item.id not in seqs], actor, at)
     return len(read.items)
 
 
@@ -203,10 +209,10 @@ def _put_ops(db: sqlite3.Connection, stored: Stored, read: Incoming) -> dict[str
     return seqs
 
 
-def _rescue(writer: Writer, items: list[Item], at: float) -> None:
+def _rescue(writer: Writer, items: list[Item], actor: str, at: float) -> None:
     """Journal items whose journal did not come with them: the export of a damaged memory ends early."""
     if items:
-        writer.begin(actor="import", reason="import", key=None, at=at)
+        writer.begin(actor=actor, reason="import", key=None, at=at)
         writer.put([Op(verb="insert", id=item.id, item=item) for item in items])
 
 

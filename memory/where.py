@@ -29,7 +29,7 @@ _COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
     "$gt": operator.gt, "$gte": operator.ge, "$lt": operator.lt, "$lte": operator.le,
 }  # fmt: skip
 _OPERATORS = (*_SIGNS, "$ne", "$exists")
-_MAX_VALUES, _MAX_DEPTH = 30_000, 20  # what SQLite takes in one question, with room to spare
+_MAX_VALUES, _MAX_TESTS, _MAX_DEPTH = 30_000, 500, 20  # what SQLite takes in one question, with room to spare
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,10 @@ def parse(where: Where | None) -> Node | None:
     node = _parsed(where, 0)
     if node is not None and _size(node) > _MAX_VALUES:
         raise Misuse(f"where: it compares with more than {_MAX_VALUES:,} values; ask in several parts")
+    if node is not None and _tests(node) > _MAX_TESTS:
+        raise Misuse(
+            f"where: it makes more than {_MAX_TESTS} comparisons; ask in several parts, or give a key a list of values"
+        )
     return node
 
 
@@ -73,6 +77,10 @@ def _size(node: Node) -> int:
     if isinstance(node, tuple):
         return sum(map(_size, node[1]))
     return 2 + len(node.value) if node.operator == "in" else 3
+
+
+def _tests(node: Node) -> int:
+    return sum(map(_tests, node[1])) if isinstance(node, tuple) else 1
 
 
 def _nodes(key: object, wanted: object, depth: int) -> list[Node]:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from agentevo.errors import Misuse
 from agentevo.memory import rows
 from agentevo.memory.change import COMMUTING, QUIET, applied, credited, marks, says_anew
 from agentevo.memory.words import body
@@ -60,6 +61,17 @@ class Writer:
         )
         self.txn = cursor.lastrowid
         return self.transaction
+
+    def note(self, within: Sequence[Transaction]) -> None:
+        """Remember the keys of what was committed into this draft; raise Misuse where one was committed meanwhile."""
+        for done in within:
+            if find_transaction(self.db, self.namespace, self.ns, "key", done.key) is not None:
+                raise Misuse(f"{done.key!r:.80} was committed elsewhere meanwhile; draft again without it")
+            self.db.execute(
+                "INSERT INTO transactions (id, ns, actor, reason, key, at, content, skipped) VALUES (?,?,?,?,?,?,0,?)",
+                (secrets.token_hex(8), self.ns, self.transaction.actor, done.reason, done.key, done.at,
+                 json.dumps(done.skipped)),
+            )  # fmt: skip
 
     def put(self, ops: Sequence[Op], expected: Mapping[str, int] | None = None) -> Transaction:
         """Apply the ops; those whose item changed since `expected` was read are skipped and reported."""
@@ -119,6 +131,8 @@ class Writer:
         return ours
 
     def _put(self, op: Op, expected: int | None) -> bool:
+        if op.item is not None and self._is_taken(op.item.id):
+            return False
         if op.verb == "insert" and op.item:
             self._insert(op.item, op)
             return True
@@ -135,6 +149,10 @@ class Writer:
         if op.verb == "supersede" and op.item:
             self._insert(op.item.model_copy(update={"supersedes": before.id}), op)
         return True
+
+    def _is_taken(self, id: str) -> bool:
+        """Say whether there is an item of this id: callers may choose ids, and two may choose one."""
+        return self.db.execute("SELECT 1 FROM items WHERE ns = ? AND id = ?", (self.ns, id)).fetchone() is not None
 
     def _insert(self, item: Item, op: Op) -> None:
         """Add an item, unless one that is not forgotten says the very same: then that one stands for it."""

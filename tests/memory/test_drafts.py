@@ -14,7 +14,7 @@ from word_vectors import export_lines, open_memory
 
 from agentevo.errors import Misuse
 from agentevo.memory import Draft, Memory
-from agentevo.types import Op
+from agentevo.types import Item, Op
 
 WORDS = ["refund", "invoice", "signature", "billing", "owner", "team", "limit", "policy", "north", "south", "approve"]
 
@@ -298,3 +298,94 @@ def test_what_a_draft_forgets_edits_and_restores_is_found_by_what_it_says_now() 
         for mode in ("vector", "bm25"):
             assert draft.recall("kettle", 1, mode=mode)[0].item.id == id_
         assert draft.recall("mast", mode="bm25") == []
+
+
+def test_a_key_commits_once_through_drafts_of_drafts(tmp_path: Path) -> None:
+    def counted(memory: Memory, *, inner: bool, outer: str | None = None) -> None:
+        around = memory.draft(outer) if inner else memory
+        draft = around.draft()
+        draft.reinforce(memory.list()[0].id, wins=1)
+        draft.commit(key="turn")
+        if isinstance(around, Draft) and outer is None:
+            around.commit()
+
+    with open_memory(tmp_path / "m") as memory:
+        item = memory.insert("used once")
+        for inner, outer in ((True, "kept"), (True, "kept")):
+            counted(memory, inner=inner, outer=outer)  # the outer draft is left on the disk, as by a crash
+        assert len(memory.draft("kept").ops) == 1
+        memory.draft("kept").commit()
+        for inner in (True, False):
+            counted(memory, inner=inner)
+        assert memory._must(item.id).wins == 1
+        assert memory.verify().ok
+
+
+def test_a_key_committed_elsewhere_meanwhile_stops_the_draft_that_took_it_in() -> None:
+    with open_memory(":memory:") as memory:
+        outer = memory.draft()
+        inner = outer.draft()
+        inner.insert("from the inner draft")
+        inner.commit(key="turn")
+        other = memory.draft()
+        other.insert("from another")
+        other.commit(key="turn")
+        with pytest.raises(Misuse, match="'turn' was committed elsewhere"):
+            outer.commit()
+        assert [item.text for item in memory.list()] == ["from another"]
+
+
+def test_two_that_go_on_with_one_kept_draft_lose_nothing(tmp_path: Path) -> None:
+    with open_memory(tmp_path / "m") as memory, open_memory(tmp_path / "m") as other:
+        memory.draft("nightly").insert("first")
+        here, there = memory.draft("nightly"), other.draft("nightly")
+        there.insert("second")
+        with pytest.raises(Misuse, match="'nightly' was changed"):
+            here.commit()
+        with pytest.raises(Misuse, match="'nightly' was changed"):
+            here.insert("third")
+        with pytest.raises(Misuse, match="closed"):
+            here.insert("fourth")
+        done = there.commit()
+        assert len(done.items) == 2
+        assert {item.text for item in memory.list()} == {"first", "second"}
+
+
+def test_a_kept_draft_committed_twice_leaves_what_was_begun_under_its_name_since(tmp_path: Path) -> None:
+    with open_memory(tmp_path / "m") as memory:
+        memory.draft("nightly").insert("first")
+        here, there = memory.draft("nightly"), memory.draft("nightly")
+        done = there.commit()
+        memory.draft("nightly").insert("of the next night")
+        assert here.commit().id == done.id
+        assert len(memory.draft("nightly").ops) == 1
+
+
+def test_a_kept_draft_committed_with_last_changes_is_gone_from_the_disk(tmp_path: Path) -> None:
+    with open_memory(tmp_path / "m") as memory:
+        item = memory.insert("goes")
+        draft = memory.draft("nightly")
+        draft.reinforce(item.id)
+        draft.commit_with([Op(verb="forget", id=item.id)])
+        assert memory.draft("nightly").ops == ()
+        assert (memory._must(item.id).status, memory._must(item.id).uses) == ("forgotten", 1)
+
+
+def test_an_id_that_is_taken_is_refused_in_a_draft_and_skipped_by_a_memory() -> None:
+    def named(text: str) -> Op:
+        return Op(verb="insert", id="mine", item=Item(id="mine", text=text, created_at=1.0))
+
+    with open_memory(":memory:") as memory:
+        late = memory.draft()
+        late.apply([named("of the late one")])
+        assert memory.apply([named("of the first")]).skipped == ()
+        assert memory.apply([named("of the second")]).skipped == ("mine",)
+        with pytest.raises(Misuse, match="there is an item 'mine' already"):
+            memory.draft().apply([named("of a draft")])
+        assert memory.draft().apply([named("of the first")]).items == ("mine",)
+        assert late.commit().skipped == ("mine",)
+        other = memory.insert("in the way")
+        superseding = Op(verb="supersede", id=other.id, item=named("instead").item)
+        assert memory.apply([superseding]).skipped == (other.id,)
+        assert {item.text for item in memory.list()} == {"of the first", "in the way"}
+        assert memory.verify().ok

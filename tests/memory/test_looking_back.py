@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from word_vectors import open_memory
+from word_vectors import export_lines, open_memory
 
 from agentevo.errors import Misuse
 from agentevo.memory import Memory
@@ -228,3 +228,12 @@ def test_secrets_and_orders_do_not_come_in_by_edits_or_policies() -> None:
             draft.edit(new.id, f"then {secret}")
             draft.commit()
         assert all(secret not in item.model_dump_json() for item in memory.list(status=None))
+
+
+def test_an_import_beside_other_items_can_be_undone_by_whoever_imported() -> None:
+    with open_memory(":memory:") as there, open_memory(":memory:", actor="ada") as memory:
+        there.insert("from elsewhere")
+        memory.insert("my own")
+        memory.import_(export_lines(there))
+        memory.undo()
+        assert [item.text for item in memory.list()] == ["my own"]

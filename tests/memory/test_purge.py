@@ -211,3 +211,24 @@ lines = open_memory(sys.argv[1]).export()
 next(lines), print("ready", flush=True), sys.stdin.read()
 """,
     )
+
+
+def test_an_undo_after_a_purge_does_not_let_what_was_made_from_it_be_recalled_again(tmp_path: Path) -> None:
+    with open_memory(tmp_path / "m") as memory:
+        other = memory.insert("something else")
+        child = memory.insert("a child", derived_from=[memory.insert(SECRET, source="user").id])
+        memory.edit(other.id, "something else again")
+        memory.purge(child.derived_from[0])
+        assert memory.undo().items == (other.id,)
+        assert memory.get(child.id).status == "quarantined"  # type: ignore[union-attr]
+
+
+def test_kept_drafts_go_that_quote_what_was_purged_and_no_others(tmp_path: Path) -> None:
+    with open_memory(tmp_path / "m") as memory:
+        item = memory.insert(SECRET)
+        memory.edit(item.id, "tea")
+        memory.draft("quotes").insert(f"they said: {SECRET}")
+        memory.draft("says").apply([Op(verb="edit", id=memory.insert("a drink").id, changes={"text": "tea"})])
+        memory.draft("other").insert("steamed rice with teal beans")
+        memory.purge(item.id)
+        assert [len(memory.draft(name).ops) for name in ("quotes", "says", "other")] == [0, 0, 1]

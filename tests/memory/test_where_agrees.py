@@ -163,3 +163,11 @@ def test_a_filter_works_alike_over_a_draft(shop: Memory) -> None:
         vector = WordVectors().vector("new")
         found = draft.recall("new", mode="vector", vector=vector, where={"price": {"$lte": 1}})
         assert found[0].item.text == "new"
+
+
+def test_a_filter_of_more_comparisons_than_sqlite_takes_is_refused() -> None:
+    with open_memory(":memory:") as memory:
+        memory.insert("one", metadata={"n": 1})
+        assert len(memory.list(where={"$or": [{"n": n} for n in range(500)]})) == 1
+        with pytest.raises(Misuse, match="more than 500 comparisons"):
+            memory.list(where={"$or": [{"n": n} for n in range(501)]})
