@@ -57,10 +57,11 @@ class Agent:
         from agentevo.recipes import as_recipe
 
         self.model, self.memory, self.recipe = as_model(model), _memory(memory), as_recipe(recipe)
-        self.environment, self.budget, self.seed, self._clock = _where(environment, tools, mcp), budget, seed, clock
+        self.environment, self.budget, self._clock = _where(environment, tools, mcp), _limit(budget), clock
+        self.seed = seed
         self._runs, self._owns_memory = None if runs is None else Path(runs), self.memory is not memory
         self._steps = Steps(None if runs is None else Path(runs) / f"steps-{secrets.token_hex(4)}.jsonl")
-        if refine_rounds:
+        if _count("refine_rounds", refine_rounds, least=0):
             self.recipe = _refining(self.recipe, refine_rounds)
 
     def state(self, environment: Environment | None = None) -> State:
@@ -68,7 +69,7 @@ class Agent:
         from agentevo.environments.anything import Anything
 
         return State(
-            model=self.model, memory=self.memory, environment=environment or self.environment or Anything(),
+            model=self.model, memory=self.memory, environment=_place(environment) or self.environment or Anything(),
             recipe=self.recipe, now=self._clock(), seed=self.seed,
         )  # fmt: skip
 
@@ -90,7 +91,7 @@ class Agent:
         A limit that is reached, or a model that fails, ends the attempt early; `attempt.stopped` says why.
         """
         task, seen = as_task(asked), Seen()
-        with spending("run", budget or self.budget) as meter, listening(self._noting(seen), pieces=False):
+        with spending("run", _limit(budget) or self.budget) as meter, listening(self._noting(seen), pieces=False):
             try:
                 async with timed(meter):
                     attempts = await self.recipe.act(self.state(environment), task)
@@ -149,11 +150,11 @@ class Agent:
         run: str | None = None,
     ) -> AsyncGenerator[Report, None]:
         """Practise: turn the cycle and yield a report a turn. A run with a name goes on where it was stopped."""
-        state = self.state(environment)
+        state, turns = self.state(environment), _count("cycles", cycles, least=1)
         is_kept = run is not None or self._runs is not None
         folder = folder_of(run, "evolve", self._runs) if is_kept else None
         with Record.open(folder, about=about(state), clock=self._clock) as record:
-            async with aclosing(evolve(state, record, cycles, budget)) as reports:
+            async with aclosing(evolve(state, record, turns, _limit(budget))) as reports:
                 async for report in reports:
                     yield report
 
@@ -176,12 +177,33 @@ def _memory(memory: Memory | str | Path | None) -> Memory:
 
 def _where(environment: Environment | None, tools: Sequence[Given], mcp: Sequence[str | Server]) -> Environment | None:
     if not tools and not mcp:
-        return environment
+        return _place(environment)
     if environment is not None:
         raise Misuse("an agent acts in an environment or with tools of its own; give environment=, or tools= and mcp=")
     from agentevo.environments.tool import Tools
 
     return Tools(*tools, mcp=mcp)
+
+
+def _place(environment: object) -> Environment | None:
+    if environment is None or (isinstance(environment, Environment) and not isinstance(environment, type)):
+        return environment
+    raise Misuse(
+        f"environment is {environment!r:.80}; expected an Environment, such as House(), or load('house/test')[0]"
+        " from agentevo.environments"
+    )
+
+
+def _limit(budget: object) -> Budget | None:
+    if budget is None or isinstance(budget, Budget):
+        return budget
+    raise Misuse(f"budget is {budget!r:.80}; expected a Budget, such as Budget(max_calls=10)")
+
+
+def _count(name: str, value: object, *, least: int) -> int:
+    if isinstance(value, int) and value >= least:
+        return value
+    raise Misuse(f"{name} is {value!r:.80}; expected a whole number, {least} or more")
 
 
 def _refining(recipe: Recipe, rounds: int) -> Recipe:

@@ -26,9 +26,15 @@ def folder_of(name: str | None = None, kind: str = "run", runs: Path | None = No
     """
     if name is None:
         name = f"{time.strftime(f'{kind}-%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
-    if not name or name != Path(name).name or name == "..":
-        raise Misuse(f"a run is named like a folder, without separators; got {name!r}")
+    if not _is_folder_name(name):
+        raise Misuse(f"a run is named like a folder, without separators; got {name!r:.80}")
     return (home() / "runs" if runs is None else runs) / name
+
+
+def _is_folder_name(name: object) -> bool:
+    if not isinstance(name, str) or not name or name != Path(name).name or name == "..":
+        return False
+    return "\0" not in name and name.encode("utf-8", "replace").decode() == name
 
 
 def held(folder: Path) -> FileLock:

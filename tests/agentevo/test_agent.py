@@ -301,12 +301,37 @@ def test_another_memory_cannot_go_on_with_a_run(path: str, tmp_path: Path) -> No
         list(agent(other).evolve(run="r"))
 
 
-@pytest.mark.parametrize("name", ["", "..", "a/b", "/tmp"])
+@pytest.mark.parametrize("name", ["", "..", "a/b", "/tmp", "a\0b", "\ud800", 3])
 def test_a_run_has_the_name_of_a_folder(name: str, tmp_path: Path) -> None:
     with memory() as store:
         agent = Agent(FunctionModel(answers), memory=store, recipe=LEARNING, runs=tmp_path)
         with pytest.raises(Misuse, match="named like a folder"):
             list(agent.evolve(Sums(), run=name))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"environment": "house"}, {"environment": Sums}, {"budget": 5}, {"refine_rounds": -1},
+        {"refine_rounds": 1.5},
+    ],
+)  # fmt: skip
+def test_an_agent_that_cannot_work_is_not_made(given: dict[str, Any]) -> None:
+    (name,) = given
+    with memory() as store, pytest.raises(Misuse, match=f"^{name} is .*; expected "):
+        Agent(ScriptedModel([]), memory=store, **given)
+
+
+def test_what_a_run_cannot_use_is_refused() -> None:
+    with memory() as store:
+        agent: Any = Agent(ScriptedModel([]), memory=store, environment=Sums())
+        with pytest.raises(Misuse, match="budget is 5"):
+            agent.run("q", budget=5)
+        with pytest.raises(Misuse, match="environment is 'house'"):
+            agent.run("q", environment="house")
+        for cycles in (0, "2"):
+            with pytest.raises(Misuse, match=f"cycles is {cycles!r}; expected a whole number, 1 or more"):
+                list(agent.evolve(cycles=cycles))
 
 
 def test_unknown_names_list_the_known_ones() -> None:
