@@ -12,7 +12,7 @@ from agentevo.errors import Misuse
 from agentevo.memory.change import EDITABLE, QUIET
 from agentevo.memory.damage import read_back
 from agentevo.memory.nearby import chunks, marks
-from agentevo.memory.source import Stored
+from agentevo.memory.source import Source, Stored
 from agentevo.memory.writer import find_transaction
 from agentevo.types import Item, Op, Status, Transaction, Verb
 
@@ -76,31 +76,33 @@ def transactions(stored: Stored, limit: int | None = None) -> list[Transaction]:
 
 def lineage(stored: Stored, item: Item) -> Lineage:
     """Return an item's parents and children."""
-    with stored.ledger.reading() as db:
-        query = "SELECT child FROM derived WHERE ns = ? AND parent = ?"
-        children = [child for (child,) in db.execute(query, (stored.ns, item.id))]
     parents = {name: stored.find(name) for name in item.derived_from}
     return Lineage(
         item,
         parents=tuple(found[0] for found in parents.values() if found),
         origins=tuple(name for name, found in parents.items() if not found),
-        children=tuple(found[0] for found in map(stored.find, children) if found),
+        children=tuple(found[0] for found in map(stored.find, stored.children(item.id)) if found),
     )
 
 
-def descendants(stored: Stored, ids: Sequence[str]) -> list[Item]:
+def descendants(source: Source, ids: Sequence[str]) -> list[Item]:
     """Return everything derived from these ids, however far down."""
     found: dict[str, Item] = {}
-    with stored.ledger.reading() as db:
-        query = "SELECT child FROM derived WHERE ns = ? AND parent = ?"
+    with source.reading():
         waiting = list(ids)
         while waiting:
-            for (child,) in db.execute(query, (stored.ns, waiting.pop())).fetchall():
-                item = stored.find(child)
+            for child in source.children(waiting.pop()):
+                item = source.find(child)
                 if item is not None and child not in found and child not in ids:
                     found[child] = item[0]
                     waiting.append(child)
     return list(found.values())
+
+
+def questioned(derived: Sequence[Item], reason: str) -> list[Op]:
+    """Return ops that quarantine what was derived from something; adapters hold no text that could be held back."""
+    doubtful = (item.id for item in derived if item.status == "live" and item.kind != "adapter")
+    return [Op(verb="quarantine", id=name, reason=reason) for name in doubtful]
 
 
 def at(stored: Stored, time: float) -> list[Item]:

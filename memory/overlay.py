@@ -222,6 +222,10 @@ class Overlay:
         found = self._base.twin(kind, text)
         return found if found is not None and found.id not in self._rows else None
 
+    def children(self, id: str) -> list[str]:
+        own = [item.id for row, item in self._items.items() if row < 0 and id in item.derived_from]
+        return [*self._base.children(id), *own]
+
     def credit(self, key: str, id: str) -> Mapping[str, float] | None:
         return self._credits.get((key, id)) or self._base.credit(key, id)
 

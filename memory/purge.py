@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from agentevo.memory import rows
 from agentevo.memory.damage import read_back
-from agentevo.memory.history import descendants
+from agentevo.memory.history import descendants, questioned
 from agentevo.memory.source import Stored
 from agentevo.memory.writer import Writer, drop_words
 from agentevo.types import Experience, Item, Op
@@ -39,23 +39,22 @@ class Purged:
 def destroy(stored: Stored, ids: Sequence[str], *, actor: str, reason: str, at: float) -> Purged:
     """Erase items and experiences, and quarantine what was made from them; the journal keeps their ids alone."""
     derived: list[Item] = []
-    children: list[str] = []
+    doubtful: list[Op] = []
     if ids:
         with stored.ledger.writing() as db:  # what others derive from it meanwhile is seen, too
             found = descendants(stored, [*ids, *_attempts(stored, ids)])
             derived = [item for item in found if item.id not in ids]
-            children = [item.id for item in derived if item.status == "live" and item.kind != "adapter"]
+            doubtful = questioned(derived, f"derived from purged {', '.join(ids)}")
             writer = Writer(db, stored.namespace, stored.ns, {})
             writer.begin(actor=actor, reason=reason, key=None, at=at)
             _note(db, writer.txn, ids)
-            said = f"derived from purged {', '.join(ids)}"
-            writer.put([Op(verb="quarantine", id=name, reason=said) for name in children])
+            writer.put(doubtful)
             # An undo would let what was made from it be recalled again, and bring nothing back.
             db.execute("UPDATE transactions SET content = 0 WHERE txn = ?", (writer.txn,))
             _erase(db, stored, ids)
     pending = _scrub(stored)
     adapters = tuple(item.id for item in derived if item.kind == "adapter")
-    return Purged(tuple(ids), tuple(children), adapters, pending)
+    return Purged(tuple(ids), tuple(op.id for op in doubtful), adapters, pending)
 
 
 def _attempts(stored: Stored, ids: Sequence[str]) -> list[str]:

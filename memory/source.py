@@ -68,6 +68,8 @@ class Source(Protocol):
 
     def twin(self, kind: str, text: str) -> Item | None: ...
 
+    def children(self, id: str) -> list[str]: ...
+
     def credit(self, key: str, id: str) -> Mapping[str, float] | None: ...
 
     def nearest_each(
@@ -202,6 +204,12 @@ class Stored:
         with self.ledger.reading() as db:
             row = db.execute(query, (self.ns, digest(kind, text))).fetchone()
         return to_item(row, self.namespace) if row else None
+
+    def children(self, id: str) -> list[str]:
+        """Return the ids of what was derived from an item, an attempt or an experience, in one step."""
+        query = "SELECT child FROM derived WHERE ns = ? AND parent = ?"
+        with self.ledger.reading() as db:
+            return [child for (child,) in db.execute(query, (self.ns, id))]
 
     def credit(self, key: str, id: str) -> Mapping[str, float] | None:
         """Return what a reinforcement under this key has added to an item, or None."""

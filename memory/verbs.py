@@ -14,6 +14,7 @@ from agentevo.memory.admit import Metadata, admitted, inserting, link_near, near
 from agentevo.memory.arguments import checked, known_names, must_be_known
 from agentevo.memory.change import applied
 from agentevo.memory.exact import Vector
+from agentevo.memory.history import descendants, questioned
 from agentevo.memory.narrow import Filter
 from agentevo.memory.overlay import as_vector
 from agentevo.memory.rank import Weights, about_tokens
@@ -194,7 +195,10 @@ class Verbs(ABC):
 
     @checked
     def edit(self, id: str, text: str | None = None, *, reason: str = "", **fields: Json) -> Item:
-        """Change an item's text or fields; `history` keeps what it was."""
+        """Change an item's text or fields; `history` keeps what it was.
+
+        Where it says something else now, what was derived from it is quarantined until somebody releases it.
+        """
         changes: dict[str, Json] = dict(fields)
         if text is not None:
             changes["text"] = text
@@ -207,7 +211,8 @@ class Verbs(ABC):
             raise Misuse(f"item {id} cannot be edited so: {why_invalid(error)}") from error
         if (new.kind, new.text) != (old.kind, old.text) and old.status != "forgotten":
             self._refuse_twin(new)
-        self.apply([op], reason=reason)
+        doubtful = self._doubtful(id) if new.text != old.text else []
+        self.apply([op, *doubtful], reason=reason)
         return self._must(id)
 
     def _refuse_twin(self, item: Item) -> None:
@@ -217,14 +222,21 @@ class Verbs(ABC):
 
     @checked
     def supersede(self, id: str, text: str, **fields: Unpack[Fields]) -> Item:
-        """Put a new item in an item's place; the old one is forgotten, and `supersedes` leads to it."""
+        """Put a new item in an item's place; the old one is forgotten, and `supersedes` leads to it.
+
+        What was derived from the old one is quarantined until somebody releases it.
+        """
         old = self._must(id)
         reason = fields.pop("reason", "")
         told: Fields = {"kind": old.kind, "source": old.source, "metadata": old.metadata}
         told.update(fields)
         new = admitted([text], told, self.namespace, self._now(), self.get)[0]
-        done = self.apply([Op(verb="supersede", id=id, item=new, reason=reason)], reason=reason)
+        superseding = Op(verb="supersede", id=id, item=new, reason=reason)
+        done = self.apply([*self._doubtful(id), superseding], reason=reason)
         return self._must(done.items[-1])
+
+    def _doubtful(self, id: str) -> list[Op]:
+        return questioned(descendants(self._source, [id]), f"derived from {id}, which was corrected")
 
     @checked
     def reinforce(

@@ -237,3 +237,33 @@ def test_an_import_beside_other_items_can_be_undone_by_whoever_imported() -> Non
         memory.import_(export_lines(there))
         memory.undo()
         assert [item.text for item in memory.list()] == ["my own"]
+
+
+@pytest.mark.parametrize("in_draft", [False, True])
+@pytest.mark.parametrize("verb", ["edit", "supersede"])
+def test_what_was_derived_from_what_is_corrected_is_quarantined_until_an_undo_or_a_release(
+    verb: str, in_draft: bool
+) -> None:
+    with open_memory(":memory:") as memory:
+        source = memory.insert("the limit is 500")
+        child = memory.insert("half the limit is 250", derived_from=[source.id])
+        draft = memory.draft()
+        grandchild = (draft if in_draft else memory).insert("a quarter is 125", derived_from=[child.id])
+        handle = draft if in_draft else memory
+        getattr(handle, verb)(source.id, "the limit is 900")
+        assert [handle._must(item.id).status for item in (child, grandchild)] == ["quarantined"] * 2
+        if in_draft:
+            draft.commit()
+        assert [memory._must(item.id).status for item in (child, grandchild)] == ["quarantined"] * 2
+        latest = memory.history(child.id)[-1]
+        assert latest.reason == f"derived from {source.id}, which was corrected"
+        memory.undo()
+        assert memory._must(child.id).status == "live"
+
+
+def test_an_edit_that_leaves_the_text_leaves_what_was_derived_from_it() -> None:
+    with open_memory(":memory:") as memory:
+        source = memory.insert("the limit is 500")
+        child = memory.insert("half the limit is 250", derived_from=[source.id])
+        memory.edit(source.id, metadata={"team": "billing"})
+        assert memory._must(child.id).status == "live"
