@@ -93,14 +93,19 @@ def runner(environment: Environment) -> RunsTests | None:
     return cast(RunsTests, environment) if callable(getattr(environment, "run_tests", None)) else None
 
 
-async def ran(state: State, experience: Experience, tests: Sequence[str] = ()) -> list[Sequence[Feedback]]:
-    """Run tests on each attempt, those that the task shows where none are given; return what came of each."""
-    environment = runner(state.environment)
-    if environment is None:
+def must_run(environment: Environment) -> RunsTests:
+    """Return the environment as one that runs tests; raise Misuse where it is none."""
+    found = runner(environment)
+    if found is None:
         raise Misuse(
-            f"{state.environment.card.name} cannot run tests on answers; Exec and DualAgree need an environment that"
-            " has `run_tests`, such as library or humaneval"
+            f"{environment.card.name} cannot run tests on answers; Exec and DualAgree need an environment that has"
+            " `run_tests`, such as library or humaneval"
         )
+    return found
+
+
+async def ran(environment: RunsTests, experience: Experience, tests: Sequence[str] = ()) -> list[Sequence[Feedback]]:
+    """Run tests on each attempt, those that the task shows where none are given; return what came of each."""
     task = experience.task
     return await together(environment.run_tests(task, attempt, tests) for attempt in experience.attempts)
 
@@ -126,11 +131,12 @@ class Exec:
             raise Misuse(f"shown is {self.shown!r}; expected how many failing tests are told, 0 or more")
 
     async def __call__(self, state: State, experience: Experience) -> Experience:
+        environment = must_run(state.environment)
         given = () if self.tests is None else tuple(await self.tests(state, experience.task))
         if self.tests is not None and not given:
             LOG.info("nothing was run on task %s: no test was written", experience.task.id)
             return experience
-        outcomes = await ran(state, experience, given)
+        outcomes = await ran(environment, experience, given)
         told = (self._told(a, outcome) for a, outcome in zip(experience.attempts, outcomes, strict=True))
         return experience.but(attempts=tuple(told))
 
@@ -172,11 +178,12 @@ class DualAgree:
             raise Misuse(f"alpha is {self.alpha!r}; expected the weight of a group's size, above 0, such as 0.5 or 1")
 
     async def __call__(self, state: State, experience: Experience) -> Experience:
+        environment = must_run(state.environment)  # before the model is paid for tests
         tests = tuple(await self.tests(state, experience.task))
         if not tests or not experience.attempts:
             LOG.info("nobody can agree on task %s: %d tests were written", experience.task.id, len(tests))
             return experience
-        passed = [passing(outcome) for outcome in await ran(state, experience, tests)]
+        passed = [passing(outcome) for outcome in await ran(environment, experience, tests)]
         groups, scores = Counter(passed), agreement(passed, len(tests), self.alpha)
         told = (
             attempt.told(_agreed(score, one, groups[one], len(tests)))

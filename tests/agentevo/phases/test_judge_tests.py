@@ -105,8 +105,8 @@ def test_where_no_test_was_written_none_is_run_not_even_a_visible_one() -> None:
     assert environment.asked == []
 
 
-@pytest.mark.parametrize("judge", [Exec(), DualAgree(giving("1"))])
-def test_an_environment_that_runs_no_tests_is_refused(judge: Judge) -> None:
+@pytest.mark.parametrize("judge", [Exec(), Exec(Written()), DualAgree()])
+def test_an_environment_that_runs_no_tests_is_refused_before_the_model_is_asked(judge: Judge) -> None:
     with pytest.raises(Misuse, match=r"sums cannot run tests on answers; .* such as library or humaneval"):
         judged(judge, ["a"], Sums())
 
