@@ -15,6 +15,7 @@ from agentevo.blocking import blocking, iterating
 from agentevo.cycle import commit, evolve, learn
 from agentevo.errors import BudgetExceeded, Misuse
 from agentevo.events import Ended, Event, Listener, listening
+from agentevo.given import listed
 from agentevo.models.usage import Budget, spending, timed
 from agentevo.protocols import Environment, Model, Recipe, State, describe
 from agentevo.record import Record
@@ -94,7 +95,7 @@ class Agent:
         with spending("run", _limit(budget) or self.budget) as meter, listening(self._noting(seen), pieces=False):
             try:
                 async with timed(meter):
-                    attempts = await self.recipe.act(self.state(environment), task)
+                    attempts = listed("act", await self.recipe.act(self.state(environment), task), Attempt)
             except BudgetExceeded as error:
                 if error.meter is not meter:
                     raise  # a budget of the caller's own, around this run

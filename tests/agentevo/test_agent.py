@@ -18,10 +18,10 @@ from agentevo.memory import Memory
 from agentevo.models import FunctionModel, ScriptedModel
 from agentevo.models.usage import Budget, spending
 from agentevo.phases.act import Sample
-from agentevo.protocols import Recipe
+from agentevo.protocols import Recipe, State
 from agentevo.said import as_task
 from agentevo.steps import unfinished
-from agentevo.types import Message, Task
+from agentevo.types import Attempt, Message, Task
 
 
 def memory(namespace: str = "default", path: str | Path = ":memory:") -> Memory:
@@ -307,6 +307,15 @@ def test_a_run_has_the_name_of_a_folder(name: str, tmp_path: Path) -> None:
         agent = Agent(FunctionModel(answers), memory=store, recipe=LEARNING, runs=tmp_path)
         with pytest.raises(Misuse, match="named like a folder"):
             list(agent.evolve(Sums(), run=name))
+
+
+@pytest.mark.parametrize("made", [None, Attempt(id="1", task=Task(id="7", prompt="do")), ["yes"]])
+def test_an_act_that_gives_no_list_of_attempts_is_named(made: Any) -> None:
+    async def act(state: State, task: Task) -> Any:
+        return made
+
+    with memory() as store, pytest.raises(Misuse, match="the strategy in the recipe's slot 'act' gave"):
+        Agent(ScriptedModel([]), memory=store, recipe=Recipe(act=act)).run("q")
 
 
 @pytest.mark.parametrize(
