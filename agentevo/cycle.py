@@ -9,7 +9,7 @@ from functools import partial
 from typing import TypeAlias
 
 from agentevo.alarms import alarms, skipped, untested
-from agentevo.errors import BudgetExceeded, ModelTimeout, ModelUnavailable
+from agentevo.errors import BudgetExceeded, Misuse, ModelTimeout, ModelUnavailable
 from agentevo.evaluate import evaluate
 from agentevo.events import Learned, Turned, tell
 from agentevo.given import listed, single
@@ -79,7 +79,14 @@ async def cycle(state: State, record: Record) -> Report:
 async def propose(state: State) -> list[Task]:
     """Return the tasks to practise on."""
     if state.recipe.tasks is None:
-        return list(state.environment.tasks("train"))
+        environment = state.environment
+        if "train" not in environment.splits():
+            known = ", ".join(environment.splits()) or "none"
+            raise Misuse(
+                f"evolve practises on split 'train', and {environment.card.name!r} has {known};"
+                " give an environment= that has it, or a recipe with tasks="
+            )
+        return list(environment.tasks("train"))
     return listed("tasks", await state.recipe.tasks(state), Task)
 
 

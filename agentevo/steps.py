@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from agentevo.errors import Misuse
 from agentevo.events import Added, Ended, Event, Started
 from agentevo.journal import Journal, lines
 from agentevo.position import attempt_id
@@ -25,6 +26,7 @@ class Steps:
     def __init__(self, path: Path | None) -> None:
         self._path = path
         self._journal: Journal | None = None
+        self._is_closed = False
 
     def note(self, event: Event) -> None:
         """Write down what happened, where it is a step of an attempt."""
@@ -39,11 +41,14 @@ class Steps:
                 step = Step(attempt=attempt.id, ended=attempt.stopped or "by itself")
             case _:
                 return
+        if self._is_closed:
+            raise Misuse("this agent was closed, and takes no more steps; make another one")
         if self._journal is None:
             self._journal = Journal(self._path)
         self._journal.append(step.model_dump_json(exclude_defaults=True))
 
     def close(self) -> None:
+        self._is_closed = True
         if self._journal is not None:
             self._journal.close()
 

@@ -309,6 +309,20 @@ def test_a_run_has_the_name_of_a_folder(name: str, tmp_path: Path) -> None:
             list(agent.evolve(Sums(), run=name))
 
 
+def test_what_an_agent_cannot_practise_on_is_said() -> None:
+    with memory() as store, pytest.raises(Misuse, match="practises on split 'train', and 'anything' has none; give"):
+        list(Agent(ScriptedModel([]), memory=store).evolve())
+
+
+def test_an_agent_that_was_closed_says_so(tmp_path: Path) -> None:
+    with memory() as store:
+        agent = Agent(ScriptedModel(["a", "b"]), memory=store, runs=tmp_path)
+        agent.run("q")
+        agent.close()
+        with pytest.raises(Misuse, match="this agent was closed"):
+            agent.run("q")
+
+
 @pytest.mark.parametrize("made", [None, Attempt(id="1", task=Task(id="7", prompt="do")), ["yes"]])
 def test_an_act_that_gives_no_list_of_attempts_is_named(made: Any) -> None:
     async def act(state: State, task: Task) -> Any:
