@@ -7,8 +7,11 @@ import socket
 from collections.abc import Sequence
 
 from agentevo.environments.sandbox.box import wire
+from agentevo.environments.sandbox.limits import Limits
 from agentevo.environments.sandbox.results import SandboxBroken
 from agentevo.environments.sandbox.zygote import Worker
+
+OVERTIME_S = 60.0
 
 
 async def send(worker: Worker, message: wire.Message, descriptors: Sequence[int] = ()) -> None:
@@ -22,6 +25,14 @@ async def send(worker: Worker, message: wire.Message, descriptors: Sequence[int]
             await asyncio.get_running_loop().sock_sendall(worker.channel, data)
     except OSError as error:
         raise SandboxBroken(f"a worker went before it was told what to run ({error})") from error
+
+
+async def report(worker: Worker, limits: Limits) -> wire.Message:
+    """Wait for the report of a run; a supervisor that is long past its own limits counts as gone."""
+    try:
+        return await asyncio.wait_for(receive(worker), limits.wall_s * limits.stretch + OVERTIME_S)
+    except TimeoutError:
+        raise SandboxBroken(f"a worker did not report within {OVERTIME_S:.0f} s after its time was up") from None
 
 
 async def receive(worker: Worker) -> wire.Message:

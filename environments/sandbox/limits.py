@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from agentevo.errors import Misuse
 
+OUTPUT_LIMIT = 10_000_000
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
@@ -42,6 +44,9 @@ class Limits:
         for name, least in (("open_files", 8), ("memory_mb", 32), ("stretch", 1), ("disk_mb", 1), ("files", 8)):
             if getattr(self, name) < least:
                 raise Misuse(f"limit {name} is {getattr(self, name)!r}; a worker itself needs at least {least}")
+
+        if self.output_bytes > OUTPUT_LIMIT:
+            raise Misuse(f"limit output_bytes is {self.output_bytes:,}; at most {OUTPUT_LIMIT:,}: write more to files")
 
     def within(self, timeout_s: float | None) -> Limits:
         """Return these limits with another wall time, or themselves for None."""

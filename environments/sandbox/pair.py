@@ -46,8 +46,8 @@ async def judge(pool: Pool, case: Case, limits: Limits) -> Verdict:
     """Judge one solution in two workers. Raises SandboxBroken where one of them fails as a sandbox."""
     async with pool.worker(limits) as judging, pool.worker(limits) as solving:
         await _connect(judging, case.judge_job(limits), solving, case.solution_job(limits))
-        judged = asyncio.ensure_future(channel.receive(judging))
-        solved = asyncio.ensure_future(channel.receive(solving))
+        judged = asyncio.ensure_future(channel.report(judging, limits))
+        solved = asyncio.ensure_future(channel.report(solving, limits))
         try:
             seen = await judged
             if not solved.done():

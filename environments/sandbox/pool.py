@@ -67,21 +67,23 @@ class Pool:
             if zygote is None or not zygote.is_alive:
                 zygote = await asyncio.to_thread(self.start)
             try:
-                worker = await asyncio.wait_for(asyncio.wrap_future(self._next(zygote, limits)), WORKER_TIMEOUT_S)
+                return zygote, await asyncio.wait_for(self._warmed(zygote, limits), WORKER_TIMEOUT_S)
+            except TimeoutError:
+                raise SandboxBroken(f"no worker was ready within {WORKER_TIMEOUT_S:.0f} s") from None
             except SandboxBroken:
                 if not left:
                     raise
-                continue
-            worker.channel.setblocking(False)
-            try:
-                await asyncio.wait_for(channel.receive(worker), WORKER_TIMEOUT_S)
-            except BaseException as error:
-                worker.channel.close()
-                if not left or not isinstance(error, SandboxBroken):
-                    raise
-            else:
-                return zygote, worker
         raise SandboxBroken("no worker came up")
+
+    async def _warmed(self, zygote: Zygote, limits: Limits) -> Worker:
+        worker = await asyncio.wrap_future(self._next(zygote, limits))
+        try:
+            worker.channel.setblocking(False)
+            await channel.receive(worker)
+        except BaseException:
+            worker.channel.close()
+            raise
+        return worker
 
     def _next(self, zygote: Zygote, limits: Limits) -> Future[Worker]:
         """Take a warm worker where one fits, else have one made."""

@@ -157,7 +157,7 @@ class Sandbox:
     async def _once(self, job: Message, limits: Limits) -> RunResult:
         async with self._pool.worker(limits) as worker:
             await channel.send(worker, job)
-            return as_result(await channel.receive(worker))
+            return as_result(await channel.report(worker, limits))
 
     run = blocking(arun)
 

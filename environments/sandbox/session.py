@@ -45,7 +45,7 @@ class Session:
             "mode": "session", "code": as_code(code), "stdin": as_stdin(stdin), "limits": limits.as_dict(), "files": {}
         }  # fmt: skip
         async with self._turns.taken():
-            report = await self._ask(job)
+            report = await self._ask(job, limits)
         result = as_result(report)
         if report["ended"] is True:
             await self.aclose()
@@ -80,12 +80,12 @@ class Session:
             raise Misuse(f"file {job.get('name', '.')!r}: {answer['refused']}")
         return answer
 
-    async def _ask(self, job: Message) -> Message:
+    async def _ask(self, job: Message, limits: Limits | None = None) -> Message:
         if self._over:
             raise Misuse(f"this session is over: {self._over}; open a new one")
         try:
             await channel.send(self._worker, job)
-            return await channel.receive(self._worker)
+            return await channel.report(self._worker, limits or self.limits)
         except SandboxBroken as error:
             await self.aclose()
             self._over = str(error)

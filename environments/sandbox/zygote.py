@@ -149,10 +149,11 @@ class Zygote:
     def close(self) -> None:
         """End the zygote and with it all its workers; closing twice is fine."""
         self._gone = True
+        if self._owner != os.getpid():  # a forked child only lets go: the zygote is its parent's
+            self._control.close()
+            return
         with contextlib.suppress(OSError):
             self._control.shutdown(socket.SHUT_RDWR)
-        if self._owner != os.getpid():
-            return
         try:
             self.process.wait(END_TIMEOUT_S)
         except subprocess.TimeoutExpired:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import sys
 
 from agentevo.environments.sandbox.box import rootfs, seccomp
 from agentevo.environments.sandbox.box.folder import Folder
@@ -156,7 +155,6 @@ def write_maps(proc: int, inside: int, uid: int, gid: int) -> None:
 def _try_unshare(flags: int) -> bool:
     try:
         unshare(flags)
-    except PermissionError:  # root in a container that may not
-        print("root may not unshare; trying as an ordinary user", file=sys.stderr)  # noqa: T201
+    except PermissionError:  # root in a container that may not; user namespaces may still be allowed
         return False
     return True

@@ -19,6 +19,8 @@ from agentevo.environments.sandbox.box.syscalls import drop_capabilities
 
 MEGABYTE = 1024 * 1024
 LINK = 3
+ADDRESSES_MB = 2048
+"""Room for what is only reserved, as threads do; shared mappings, which no other limit bounds at once, end here."""
 
 
 class Confining(Protocol):
@@ -106,6 +108,7 @@ def _limit(limits: dict[str, float], *, counted: bool) -> None:
     """Set the limits that the kernel holds a process to; processes only where it counts this worker's alone."""
     for kind, value in (
         (resource.RLIMIT_DATA, limits["memory_mb"] * MEGABYTE),
+        (resource.RLIMIT_AS, (2 * limits["memory_mb"] + ADDRESSES_MB) * MEGABYTE),
         (resource.RLIMIT_CPU, limits["cpu_s"] + 1),
         (resource.RLIMIT_NOFILE, limits["open_files"]),
         (resource.RLIMIT_FSIZE, limits["file_size_mb"] * MEGABYTE),

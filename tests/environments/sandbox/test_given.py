@@ -56,6 +56,11 @@ def test_limits_no_worker_could_live_in_are_refused() -> None:
         Limits(memory_mb=4)
 
 
+def test_more_output_than_a_report_carries_is_refused() -> None:
+    with pytest.raises(Misuse, match="at most 10,000,000"):
+        Limits(output_bytes=10**9)
+
+
 def test_a_timeout_of_zero_is_refused(best: Sandbox) -> None:
     with pytest.raises(Misuse, match="limit wall_s is 0"):
         best.run("print(1)", timeout_s=0)

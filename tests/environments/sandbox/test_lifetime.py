@@ -123,6 +123,24 @@ def test_a_sandbox_that_is_forgotten_ends() -> None:
     assert eventually(lambda: not alive({started}))
 
 
+FORKING = """
+import os, sys
+from agentevo.environments.sandbox import Sandbox
+with Sandbox(workers=1) as sandbox:
+    if os.fork() == 0:
+        print(sandbox.run("print('child')").stdout, end="", flush=True)
+        sandbox.close()
+        os._exit(0)
+    os.wait()
+    print(sandbox.run("print('parent')").stdout, end="")
+"""
+
+
+def test_a_forked_agent_starts_a_zygote_of_its_own_and_leaves_its_parents_alone() -> None:
+    done = subprocess.run([sys.executable, "-c", FORKING], capture_output=True, text=True, check=False)
+    assert done.stdout == "child\nparent\n", done.stderr
+
+
 def test_runs_take_their_turns_in_the_order_they_came() -> None:
     async def scenario() -> list[int]:
         order: list[int] = []
