@@ -68,13 +68,17 @@ def edit(
         if metadata or unset:
             kept = {key: value for key, value in before.metadata.items() if key not in (unset or ())}
             changes["metadata"] = {**kept, **metadata_given(metadata)}
+        live = [item.id for item in memory.derived(before.id) if item.status == "live"]
         after = memory.edit(before.id, new, reason=reason, **changes)
+        now = [item for item in map(memory.get, live) if item is not None and item.status == "quarantined"]
     if as_json:
         show_json(after.model_dump(mode="json"))
         return
     show(named(after))
     for line in differences(before, after):
         show(f"  {line}")
+    for item in now:
+        show(f"quarantined  {named(item)}  (came from it)")
 
 
 def _verb(name: str, summary: str) -> Callable[..., None]:

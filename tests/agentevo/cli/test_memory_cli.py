@@ -363,3 +363,13 @@ def test_no_command_is_missing(console: Console) -> None:
     wanted = """list show search add edit pin unpin forget restore release purge undo history lineage stats reflect
         sweep working export import backup verify reindex"""
     assert sorted(wanted.split()) == COMMANDS
+
+
+def test_a_corrected_text_tells_what_came_from_it_and_is_held_now(console: Console) -> None:
+    with console.memory() as memory:
+        source = memory.insert("the limit is 500")
+        child = memory.insert("half of it is 250", derived_from=[source.id])
+    assert console.done("edit", source.id, "the limit is 900").splitlines()[-1] == (
+        f"quarantined  {child.id}  half of it is 250  (came from it)"
+    )
+    assert "quarantined" not in console.done("edit", source.id, "the limit is 901")
