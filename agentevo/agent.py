@@ -10,6 +10,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 from agentevo.blocking import blocking, iterating
 from agentevo.cycle import commit, evolve, learn
@@ -62,6 +63,7 @@ class Agent:
         self.seed = seed
         self._runs, self._owns_memory = None if runs is None else Path(runs), self.memory is not memory
         self._steps = Steps(None if runs is None else Path(runs) / f"steps-{secrets.token_hex(4)}.jsonl")
+        self._judging: WeakValueDictionary[tuple[int, str], asyncio.Lock] = WeakValueDictionary()
         if _count("refine_rounds", refine_rounds, least=0):
             self.recipe = _refining(self.recipe, refine_rounds)
 
@@ -133,11 +135,17 @@ class Agent:
         environment: Environment | None = None,
     ) -> Transaction:
         """Say how good an attempt was, or what would have been right, and have the agent learn from it at once."""
+        if not isinstance(attempt, Attempt):
+            raise Misuse(f"feedback is given on the Attempt that run returned, not on {attempt!r:.80}")
         told = attempt.told(as_feedback(score, text, correction))
-        record, state = Record.open(clock=self._clock), self.state(environment)
+        async with self._alone(attempt):
+            return await self._learned(told, self.state(environment))
+
+    async def _learned(self, told: Attempt, state: State) -> Transaction:
+        record = Record.open(clock=self._clock)
         draft, learnt = await learn(state, [Experience(task=told.task, attempts=(told,))], record)
         said = {(op.item.kind, op.item.text) for op in draft.ops if op.item is not None}
-        made = [item for item in await self.memory.aderived(attempt.id) if attempt.id in item.derived_from]
+        made = [item for item in await self.memory.aderived(told.id) if told.id in item.derived_from]
         stale = [item for item in made if item.status == "live" and (item.kind, item.text) not in said]
         await draft.aapply([Op(verb="forget", id=item.id, reason="judged anew") for item in stale])
         return await commit(state, draft, learnt, record, "feedback")
@@ -161,6 +169,10 @@ class Agent:
 
     run, feedback = blocking(arun), blocking(afeedback)
     stream, evolve = iterating(astream), iterating(aevolve)
+
+    def _alone(self, attempt: Attempt) -> asyncio.Lock:
+        """Return what feedback on one attempt holds: of two at once the later must see what the earlier taught."""
+        return self._judging.setdefault((id(asyncio.get_running_loop()), attempt.id), asyncio.Lock())
 
     def _noting(self, seen: Seen) -> Listener:
         def note(event: Event) -> None:

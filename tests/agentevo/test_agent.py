@@ -113,6 +113,18 @@ def test_who_corrects_what_was_half_right_teaches_the_correction_and_not_the_ans
         assert [(item.kind, item.metadata["answer"]) for item in store.list()] == [("lesson", "Anna")]
 
 
+def test_of_feedback_given_at_once_one_word_stands() -> None:
+    with memory() as store:
+        agent = Agent(FunctionModel(echo), memory=store)
+        attempt = agent.run("Who signs refunds?")
+
+        async def at_once() -> None:
+            await asyncio.gather(*(agent.afeedback(attempt, correction=name) for name in ("Anna", "Bob", "Cleo")))
+
+        asyncio.run(at_once())
+        assert [item.metadata["answer"] for item in store.list()] == ["Cleo"]
+
+
 def test_words_alone_are_kept_too() -> None:
     with memory() as store:
         agent = Agent(ScriptedModel(["A very long answer"]), memory=store)
@@ -148,6 +160,13 @@ def test_feedback_that_says_nothing_or_too_much_is_refused(given: dict[str, obje
         attempt = agent.run("q")
         with pytest.raises(Misuse, match=r"feedback says something|score is|expected a text|a score of 1 says"):
             agent.feedback(attempt, **given)  # type: ignore[arg-type]
+
+
+def test_feedback_is_given_on_an_attempt() -> None:
+    with memory() as store:
+        agent: Any = Agent(ScriptedModel(["a"]), memory=store)
+        with pytest.raises(Misuse, match="feedback is given on the Attempt that run returned, not on '7f'"):
+            agent.feedback("7f", score=1.0)
 
 
 def test_earlier_messages_of_a_conversation_are_in_the_prompt() -> None:
