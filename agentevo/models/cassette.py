@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from agentevo import errors
 from agentevo.errors import CassetteError, Misuse, ModelError
 from agentevo.models import usage
+from agentevo.models.replies import whole
 from agentevo.models.requests import Options, Request, described, key_of, request_of
 from agentevo.position import here
 from agentevo.protocols import Model
@@ -110,7 +111,7 @@ class Cassette:
         if self._mode == "replay" or self._model is None:
             raise CassetteError(self._missing(key, asked))
         try:
-            reply = await self._model.complete(messages, **options)
+            reply = whole(await self._model.complete(messages, **options))
         except ModelError as error:
             # A run is gone on with because what stopped it was mended: no answer came, so it is asked for again.
             if error.reply is not None or not self._by_place:

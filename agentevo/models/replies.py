@@ -126,6 +126,18 @@ def _mended(arguments: dict[str, Json]) -> dict[str, Json]:
     return mended
 
 
+def whole(reply: Reply) -> Reply:
+    """Return a reply, of whatever model, without halves of surrogate pairs in its texts and calls."""
+    texts = tuple(map(_whole_characters, reply.texts))
+    calls = tuple(
+        ToolCall(id=_whole_characters(c.id), name=_whole_characters(c.name), arguments=_mended(c.arguments))
+        for c in reply.tool_calls
+    )
+    if (texts, calls) == (reply.texts, reply.tool_calls):
+        return reply
+    return reply.model_copy(update={"texts": texts, "tool_calls": calls})
+
+
 def _whole_characters(text: str) -> str:
     """Return the text with U+FFFD for each half of a surrogate pair: no record that holds one can be written."""
     if text.isascii():

@@ -58,6 +58,15 @@ def test_a_replayed_reply_is_the_recorded_one_in_all_parts(tmp_path: Path) -> No
         assert asyncio.run(cassette.complete([message], **options)) == reply
 
 
+def test_half_a_surrogate_pair_is_recorded_and_given_as_the_character_that_stands_for_it(tmp_path: Path) -> None:
+    path, call = tmp_path / "t", ToolCall(id="1", name="look", arguments={"at": "\ude00"})
+    said = Reply(texts=("\ud83d half", "whole \U0001f600"), tool_calls=(call,))
+    told = asyncio.run(Cassette(ScriptedModel([said]), path).complete(asks("a"), n=2))
+    assert told.texts == ("\ufffd half", "whole \U0001f600")
+    assert told.tool_calls == (call.but(arguments={"at": "\ufffd"}),)
+    assert asyncio.run(Cassette(None, path, "replay").complete(asks("a"), n=2)) == told
+
+
 def test_requests_differ_by_their_options(tape: Path) -> None:
     with pytest.raises(CassetteError, match=r"the nearest, line 1, differs in seed: .*asked \.\.\.'7'"):
         play(Cassette(None, tape, "replay"), "a", seed=7)
