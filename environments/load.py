@@ -21,6 +21,7 @@ ENVIRONMENTS = {
     "leetcode": "agentevo.environments.code:LeetCode",
     "library": "agentevo.environments.code:HouseLibrary",
     "mbpp": "agentevo.environments.code:MBPP",
+    "shop": "agentevo.environments.tool.shop:Shop",
 }
 """Where each environment is made: module and callable, imported when it is asked for. Packages may add their own."""
 

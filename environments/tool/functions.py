@@ -68,6 +68,14 @@ class FunctionTool:
         return Served(tool, functools.partial(_run, self.function, self.name, parameters, model))
 
 
+def over(served: Served, function: Callable[..., object]) -> Served:
+    """Return a function's tool as that of another one with the same parameters: of another object's method, say."""
+    run = served.run
+    if not isinstance(run, functools.partial):
+        raise Misuse(f"{served.tool.name!r} is no function's tool; expected one that FunctionTool made")
+    return Served(served.tool, functools.partial(run.func, function, *run.args[1:]), served.source)
+
+
 async def _run(
     function: Callable[..., object],
     name: str,
