@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias
 
-from agentevo.errors import AgentEvoError, Misuse
+from agentevo.errors import Misuse
 from agentevo.memory.draft import Draft
 from agentevo.memory.memory import Memory
 from agentevo.memory.recall import MODES
-from agentevo.types import Item
+from agentevo.types import Experience, Item, Task
 
 Checked: TypeAlias = Memory | Draft
 Clause: TypeAlias = Callable[[Checked], None]
-M = TypeVar("M", bound=Checked)
 
 
 def check_memory(open_memory: Callable[[], Checked]) -> None:
@@ -29,12 +28,15 @@ def check_memory(open_memory: Callable[[], Checked]) -> None:
         with open_memory() as memory:
             if isinstance(memory, Memory):
                 _check(whole, memory)
+    with open_memory() as memory, open_memory() as other:
+        if isinstance(memory, Memory) and isinstance(other, Memory):
+            _check(_travels, memory, other)
 
 
-def _check(clause: Callable[[M], None], memory: M) -> None:
+def _check(clause: Callable[..., None], *memories: Checked) -> None:
     try:
-        clause(memory)
-    except (AssertionError, AgentEvoError) as error:
+        clause(*memories)
+    except Exception as error:  # what is checked may be anybody's, and raise anything
         raise AssertionError(f"broken: {clause.__doc__} {type(error).__name__}: {error}") from error
 
 
@@ -168,6 +170,29 @@ def _edits(memory: Checked) -> None:
     )
 
 
+def _corrects(memory: Checked) -> None:
+    """What was derived from a text that is corrected is quarantined; what is derived from it afterwards is not."""
+    source = memory.insert("the limit was 500")
+    child = memory.insert("half the limit was 250", derived_from=[source.id])
+    memory.edit(source.id, importance=0.9)
+    _same(_now(memory, child).status, "live", "what came from it after an edit of another field")
+    memory.edit(source.id, "the limit was 900")
+    _same(_now(memory, child).status, "quarantined", "what came from it after an edit of its text")
+    later = memory.insert("half the limit was 450", derived_from=[source.id])
+    _same(_now(memory, later).status, "live", "what is derived from the corrected text")
+    memory.supersede(source.id, "the limit was 1,000")
+    _same(_now(memory, later).status, "quarantined", "what came from it after it was superseded")
+
+
+def _expires(memory: Checked) -> None:
+    """What is past its date is not recalled, and still there."""
+    item = memory.insert("a voucher for coffee", expires_at=100.0)
+    for now, found in ((99.0, [item.text]), (100.0, []), (101.0, [])):
+        for mode in MODES:
+            _same(_recalled(memory, item.text, mode=mode, now=now), found, f"recall by {mode} at {now:g}")
+    _same(_live(memory), {item.text}, "what is live")
+
+
 def _supersedes(memory: Checked) -> None:
     """A superseded item gives way to its successor, which leads back to it; links lead on."""
     old = memory.insert("the limit was 400", metadata={"team": "a"})
@@ -235,8 +260,8 @@ def _refuses_nonsense(memory: Checked) -> None:
 
 
 CLAUSES: Sequence[Clause] = (
-    _inserts, _knows_twins, _finds, _reads_only, _filters, _forgets, _quarantines, _edits, _supersedes, _counts_once,
-    _drafts, _reports_conflicts, _refuses_nonsense,
+    _inserts, _knows_twins, _finds, _reads_only, _filters, _forgets, _quarantines, _edits, _corrects, _expires,
+    _supersedes, _counts_once, _drafts, _reports_conflicts, _refuses_nonsense,
 )  # fmt: skip
 """What holds of a memory and of a draft."""
 
@@ -268,19 +293,36 @@ def _purges(memory: Memory) -> None:
     _same(_live(memory), {other.text}, "what is live")
 
 
-def _travels(memory: Memory) -> None:
+def _records(memory: Memory) -> None:
+    """An experience that was recorded never changes."""
+    task = Task(id="t", prompt="what was asked")
+    name = memory.record(Experience(task=task), id="first")
+    _refused("an experience under an id that is taken", lambda: memory.record(
+        Experience(task=task.model_copy(update={"prompt": "something else"})), id=name
+    ))  # fmt: skip
+    _same([(key, one.task.prompt) for key, one in memory.experiences()], [(name, task.prompt)], "what is recorded")
+
+
+def _travels(memory: Memory, other: Memory) -> None:
     """An export brings everything back, byte for byte, and the memory says of itself that it is whole."""
     item = memory.insert("goes on a journey", metadata={"x": [1, None, {"y": "é"}]})
     memory.edit(item.id, "went on a journey")
     memory.reinforce(item.id, wins=1, key="k")
-    exported = memory.export()
-    if isinstance(exported, int):
-        raise AssertionError("an export without a path gives lines")
-    lines = list(exported)
+    lines = _exported(memory)
     _same(memory.import_(lines), 0, "an import of what is here already")
     _same(memory.verify().problems, (), "verify")
     _same(memory.stats().live, 1, "the live items")
+    _same(other.import_(lines), 1, "an import elsewhere")
+    _same(_exported(other)[1:], lines[1:], "what is exported there again, but for the namespace in its first line")
+    _same(other.verify().problems, (), "verify there")
 
 
-CLAUSES_OF_THE_WHOLE: Sequence[Callable[[Memory], None]] = (_looks_back, _purges, _travels)
+def _exported(memory: Memory) -> list[str]:
+    exported = memory.export()
+    if isinstance(exported, int):
+        raise AssertionError("an export without a path gives lines")
+    return list(exported)
+
+
+CLAUSES_OF_THE_WHOLE: Sequence[Callable[[Memory], None]] = (_looks_back, _purges, _records)
 """What holds of a memory alone: a draft has no history, no purge and no export of its own."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from chroma_server import chroma_server
@@ -12,7 +13,7 @@ from word_vectors import open_memory
 
 from agentevo.memory import Memory
 from agentevo.memory.check import Checked, check_memory
-from agentevo.types import Item
+from agentevo.types import Hit, Item
 
 
 @pytest.fixture
@@ -64,14 +65,18 @@ def test_a_kept_draft_keeps_the_contract(fresh: Callable[..., Memory]) -> None:
 
 @pytest.mark.parametrize(
     ("verb", "clause"),
-    [("forget", "Forgetting takes out of recall"), ("reinforce", "counts once"), ("edit", "An edit is found")],
-)
+    [
+        ("forget", "Forgetting takes out of recall"), ("reinforce", "counts once"), ("edit", "An edit is found"),
+        ("purge", "A purge destroys"), ("import_", "An export brings everything back"),
+        ("record", "An experience that was recorded"), ("recall", "What was inserted"),
+    ],
+)  # fmt: skip
 def test_a_broken_memory_is_named_by_the_clause_it_breaks(verb: str, clause: str) -> None:
     class Broken(Memory):
         """A memory one of whose verbs does nothing."""
 
-    def does_nothing(self: Memory, id: str, *rest: object, **options: object) -> Item:
-        return self._must(id)
+    def does_nothing(self: Memory, id: object, *rest: object, **options: object) -> Item | list[Item]:
+        return self._must(id) if isinstance(id, str) and self.get(id) else []
 
     setattr(Broken, verb, does_nothing)
 
@@ -80,4 +85,19 @@ def test_a_broken_memory_is_named_by_the_clause_it_breaks(verb: str, clause: str
         return Broken(memory._store, memory.namespace, "user", memory._clock)
 
     with pytest.raises(AssertionError, match=f"broken: .*({clause}|one item, until)"):
+        check_memory(broken)
+
+
+def test_a_memory_that_recalls_what_is_past_its_date_is_named() -> None:
+    class Broken(Memory):
+        """A memory for which it is always the beginning of time."""
+
+        def recall(self, query: str, k: int = 5, **options: Any) -> list[Hit]:
+            return super().recall(query, k, **{**options, "now": 0.0})
+
+    def broken() -> Checked:
+        memory = open_memory(":memory:")
+        return Broken(memory._store, memory.namespace, "user", memory._clock)
+
+    with pytest.raises(AssertionError, match="broken: What is past its date"):
         check_memory(broken)
