@@ -49,7 +49,9 @@ def held(folder: Path) -> FileLock:
         lock = FileLock(folder / "lock", timeout=0)
         lock.acquire()
     except Timeout as error:
-        raise RunError(f"the run in {folder} is under way in another process; wait for it, or name another") from error
+        raise RunError(
+            f"the run in {folder} is under way already, in this process or another; wait for it, or name another"
+        ) from error
     except OSError as error:
         raise RunError(f"cannot use the run folder {folder}: {error}") from error
     return lock

@@ -218,7 +218,7 @@ def test_two_processes_never_run_one_run(tmp_path: Path) -> None:
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == "held\n"
-        with pytest.raises(RunError, match="under way in another process"):
+        with pytest.raises(RunError, match="under way already, in this process or another"):
             Record.open(tmp_path)
         other.communicate("\n")
     Record.open(tmp_path).close()

@@ -82,10 +82,13 @@ def test_a_name_that_is_no_folders_is_refused(name: str) -> None:
 
 
 def test_a_run_is_held_by_one_at_a_time(tmp_path: Path) -> None:
-    with FileLock(tmp_path / "lock", is_singleton=False), pytest.raises(RunError, match="under way in another process"):
+    with (
+        FileLock(tmp_path / "lock", is_singleton=False),
+        pytest.raises(RunError, match="under way already, in this process or another"),
+    ):
         held(tmp_path)
     held(tmp_path).release()
-    with Record.open(tmp_path), pytest.raises(RunError, match="under way in another process"):
+    with Record.open(tmp_path), pytest.raises(RunError, match="under way already, in this process or another"):
         held(tmp_path)
 
 

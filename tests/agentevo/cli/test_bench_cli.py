@@ -185,7 +185,7 @@ def test_a_run_under_way_elsewhere_keeps_its_results(tmp_path: Path, capsys: pyt
     capsys.readouterr()
     with FileLock(folder / "lock", is_singleton=False):
         assert status(command) == 1
-    assert "is under way in another process; wait for it, or name another" in capsys.readouterr().err
+    assert "is under way already, in this process or another; wait for it, or name another" in capsys.readouterr().err
     assert (folder / "results.jsonl").read_bytes() == before
 
 
