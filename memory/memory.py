@@ -249,7 +249,10 @@ class Memory(Swept):
                 raise Misuse(f"{plan.id} was undone by another process meanwhile")
             done = writer.put(plan.ops, plan.expected)
             if done.skipped:
-                raise Misuse(f"cannot undo {plan.id}: item {done.skipped[0]} was changed meanwhile")
+                name = done.skipped[0]
+                raise Misuse(
+                    f"cannot undo {plan.id}: item {name} was changed meanwhile, or another says by now what it said"
+                )
             db.execute("UPDATE transactions SET undone_by = ? WHERE txn = ?", (done.id, plan.txn))
         return done
 

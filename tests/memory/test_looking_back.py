@@ -267,3 +267,14 @@ def test_an_edit_that_leaves_the_text_leaves_what_was_derived_from_it() -> None:
         child = memory.insert("half the limit is 250", derived_from=[source.id])
         memory.edit(source.id, metadata={"team": "billing"})
         assert memory._must(child.id).status == "live"
+
+
+def test_an_undo_that_would_say_twice_what_another_says_by_now_is_refused_and_changes_nothing(tmp_path: Path) -> None:
+    with open_memory(tmp_path / "m") as memory, open_memory(tmp_path / "m", actor="ada") as other:
+        item = memory.insert("the limit is 500")
+        memory.edit(item.id, "the limit is 900")
+        other.insert("the limit is 500")
+        before = export_lines(memory)
+        with pytest.raises(Misuse, match=f"item {item.id} was changed meanwhile, or another says by now"):
+            memory.undo()
+        assert export_lines(memory) == before
