@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -69,19 +69,30 @@ def processes(mark: str) -> list[str]:
 # --- real servers
 
 
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
+def free_port() -> int:
     with closing(socket.socket()) as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+        return int(free.getsockname()[1])
+
+
+@contextmanager
+def over_http(port: int) -> Iterator[str]:
     command = [sys.executable, str(HERE / "real_server.py"), str(port)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
         assert process.stderr is not None
         for line in process.stderr:
             if b"running on" in line:
                 break
-        yield f"http://127.0.0.1:{port}/mcp"
-        process.kill()
+        try:
+            yield f"http://127.0.0.1:{port}/mcp"
+        finally:
+            process.kill()
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    with over_http(free_port()) as found:
+        yield found
 
 
 def real() -> StdioServer:
@@ -118,10 +129,28 @@ def test_a_real_server_over_http_is_used_and_reached_again(address: str) -> None
     assert "pen: 5" in acted(address, call("restock", sku="pen", by=1))[0].observation
 
 
+def test_a_connection_that_broke_is_made_anew() -> None:
+    port = free_port()
+
+    async def through() -> list[str]:
+        with over_http(port) as found:
+            episode = await Tools(mcp=[found], timeout_s=20).open(TASK)
+            said = [await episode.step(call("count", sku="pen"))]
+        said += [await episode.step(call("count", sku="pen")) for _ in range(2)]
+        with over_http(port):
+            said.append(await episode.step(call("count", sku="pen")))
+            await episode.close()
+        return [outcome.observation for outcome in said]
+
+    before, broke, gone, after = asyncio.run(through())
+    assert '"count": 3' in before
+    assert "Error: " in broke
+    assert "Error: " in gone
+    assert '"count": 3' in after
+
+
 def test_a_server_that_is_not_there_is_told() -> None:
-    with closing(socket.socket()) as free:
-        free.bind(("127.0.0.1", 0))
-        nobody = f"http://127.0.0.1:{free.getsockname()[1]}/mcp"
+    nobody = f"http://127.0.0.1:{free_port()}/mcp"
     with pytest.raises(ServerUnavailable, match=r"127\.0\.0\.1:\d+ cannot be used: "):
         acted(nobody)
     with pytest.raises(ServerUnavailable, match="there is no program 'no-such-server'; install it"):

@@ -9,6 +9,7 @@ import pytest
 
 from agentevo import Agent, Memory, ScriptedModel
 from agentevo.environments import check_environment
+from agentevo.environments.code.files import calls_in
 from agentevo.environments.load import load
 from agentevo.environments.tool.shop import Shop
 from agentevo.environments.walk import attempt_of, walked
@@ -36,9 +37,8 @@ def of_kind(shop: Shop, kind: str) -> Task:
 
 
 def calls(shop: Shop, task: Task) -> list[tuple[str, dict[str, Json]]]:
-    listed = [message["tool_calls"] for message in shop.gold(task) if "tool_calls" in message]
-    functions = [one["function"] for (one,) in listed]  # type: ignore[misc, union-attr, call-overload, index]
-    return [(f["name"], json.loads(f["arguments"])) for f in functions]  # type: ignore[call-overload, index, arg-type]
+    found = [call for message in shop.gold(task) for call in calls_in(message)]
+    return [(call.name, dict(call.arguments)) for call in found]
 
 
 @pytest.mark.parametrize("level", [1, 2, 3])
@@ -112,7 +112,7 @@ def test_strong_feedback_says_what_is_right_and_none_says_nothing() -> None:
     shop = Shop(level=1)
     task = of_kind(shop, "ship")
     ((name, given),) = calls(shop, task)
-    told = {level: asyncio.run(walked(shop, task, [DONE], level)).outcomes[0] for level in ("none", "weak", "strong")}  # type: ignore[arg-type]
+    told = {level: asyncio.run(walked(shop, task, [DONE], level)).outcomes[0] for level in ("none", "weak", "strong")}
     assert [told[level].observation for level in ("none", "weak")] == ["", "wrong"]
     assert told["strong"].observation == f"wrong; right is: {json.dumps({'name': name, 'arguments': given})}"
 
