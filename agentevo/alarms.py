@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from agentevo.scoring import UNTESTED
-from agentevo.types import Experience, Op
+from agentevo.types import Experience, Op, Report
 
 NAMED = 3
 
@@ -16,6 +16,14 @@ def alarms(experiences: Sequence[Experience]) -> tuple[str, ...]:
     if not stopped or not all(stopped):
         return ()
     return (f"all {len(stopped)} attempts were stopped, the first by: {stopped[0]}",)
+
+
+def untold(report: Report) -> str | None:
+    """Say so where the model failed in every held-out task: such a report tells nothing about memory."""
+    made = [attempt for x in report.experiences for attempt in x.attempts]
+    if not made or not all(attempt.has_failed for attempt in made):
+        return None
+    return f"the model failed in all {len(made)} held-out attempts, the first time by: {made[0].stopped}"
 
 
 def untested(ops: Sequence[Op]) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TypeAlias
 
-from agentevo.alarms import alarms, skipped, untested
+from agentevo.alarms import alarms, skipped, untested, untold
 from agentevo.errors import BudgetExceeded, Misuse, ModelTimeout, ModelUnavailable
 from agentevo.evaluate import evaluate
 from agentevo.events import Learned, Turned, tell
@@ -158,6 +158,8 @@ async def gated(state: State, draft: Draft, record: Record) -> Report:
     after = await evaluate(state.on(draft), record, "after")
     if state.recipe.gate is None:
         return after
+    if (why := untold(after)) is not None:
+        return after.but(accepted=False, reason=f"not tested: {why}")
     before = await evaluate(state, record, "before") if draft.ops else after
     decision = single("gate", state.recipe.gate(before, after), Decision)
     return after.but(accepted=decision.accepted, reason=decision.reason)

@@ -13,7 +13,7 @@ from cycles import LEARNING, NOW, Sums, answers, by_heart, moment, remember, ver
 
 from agentevo.cycle import cycle, evolve, learn
 from agentevo.environments.anything import Answering
-from agentevo.errors import UnknownName
+from agentevo.errors import ModelUnavailable, UnknownName
 from agentevo.evaluate import evaluate
 from agentevo.events import Event, Learned, Turned, listening
 from agentevo.memory import Credit, Extract, Insert, Memory
@@ -22,6 +22,7 @@ from agentevo.models import FunctionModel, ScriptedModel
 from agentevo.models.usage import Budget
 from agentevo.phases.act import Sample
 from agentevo.phases.combine import Refined
+from agentevo.phases.gate import HeldOut
 from agentevo.phases.judge import Verify
 from agentevo.phases.loop import Loop
 from agentevo.protocols import Act, Episode, FeedbackLevel, Recipe, State
@@ -75,6 +76,21 @@ def test_experiences_are_kept_with_what_was_made_of_them() -> None:
         (transaction,) = [t for t in store.history() if isinstance(t, Transaction)]
         assert (item.derived_from, transaction.key) == (("run/0/act/0+1#0",), "run/0")
         assert [name for name, _ in store.experiences(run="run")] == [f"run/0/{n}" for n in range(4)]
+
+
+def test_a_turn_that_an_outage_left_untested_is_not_kept() -> None:
+    def down(messages: Sequence[Message]) -> str:
+        raise ModelUnavailable("down")
+
+    recipe = replace(LEARNING, act=Sample(), update=[notes_all], gate=HeldOut())
+    with memory() as store:
+        (report,) = evolved(moment(store, recipe, FunctionModel(down)))
+        said = "not tested: the model failed in all 4 held-out attempts, the first time by: model: down"
+        assert (report.accepted, report.reason, store.list()) == (False, said, [])
+
+
+async def notes_all(state: State, experiences: Sequence[Experience]) -> list[Op]:
+    return await Insert(lambda state, x: [Extract(x.task.prompt)])(state, experiences)
 
 
 def refused(before: Report, after: Report) -> Decision:
