@@ -1,0 +1,96 @@
+"""A battery of hostile programs: none gets out of the sandbox, and no wrong solution passes."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+from battery import ALL
+from battery.arena import Arena
+from battery.program import Program
+from battery.users import can_be
+
+from agentevo.environments.sandbox import Sandbox, SandboxUnavailable
+from agentevo.environments.sandbox.sandbox import CHOSEN, Tier
+
+NOBODY = 65534
+# A calculation with an object of a class that the solution has made is the solution's to do.
+OPEN = "near to all"
+HELD = [attack for attack in ALL if attack.name != OPEN]
+SOAK = os.environ.get("AGENTEVO_SOAK") == "1"
+ROUNDS = 3 if SOAK else 1
+
+
+def available(tier: Tier) -> bool:
+    """Say whether this machine can start a tier; the other tests say why not."""
+    try:
+        Sandbox(tier=tier, workers=1).close()
+    except SandboxUnavailable:
+        return False
+    return True
+
+
+@pytest.fixture(params=CHOSEN)
+def arena(request: pytest.FixtureRequest) -> Iterator[Arena]:
+    """An agent with a sandbox of each tier, in turn."""
+    if not available(request.param):
+        pytest.skip(f"the tier {request.param} does not work here")
+    with Arena(request.param) as opened:
+        yield opened
+
+
+@pytest.fixture(params=CHOSEN)
+def users_arena(request: pytest.FixtureRequest) -> Iterator[Arena]:
+    """The same as an ordinary user."""
+    if not can_be(NOBODY):
+        pytest.skip("privileges cannot be dropped here")
+    with Arena(request.param, NOBODY) as opened:
+        yield opened
+
+
+def test_the_battery_is_large_and_each_program_has_a_name() -> None:
+    names = Counter((attack.area, attack.name) for attack in ALL)
+    assert len(ALL) >= 400
+    assert max(names.values()) == 1
+
+
+def test_most_of_the_battery_succeeds_without_walls() -> None:
+    unwalled = [attack for attack in ALL if not isinstance(attack, Program) or attack.bare]
+    sample = unwalled if SOAK else unwalled[::9]
+    with Arena("bare") as bare:
+        achieved = bare.attack_all(sample, 4)
+    assert len(achieved) > 0.6 * len(sample)
+    assert len({name.partition(":")[0] for name in achieved}) >= 7
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+def test_nothing_gets_out_and_nothing_is_forged(arena: Arena) -> None:
+    for _ in range(ROUNDS):
+        assert arena.attack_all(HELD, 8) == {}
+        assert arena.run("print(1)").stdout == "1\n"
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+def test_nothing_gets_out_of_an_ordinary_users_sandbox(users_arena: Arena) -> None:
+    for _ in range(ROUNDS):
+        assert users_arena.attack_all(HELD, 8) == {}
+
+
+def test_a_part_of_the_battery_stays_inside(arena: Arena) -> None:
+    part = HELD[CHOSEN.index(arena.tier) :: 3]
+    assert arena.attack_all(part, 8) == {}
+    assert arena.run("print(1)").stdout == "1\n"
+
+
+@pytest.mark.timeout(300)
+def test_a_part_of_the_battery_stays_inside_an_ordinary_users_sandbox(users_arena: Arena) -> None:
+    assert users_arena.attack_all(HELD[2::12], 8) == {}
+
+
+@pytest.mark.xfail(strict=True, reason="the tests see what the solution's own class says of a difference")
+def test_a_calculation_by_the_solution_is_not_taken_for_its_result(arena: Arena) -> None:
+    assert arena.attack_all([attack for attack in ALL if attack.name == OPEN], 1) == {}
