@@ -172,10 +172,22 @@ class Connection:
     def _failed(self, name: str, error: Exception) -> str:
         if self._process is not None and self._process.is_over:
             return f"{name!r} failed: the server stopped ({self._why('')}); the next call starts it again"
-        if self._task is None or self._task.done() or type(_first(error)).__name__ != "MCPError":
+        if self._task is None or self._task.done() or self._is_broken(error):
             self._done.set()
+            self._client = None
             return f"{name!r} failed: the connection broke ({_told(error)}); the next call makes it anew"
         return f"{name!r} failed: {_told(error)}"
+
+    def _is_broken(self, error: Exception) -> bool:
+        """Say whether an error is of the connection, and not the answer to what was asked over it."""
+        from mcp import MCPError
+        from mcp_types import CONNECTION_CLOSED
+
+        first = _first(error)
+        if not isinstance(first, MCPError):
+            return True
+        is_closed = first.code == CONNECTION_CLOSED or first.message == "Session terminated"
+        return is_closed and isinstance(self.server, HttpServer)  # of a process more is known: see is_over
 
     def _unavailable(self, error: BaseException) -> BaseException:
         first = _first(error)

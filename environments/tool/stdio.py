@@ -117,6 +117,8 @@ class StdioTransport:
                 if self._is_flood(len(buffer)):
                     return self._kill()
             await _exited(self._process)  # so that its status can be told
+            if self._process.returncode is None:
+                self.problem = "it closed its output"
         return None
 
     def _message(self, line: bytes) -> SessionMessage | None:

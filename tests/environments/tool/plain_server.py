@@ -84,13 +84,19 @@ def look(given: dict[str, Any]) -> dict[str, Any]:
     return {"content": [], "structuredContent": {**found, "environment": sorted(os.environ)}}
 
 
-RUN = {f.__name__: f for f in (die, hang, flood, shout, chatter, hostile, spawn, look)}
+def shut(given: dict[str, Any]) -> dict[str, Any]:
+    os.close(1)
+    time.sleep(600)
+    return {}
+
+
+RUN = {f.__name__: f for f in (die, shut, hang, flood, shout, chatter, hostile, spawn, look)}
 TOOLS = {
     "many": [tool(f"tool{n}") for n in range(500)],
     "odd": [{"name": "a/b c", "description": "x" * 5_000 + "\x1b", "inputSchema": {"type": "object"}}],
 }
 ALL = [
-    *(tool(name) for name in ("die", "flood", "shout", "chatter", "hostile")), tool("hang"),
+    *(tool(name) for name in ("die", "shut", "flood", "shout", "chatter", "hostile")), tool("hang"),
     tool("spawn", mark={"type": "string"}),
     tool("look", secret={"type": "string", "pattern": "(a+)+$"}, port={"type": "integer"}),
     {**tool("drop"), "annotations": {"destructiveHint": True}},
