@@ -6,11 +6,15 @@ import errno
 import fcntl
 import os
 import struct
+import time
+from collections import deque
 from collections.abc import Callable
 
 RECEIVE, SEND = 0xC0502100, 0xC0182101
 NOTICE_SIZE = 80
 CONTINUE = 1
+UNSEEN_S = 0.02
+"""So long a process that was granted may not be there yet to be counted."""
 
 
 class Births:
@@ -20,6 +24,7 @@ class Births:
         self.asking, self._count = asking, count
         self._at_most = 0
         """No more tasks than these can exist: as many as were counted last, and one for each granted since."""
+        self._granted: deque[float] = deque(maxlen=256)
 
     def answer(self, limit: int) -> None:
         """Decide on the one that asks now."""
@@ -29,9 +34,12 @@ class Births:
         except OSError:  # it was ended while it asked
             return
         if self._at_most + 1 > limit:
-            self._at_most = self._count()
+            just_now = sum(time.monotonic() - at < UNSEEN_S for at in self._granted)
+            self._at_most = self._count() + just_now
         is_granted = self._at_most + 1 <= limit
         self._at_most += is_granted
+        if is_granted:
+            self._granted.append(time.monotonic())
         error, flags = (0, CONTINUE) if is_granted else (-errno.EAGAIN, 0)
         try:
             fcntl.ioctl(self.asking, SEND, struct.pack("QqiI", struct.unpack_from("Q", notice)[0], 0, error, flags))

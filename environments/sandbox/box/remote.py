@@ -16,8 +16,10 @@ OPERATORS = (
 """The operations that cross."""
 COMPARING = frozenset(("__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__"))
 """Two objects of the other side are compared over there; with anything else one has nothing in common."""
-DECIDING = COMPARING | {"__bool__", "__contains__", "__hash__", "isinstance"}
-"""What decides a check on the word of the other side alone."""
+CARRYING = frozenset(
+    ("__iter__", "__next__", "__reversed__", "__getitem__", "__setitem__", "__delitem__", "__enter__", "__exit__")
+)
+"""What leads to other values, which are then looked at; any other operation decides on the word of the other side."""
 BY_FUNCTION: dict[str, Callable[..., object]] = {
     "__bool__": bool, "__hash__": hash, "__str__": str, "__repr__": repr, "__iter__": iter, "__reversed__": reversed,
     "__contains__": operator.contains, "__eq__": operator.eq, "__ne__": operator.ne,
@@ -55,9 +57,10 @@ class Remote:
         return self._deciding("isinstance", instance) is True
 
     def _deciding(self, name: str, *args: object) -> object:
-        if name in DECIDING:
+        result = self._ask("operate", name=name, args=[*args])
+        if name not in CARRYING:
             self.__dict__["_peer"].noted(f"{name} of a {self._label} was decided by the solution")
-        return self._ask("operate", name=name, args=[*args])
+        return result
 
     def _ask(self, verb: str, **fields: object) -> object:
         peer: Asked = self.__dict__["_peer"]

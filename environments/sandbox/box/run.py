@@ -17,15 +17,15 @@ from agentevo.environments.sandbox.box.drain import Drain
 from agentevo.environments.sandbox.box.folder import Folder
 from agentevo.environments.sandbox.box.watch import Tree
 
-TICK_S = 0.02
+TICK_S = 0.01
 HEAR_S = 1.0
 """So long the rest of a message is waited for."""
 LEAVE_S = 0.2
 """So long a program that is told to stop may take to end by itself; a closed channel ends it at once."""
 REAPED = 100
 """So many are taken up at a time, so that a program which never stops forking holds up nothing else."""
-FOLDER_S = 0.1
-"""How often a work folder is looked through, which takes longer."""
+FOLDER_SHARE = 10
+"""Looking through a work folder takes at most one part in so many of the time."""
 SLACK = 2
 """Tasks that are just ending, beside those allowed."""
 MEGABYTE = 1024 * 1024
@@ -173,11 +173,15 @@ def judged(run: Run, now: float) -> str:
         return "timeout"
     if usage.tasks > limits["processes"] + SLACK:
         return "killed"
-    if run.child.folder and now >= run.folder_at:
-        run.folder_at = now + FOLDER_S
-        if run.child.folder.is_over(run.tree.proc, [*run.tree.members()]):
-            return "killed"
-    return ""
+    return "killed" if run.child.folder and now >= run.folder_at and _is_full(run, run.child.folder) else ""
+
+
+def _is_full(run: Run, folder: Folder) -> bool:
+    since = time.monotonic()
+    is_over = folder.is_over(run.tree.proc, [*run.tree.members()])
+    now = time.monotonic()
+    run.folder_at = now + FOLDER_SHARE * (now - since)
+    return is_over
 
 
 def _deadline(run: Run) -> float:

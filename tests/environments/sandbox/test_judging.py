@@ -246,6 +246,12 @@ def test_two_objects_of_the_solution_are_compared_by_it_and_the_verdict_is_weak(
     assert "decided by the solution" in verdict.weak
 
 
+def test_arithmetic_with_an_object_of_the_solution_makes_the_verdict_weak(best: Sandbox) -> None:
+    code = "class T:\n    __sub__ = lambda s, o: 0.0\ndef add(a, b): return T()"
+    verdict = best.judge(code, "def check(candidate):\n    assert abs(candidate(1, 2) - 3) < 0.001", "add")
+    assert verdict.weak == "__sub__ of a T was decided by the solution"
+
+
 def test_names_that_only_the_solution_has_make_the_verdict_weak_unless_support_gives_them(best: Sandbox) -> None:
     code = ADD + "def helper(): return 3\n"
     tests = "def check(candidate):\n    assert candidate(1, 2) == helper()\n"
