@@ -32,7 +32,7 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 _BATCH = 5_000  # Chroma takes at most 5,461 at once, and larger batches faster
-_STEP = 1_000  # in the background: whoever closes the memory waits for the step that is under way
+_STEP = 250  # in the background: Chroma lets no other thread run in a step, and whoever closes waits for it to end
 _CONNECT_TIMEOUT_S, _SERVER_TIMEOUT_S = 1.0, 10.0  # Chroma itself waits for ever
 _PATIENCE_S = 0.02  # a recall does not wait for a catch-up: it searches exactly
 _CONFIGURATION = {
