@@ -67,7 +67,7 @@ def hostile(given: dict[str, Any]) -> dict[str, Any]:
 
 def spawn(given: dict[str, Any]) -> dict[str, Any]:
     """Leave a process behind that wants to outlive everybody."""
-    code = "import os, time; os.setsid(); time.sleep(600)"
+    code = "import time; time.sleep(600)"
     subprocess.Popen([sys.executable, "-S", "-c", code, given["mark"]], start_new_session=True)
     return text("spawned")
 
