@@ -81,8 +81,13 @@ def must_be_text(text: object) -> None:
         raise Misuse(f"a memory holds texts, not {text!r:.80}")
     if not text.strip():
         raise Misuse("an empty text cannot be remembered")
-    if len(text) > MAX_TEXT:
-        raise Misuse(f"a text of {len(text):,} characters is too long for one item ({MAX_TEXT:,}); split it")
+    if why := too_long(text):
+        raise Misuse(f"{why}; split it")
+
+
+def too_long(text: str) -> str:
+    """Return why a text is too long for one item, if it is."""
+    return f"a text of {len(text):,} characters is too long for one item ({MAX_TEXT:,})" if len(text) > MAX_TEXT else ""
 
 
 def inserting(item: Item, reason: str) -> Op:

@@ -72,7 +72,7 @@ def stopped(what: str, done: list[Op], error: ModelError) -> list[Op]:
 
 
 def failure(state: State, what: str, error: BadReply, ids: Sequence[str], parents: Mapping[str, Item]) -> Op:
-    """Return the op that records a reply that could not be read: a quarantined note that recall never shows."""
+    """Return the op that records what could not be taken: a quarantined note that recall never shows."""
     LOG.warning("%s of %d inputs failed: %s", what, len(ids), error)
     reply = error.reply.text[:KEPT] if error.reply else ""
     about: dict[str, Json] = {"ids": list(ids), "reply": reply, "error": str(error)[:KEPT]}
@@ -80,6 +80,6 @@ def failure(state: State, what: str, error: BadReply, ids: Sequence[str], parent
         "kind": "note", "source": "agent", "status": "quarantined", "derived_from": tuple(ids),
         "metadata": {f"failed_{what}": about},
     }  # fmt: skip
-    text = f"{what} failed: the model's reply about {', '.join(ids)} could not be read"
+    text = f"{what} from {', '.join(ids)} failed: {str(error)[:200]}"
     item = admitted([text], fields, state.memory.namespace, state.now, parents.get)[0]
     return Op(verb="insert", id=item.id, item=item, reason=f"{what} failed: nothing was changed")

@@ -9,7 +9,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from typing import TypeAlias
 
 from agentevo.errors import BadReply, Misuse
-from agentevo.memory.admit import admitted
+from agentevo.memory.admit import admitted, too_long
 from agentevo.memory.asking import failure, sources
 from agentevo.memory.forget import kinds_of
 from agentevo.memory.orders import gives_orders
@@ -102,15 +102,20 @@ class Insert:
 
     async def _ops(self, state: State, experience: Experience) -> list[Op]:
         used = await sources(state, [name for attempt in experience.attempts for name in attempt.used])
+        attempts = [attempt.id for attempt in experience.attempts]
         try:
             extracts = self.extract(state, experience)
             if inspect.isawaitable(extracts):
                 extracts = await extracts
         except BadReply as error:
-            rests_on = [*(attempt.id for attempt in experience.attempts), *used]
-            return [failure(state, "insertion", error, rests_on, used)]
-        items = (self._item(state, experience, one, used) for one in extracts if one.text.strip())
-        return [Op(verb="insert", id=i.id, item=i, reason=f"from task {experience.task.id}") for i in items]
+            return [failure(state, "insertion", error, [*attempts, *used], used)]
+        items = (
+            self._item(state, experience, one, used) for one in extracts if one.text.strip() and not too_long(one.text)
+        )
+        ops = [Op(verb="insert", id=i.id, item=i, reason=f"from task {experience.task.id}") for i in items]
+        # What an agent says is no mistake of the caller's: it ends no run, and the attempt itself is kept anyway.
+        long = (BadReply(why) for one in extracts if (why := too_long(one.text)))
+        return [*ops, *(failure(state, "insertion", error, [*attempts, *used], used) for error in long)]
 
     def _item(self, state: State, experience: Experience, extract: Extract, used: Mapping[str, Item]) -> Item:
         attempts = [a for a in experience.attempts if not extract.attempts or a.id in extract.attempts]

@@ -145,6 +145,14 @@ def test_secrets_are_masked_in_text_key_and_metadata() -> None:
         assert "ghp_" not in item.model_dump_json()
 
 
+def test_an_answer_that_is_too_long_for_an_item_is_recorded_as_a_failed_insertion() -> None:
+    with memory() as m:
+        told = [experience(attempt("1", "say it", "x" * 1_000_001)), experience(attempt("2", "say it", "yes"))]
+        failed, kept = learned(m, Insert(), told)
+        assert (failed.status, failed.derived_from, kept.metadata["answer"]) == ("quarantined", ("1",), "yes")
+        assert "1,000,009 characters is too long" in failed.text
+
+
 # --- asked of a model
 
 

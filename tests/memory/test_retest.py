@@ -392,11 +392,13 @@ def test_not_all_cases_are_tried_at_the_same_moment() -> None:
 
 
 def test_where_one_trial_breaks_the_others_are_stopped() -> None:
-    stopped = []
+    stopped, under_way = [], asyncio.Event()
 
     async def breaking(state: State, task: Task) -> list[Attempt]:
         if task.id == "1+1":
+            await under_way.wait()
             raise OSError("the sandbox is gone")
+        under_way.set()
         try:
             await asyncio.Event().wait()
         finally:
