@@ -5,20 +5,20 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from battery import ALL
 from battery.arena import Arena
 from battery.program import Program
 from battery.users import can_be
+from processes import below, eventually
 
 from agentevo.environments.sandbox import Sandbox, SandboxUnavailable
 from agentevo.environments.sandbox.sandbox import CHOSEN, Tier
 
 NOBODY = 65534
-# A calculation with an object of a class that the solution has made is the solution's to do.
-OPEN = "near to all"
-HELD = [attack for attack in ALL if attack.name != OPEN]
 SOAK = os.environ.get("AGENTEVO_SOAK") == "1"
 ROUNDS = 3 if SOAK else 1
 
@@ -30,6 +30,31 @@ def available(tier: Tier) -> bool:
     except SandboxUnavailable:
         return False
     return True
+
+
+def left(arena: Arena) -> tuple[int, int, int]:
+    """Return what an agent has: processes below it, descriptors, and mounts."""
+    about = Path(f"/proc/{arena.pid}")
+    mounts = (about / "mounts").read_text("utf-8").count("\n")
+    return len(below(arena.pid)), len([*(about / "fd").iterdir()]), mounts
+
+
+def settled(arena: Arena) -> tuple[int, int, int]:
+    """Return the same of an agent that has had as many runs at once as it can."""
+    with ThreadPoolExecutor(16) as pool:
+        assert {outcome.stdout for outcome in pool.map(arena.run, ["print(1)"] * 32)} == {"1\n"}
+    seen: list[tuple[int, int, int]] = []
+
+    def still() -> bool:
+        seen.append(left(arena))
+        return len(seen) > 10 and len(set(seen[-10:])) == 1
+
+    assert eventually(still)
+    return seen[-1]
+
+
+def assert_has(arena: Arena, before: tuple[int, int, int]) -> None:
+    assert eventually(lambda: left(arena) == before), f"{before} became {left(arena)}"
 
 
 @pytest.fixture(params=CHOSEN)
@@ -69,28 +94,27 @@ def test_most_of_the_battery_succeeds_without_walls() -> None:
 @pytest.mark.timeout(1800)
 def test_nothing_gets_out_and_nothing_is_forged(arena: Arena) -> None:
     for _ in range(ROUNDS):
-        assert arena.attack_all(HELD, 8) == {}
+        before = settled(arena)
+        assert arena.attack_all(ALL, 8) == {}
         assert arena.run("print(1)").stdout == "1\n"
+        assert_has(arena, before)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(1800)
 def test_nothing_gets_out_of_an_ordinary_users_sandbox(users_arena: Arena) -> None:
     for _ in range(ROUNDS):
-        assert users_arena.attack_all(HELD, 8) == {}
+        assert users_arena.attack_all(ALL, 8) == {}
 
 
 def test_a_part_of_the_battery_stays_inside(arena: Arena) -> None:
-    part = HELD[CHOSEN.index(arena.tier) :: 3]
+    part = ALL[CHOSEN.index(arena.tier) :: 3]
+    before = settled(arena)
     assert arena.attack_all(part, 8) == {}
     assert arena.run("print(1)").stdout == "1\n"
+    assert_has(arena, before)
 
 
 @pytest.mark.timeout(300)
 def test_a_part_of_the_battery_stays_inside_an_ordinary_users_sandbox(users_arena: Arena) -> None:
-    assert users_arena.attack_all(HELD[2::12], 8) == {}
-
-
-@pytest.mark.xfail(strict=True, reason="the tests see what the solution's own class says of a difference")
-def test_a_calculation_by_the_solution_is_not_taken_for_its_result(arena: Arena) -> None:
-    assert arena.attack_all([attack for attack in ALL if attack.name == OPEN], 1) == {}
+    assert users_arena.attack_all(ALL[2::12], 8) == {}

@@ -55,9 +55,10 @@ class Listeners:
             listener.bind(address)
             opened.append((label, listener))
         (folder / "socket").chmod(0o777)
-        ports["back"] = (
-            ports["tcp6"] if "tcp6" in ports else ports["tcp"]
-        )  # free for 127.0.0.1, and taken by nobody else
+        kept = socket.socket()  # so that nobody else is given this port; who listens on it in earnest may take it over
+        kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        kept.bind(("127.0.0.1", 0))
+        ports["back"] = kept.getsockname()[1]
         with self._lock:
             for label, listener in opened:
                 if listener.type == socket.SOCK_STREAM:
@@ -68,14 +69,15 @@ class Listeners:
                 [(socket.AF_INET, ("127.0.0.1", ports["back"])), (socket.AF_UNIX, f"\0{name}b")],
                 told,
             )
-        return ports, [listener for _, listener in opened]
+        return ports, [kept, *(listener for _, listener in opened)]
 
     def close(self, name: str, sockets: list[socket.socket]) -> None:
         """Stop listening for one attack."""
         with self._lock:
             self._knocked.pop(name, None)
             for listener in sockets:
-                self._waiting.unregister(listener)
+                if listener in self._waiting.get_map():
+                    self._waiting.unregister(listener)
                 listener.close()
 
     def _serve(self) -> None:

@@ -22,7 +22,7 @@ def ended(*kinds: str) -> Callable[[Outcome], str]:
     return lambda outcome: "" if outcome.kind in kinds else f"ended as {outcome.kind}"
 
 
-HOLD = "\ntime.sleep(1.5)"
+HOLD = "\ntime.sleep(2)"
 MEMORY = {
     "one large block": "b = bytearray(400 << 20)",
     "many small blocks": "b = [bytearray(1 << 16) for _ in range(6400)]",
@@ -44,19 +44,19 @@ MEMORY = {
     ),
     "files in memory of many processes": (
         "def act(n):\n    for _ in range(4):\n        fd = os.memfd_create('x')\n"
-        "        for _ in range(10): os.write(fd, bytes(1 << 20))\n    time.sleep(1.5)\nchildren(12, act)"
+        "        for _ in range(10): os.write(fd, bytes(1 << 20))\n    time.sleep(2)\nchildren(12, act)"
     ),
     "secret memory": (
         "for _ in range(40):\n    fd = call(447, 0)\n    os.ftruncate(fd, 10 << 20); m = mmap.mmap(fd, 10 << 20)\n"
         "    m.write(b'x' * (10 << 20)); KEPT = globals().setdefault('KEPT', []); KEPT.append(m)"
     ),
-    "many processes": "def act(n):\n    b = bytearray(35 << 20); time.sleep(1.5)\nchildren(12, act)",
+    "many processes": "def act(n):\n    b = bytearray(35 << 20); time.sleep(2)\nchildren(12, act)",
     "processes of other sessions": (
-        "def act(n):\n    os.setsid(); b = bytearray(35 << 20); time.sleep(1.5)\nchildren(12, act)"
+        "def act(n):\n    os.setsid(); b = bytearray(35 << 20); time.sleep(2)\nchildren(12, act)"
     ),
     "shared among processes": (
         "m = mmap.mmap(-1, 400 << 20)\n"
-        "def act(n):\n    for i in range(n * 40 << 20, (n + 1) * 40 << 20, 4096): m[i] = 1\n    time.sleep(1.5)\nchildren(10, act)"
+        "def act(n):\n    for i in range(n * 40 << 20, (n + 1) * 40 << 20, 4096): m[i] = 1\n    time.sleep(2)\nchildren(10, act)"
     ),
     "stacks of threads": (
         "threading.stack_size(60 << 20)\ndef act():\n    m = mmap.mmap(-1, 40 << 20); m.write(b'x' * (40 << 20)); time.sleep(1)\n"
@@ -89,14 +89,14 @@ DISK = {
     "countless links": "open('one', 'w').close()\nfor n in range(2000): os.symlink('one', f'e{n}')",
 }
 PROCESSES = {
-    "forty processes": "children(40, lambda n: time.sleep(1.5))",
-    "forty processes of one child each": "def act(n):\n    if n < 40 and not os.fork(): act(n + 1)\n    time.sleep(1.5)\nact(0)",
+    "forty processes": "children(40, lambda n: time.sleep(2))",
+    "forty processes of one child each": "def act(n):\n    if n < 40 and not os.fork(): act(n + 1)\n    time.sleep(2)\nact(0)",
     "forty threads": (
-        "for _ in range(40): quietly(lambda: threading.Thread(target=time.sleep, args=(1.5,), daemon=True).start())"
+        "for _ in range(40): quietly(lambda: threading.Thread(target=time.sleep, args=(2,), daemon=True).start())"
     ),
     "threads in processes": (
-        "def act(n):\n    for _ in range(10): quietly(lambda: threading.Thread(target=time.sleep, args=(1.5,), daemon=True).start())\n"
-        "    time.sleep(1.5)\nchildren(8, act)"
+        "def act(n):\n    for _ in range(10): quietly(lambda: threading.Thread(target=time.sleep, args=(2,), daemon=True).start())\n"
+        "    time.sleep(2)\nchildren(8, act)"
     ),
     "processes that come and go": (
         "def act(n):\n    until = time.time() + 1\n    while time.time() < until:\n        if quietly(os.fork) == 0: time.sleep(0.3); os._exit(0)\n"

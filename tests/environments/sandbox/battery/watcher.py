@@ -14,7 +14,8 @@ from battery.program import LIMITS
 
 TAG_LENGTH = 9
 MEGABYTE = 1 << 20
-LASTING_S = 0.5  # some limits are held by looking now and then: more than they allow is held for a moment only
+# Some limits are held by looking now and then: for a moment, more than they allow is held.
+LASTING_S = 1.0
 MOST = 4  # times a limit that is too much even for a moment
 # What no program should hold, by the beginning of its name among the descriptors.
 FORBIDDEN = (

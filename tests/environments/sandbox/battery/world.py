@@ -6,8 +6,10 @@ import contextlib
 import ctypes
 import hashlib
 import os
+import platform
 import pty
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -30,6 +32,8 @@ print(os.getpid(), ctypes.addressof(kept), flush=True)
 for _ in sys.stdin:
     print(kept.value.decode(), hasattr(sys, "woken"), flush=True)
 """
+NUMBERED = platform.machine() == "x86_64"
+MQ_UNLINK, KEYCTL, USERS_KEYS = 241, 250, -4
 GRACE_S = 1.0  # for what is being killed to be gone
 
 
@@ -130,6 +134,10 @@ class World:
         libc.shmctl(libc.shmget(key, 0, 0), 0, 0)
         libc.msgctl(libc.msgget(key, 0), 0, 0)
         libc.semctl(libc.semget(key, 0, 0), 0, 0, 0)
+        for group in Path("/sys/fs/cgroup").glob(f"*{self.tag}*"):
+            shutil.rmtree(group, ignore_errors=True)
+        if NUMBERED and (kept := libc.syscall(KEYCTL, 10, USERS_KEYS, b"user", self.tag.encode(), 0)) > 0:
+            libc.syscall(KEYCTL, 9, kept, USERS_KEYS)
 
     @property
     def _key(self) -> int:
@@ -234,6 +242,8 @@ class World:
             found.append(f"{group} is left")
         if self.tag in Path("/proc/keys").read_text("utf-8"):
             found.append("a key is left")
+        if NUMBERED and ctypes.CDLL(None).syscall(MQ_UNLINK, self.tag.encode()) == 0:
+            found.append("a queue is left")
         if self.tag in socket.gethostname():
             found.append("the machine has another name")
         return found
