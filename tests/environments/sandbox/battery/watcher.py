@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -14,8 +13,8 @@ from battery.program import LIMITS
 
 TAG_LENGTH = 9
 MEGABYTE = 1 << 20
-# Some limits are held by looking now and then: for a moment, more than they allow is held.
-LASTING_S = 1.0
+# Some limits are held by looking now and then, and ending what holds more: so it is held for a moment.
+ENDED = ("memory", "killed")
 MOST = 4  # times a limit that is too much even for a moment
 # What no program should hold, by the beginning of its name among the descriptors.
 FORBIDDEN = (
@@ -42,17 +41,16 @@ class Seen:
     held: set[str] = field(default_factory=set)
     traits: dict[str, dict[str, str]] = field(default_factory=dict)  # of those named "A" and "B"
     excess: set[str] = field(default_factory=set)
-    _since: dict[str, float] = field(default_factory=dict)
+    gross: set[str] = field(default_factory=set)
 
     def weigh(self, what: str, amount: float, allowed: float) -> None:
-        """Write down what is held, and for how long it was more than is allowed."""
-        if amount <= allowed:
-            self._since.pop(what, None)
-        elif time.monotonic() - self._since.setdefault(what, time.monotonic()) > LASTING_S or amount > MOST * allowed:
-            self.excess.add(f"more than {allowed:.0f} {what}")
+        """Write down what is held that is more than is allowed."""
+        for times, found in [(1, self.excess), (MOST, self.gross)]:
+            if amount > times * allowed:
+                found.add(f"more than {times * allowed:.0f} {what}")
 
-    def breaches(self) -> list[str]:
-        """Return what was seen that should not be."""
+    def breaches(self, kind: str) -> list[str]:
+        """Return what was seen that should not be, of a run that ended so."""
         found = [f"holds {name}" for name in sorted(self.held)]
         usual, tried = self.traits.get("A", {}), self.traits.get("B", {})
         found += [
@@ -60,7 +58,7 @@ class Seen:
             for name in usual
             if tried.get(name) not in (None, usual[name])
         ]
-        return found + sorted(self.excess)
+        return found + sorted(self.gross if kind in ENDED else self.excess)
 
 
 class Watcher:

@@ -100,7 +100,7 @@ class World:
 
     def breaches(self, outcome: Outcome) -> list[str]:
         """Return what became of it that should not have."""
-        found = [*dict.fromkeys(self.told), *self.seen.breaches()]
+        found = [*dict.fromkeys(self.told), *self.seen.breaches(outcome.kind)]
         if self.secret in outcome.text:
             found.append("a secret came out")
         after = self._files()
