@@ -76,7 +76,12 @@ class Pool:
         raise SandboxBroken("no worker came up")
 
     async def _warmed(self, zygote: Zygote, limits: Limits) -> Worker:
-        worker = await asyncio.wrap_future(self._next(zygote, limits))
+        given = self._next(zygote, limits)
+        try:
+            worker = await asyncio.wrap_future(given)
+        except BaseException:
+            given.add_done_callback(_close)  # it may have come in the same moment in which nobody waited any more
+            raise
         try:
             worker.channel.setblocking(False)
             await channel.receive(worker)

@@ -135,14 +135,13 @@ class Zygote:
             if "worker" in said:
                 _hand(self._asked.popleft(), Worker(socket.socket(fileno=descriptors[0]), int(said["worker"])))
             else:
-                self._asked.popleft().set_exception(SandboxBroken(f"no worker could be forked: {said['refused']}"))
+                _refuse(self._asked.popleft(), f"no worker could be forked: {said['refused']}")
         with self._lock:
             self._gone = True
             left = [*self._asked]
             self._asked.clear()
         for answer in left:
-            with contextlib.suppress(Exception):
-                answer.set_exception(SandboxBroken("the zygote has ended"))
+            _refuse(answer, "the zygote has ended")
         self._control.close()
         self.process.wait()
 
@@ -168,3 +167,8 @@ def _hand(answer: Future[Worker], worker: Worker) -> None:
         answer.set_result(worker)
     else:
         worker.channel.close()
+
+
+def _refuse(answer: Future[Worker], why: str) -> None:
+    if answer.set_running_or_notify_cancel():
+        answer.set_exception(SandboxBroken(why))
