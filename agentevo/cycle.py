@@ -122,11 +122,17 @@ async def _drafted(
 
 
 async def _possible(draft: Draft, ops: Sequence[Op], missed: list[str]) -> list[Op]:
-    """Return the ops whose items are there; one may be purged after the op was journaled, which must stop no run."""
+    """Return the ops that can be drafted; what was journaled may meet another memory, which must stop no run.
+
+    The item of a change may have been purged since. A new item is there already where this turn was committed before
+    the run was stopped; its commit will be known by its key.
+    """
     known, possible = dict[str, bool](), list[Op]()
     for op in ops:
-        if op.verb != "insert" and op.id not in known:
-            known[op.id] = await draft.aget(op.id) is not None
+        for name in {op.id, op.item.id if op.item else op.id} - known.keys():
+            known[name] = await draft.aget(name) is not None
+        if op.item is not None and known[op.item.id]:
+            continue
         if op.verb != "insert" and not known[op.id]:
             missed.append(op.id)
             continue
