@@ -12,6 +12,7 @@ import pytest
 from processes import below, eventually, own_descriptors
 
 from agentevo.environments.sandbox import Limits, Sandbox
+from agentevo.environments.sandbox.zygote import Zygote
 
 RUNS = 10_000 if os.environ.get("AGENTEVO_SOAK") else 250
 """In each tier."""
@@ -40,10 +41,10 @@ class Left:
     files: int
 
 
-def left(folder: str) -> Left:
-    kept = os.listdir(folder) if folder else []  # noqa: PTH208
+def left(zygote: Zygote) -> Left:
+    kept = os.listdir(zygote._folder) if zygote._folder else []  # noqa: PTH208
     mounts = Path("/proc/self/mounts").read_text("utf-8").count("\n")
-    return Left(len(below(os.getpid())), own_descriptors(), mounts, len(kept))
+    return Left(1 + len(below(zygote.process.pid)), own_descriptors(), mounts, len(kept))
 
 
 def resident_mb(pid: int) -> float:
@@ -70,10 +71,10 @@ def test_many_runs_leave_nothing_behind(sandbox: Sandbox) -> None:
     assert started is not None
     asyncio.run(many(100))
     warm = 2 * sandbox._pool.spares + (2 if sandbox.tier == "namespaces" else 1)
-    assert eventually(lambda: left(started._folder).processes == warm)
-    before, resident = left(started._folder), {pid: resident_mb(pid) for pid in (os.getpid(), started.process.pid)}
+    assert eventually(lambda: left(started).processes == warm)
+    before, resident = left(started), {pid: resident_mb(pid) for pid in (os.getpid(), started.process.pid)}
     asyncio.run(many(RUNS))
-    assert eventually(lambda: left(started._folder) == before), f"{before} became {left(started._folder)}"
+    assert eventually(lambda: left(started) == before), f"{before} became {left(started)}"
     assert {pid for pid, size in resident.items() if resident_mb(pid) > size + 12} == set()
     assert sandbox._pool.zygote is started
     assert {"ok", "error", "timeout", "memory"} <= set(kinds)
