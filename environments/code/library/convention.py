@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from agentevo.environments.code.library.words import OPERATIONS, Operation
 from agentevo.environments.tool.house.convention import CONSONANTS, ENDINGS, SIGILS, Dice
 
-LEVELS = (1, 2, 3)
 VOWELS = "aeiou"
 REFUSALS = ("nil", "--", "E7", "none", "?", "0x0", "void", "nix")
 MOST = 1_000_000

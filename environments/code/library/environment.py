@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agentevo.environments.code.environment import Code, Mode
-from agentevo.environments.code.library.convention import LEVELS, Convention
+from agentevo.environments.code.library.convention import Convention
 from agentevo.environments.code.library.requests import requests
-from agentevo.errors import Misuse
+from agentevo.environments.made_up import sizes
 
 if TYPE_CHECKING:
     from agentevo.environments.sandbox import Sandbox
 
+LEVELS = ("verbatim", "marks and units", "two steps")
 MOST_TASKS = 240
 
 
@@ -37,13 +38,7 @@ class HouseLibrary(Code):
         *,
         sandbox: Sandbox | None = None,
     ) -> None:
-        if type(convention) is not int or convention < 0:
-            raise Misuse(f"convention is {convention!r}; expected the number of a convention, 0 or more")
-        if type(level) is not int or level not in LEVELS:
-            raise Misuse(f"level is {level!r}; expected 1 (verbatim), 2 (marks and units) or 3 (two steps)")
-        if type(tasks) is not int or not 10 <= tasks <= MOST_TASKS:
-            raise Misuse(f"tasks is {tasks!r}; expected how many train and test have, from 10 to {MOST_TASKS}")
-        counts = {"train": tasks, "dev": tasks * 3 // 10, "test": tasks}
+        counts = sizes(convention, level, tasks, LEVELS, MOST_TASKS)
         library = Convention.of(convention, level).library
         super().__init__(
             [task for split, count in counts.items() for task in requests(convention, level, split, count)],

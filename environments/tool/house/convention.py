@@ -11,7 +11,6 @@ from agentevo.environments.tool.house.words import INTENTS, VALUES, Intent
 
 T = TypeVar("T")
 
-LEVELS = (1, 2, 3)
 CONSONANTS = "BDFGHJKLMNPQRSTVWXZ"
 ENDINGS = "BLNRVZ"
 SEPARATORS = ("|", "=", "/", ">", "~", "::", "->", "+")

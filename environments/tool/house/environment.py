@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 from typing import get_args
 
-from agentevo.environments.tool.house.convention import LEVELS
+from agentevo.environments.made_up import MadeUp, sizes
 from agentevo.environments.tool.house.requests import Request, requests
 from agentevo.errors import Misuse, UnknownName
 from agentevo.protocols import FeedbackLevel
 from agentevo.types import Attempt, Card, Feedback, Message, Outcome, Task, Tool
 
+LEVELS = ("verbatim", "glued", "converted")
 MOST_TASKS = 1000
 
 
@@ -27,17 +27,13 @@ class House:
     """
 
     def __init__(self, convention: int = 0, level: int = 1, tasks: int = 200) -> None:
-        if type(convention) is not int or convention < 0:
-            raise Misuse(f"convention is {convention!r}; expected the number of a convention, 0 or more")
-        if type(level) is not int or level not in LEVELS:
-            raise Misuse(f"level is {level!r}; expected 1 (verbatim), 2 (glued) or 3 (converted)")
-        if type(tasks) is not int or not 10 <= tasks <= MOST_TASKS:
-            raise Misuse(f"tasks is {tasks!r}; expected how many train and test have, from 10 to {MOST_TASKS}")
+        counts = sizes(convention, level, tasks, LEVELS, MOST_TASKS)
         self._convention, self._level = convention, level
-        self._counts = {"train": tasks, "dev": tasks * 3 // 10, "test": tasks}
+        self._label = f"House(convention={convention}, level={level}, tasks={tasks})"
+        self._made = MadeUp[Request]("house", self._label, counts, self._draw)
 
     def __repr__(self) -> str:
-        return f"House(convention={self._convention}, level={self._level}, tasks={self._counts['train']})"
+        return self._label
 
     @property
     def card(self) -> Card:
@@ -48,57 +44,37 @@ class House:
             instruction="Write the house command for the request.",
             licence="Apache-2.0",
             ability="tool use",
-            splits=self._counts,
+            splits=self._made.counts,
             null_score=0.0,
             gold_score=1.0,
             trusted=True,
         )
 
     def splits(self) -> Sequence[str]:
-        return tuple(self._counts)
+        return tuple(self._made.counts)
 
     def tasks(self, split: str) -> Sequence[Task]:
         """Return the tasks of a split, in order. Raise UnknownName for a split that is not here."""
-        if split not in self._counts:
-            raise UnknownName("split of house", split, self._counts)
-        return [request.task for request in self._requests[split]]
+        return self._made.tasks(split)
 
     def task(self, id: str) -> Task:
-        return self._request(id).task
+        return self._made.named(id).task
 
     async def open(self, task: Task, seed: int = 0, feedback: FeedbackLevel = "weak") -> HouseEpisode:
         if feedback not in get_args(FeedbackLevel):
             raise UnknownName("feedback level", feedback, get_args(FeedbackLevel))
-        return HouseEpisode(self._asked(task), feedback)
+        return HouseEpisode(self._made.asked(task), feedback)
 
     async def verify(self, task: Task, attempt: Attempt) -> Feedback:
-        is_right = command_in(attempt.answer) == self._asked(task).command
+        is_right = command_in(attempt.answer) == self._made.asked(task).command
         return Feedback(score=float(is_right), verdict="right" if is_right else "wrong", source="environment")
 
     def gold(self, task: Task) -> Sequence[Message]:
-        return [{"role": "assistant", "content": self._asked(task).command}]
+        return [{"role": "assistant", "content": self._made.asked(task).command}]
 
-    @cached_property
-    def _requests(self) -> dict[str, list[Request]]:
-        return {
-            split: list(requests(self._convention, self._level, split, count)) for split, count in self._counts.items()
-        }
-
-    @cached_property
-    def _by_id(self) -> dict[str, Request]:
-        return {request.task.id: request for split in self._requests.values() for request in split}
-
-    def _request(self, id: str) -> Request:
-        if id not in self._by_id:
-            raise Misuse(f"{self!r} has no task {id!r}; its first is {next(iter(self._by_id))!r}")
-        return self._by_id[id]
-
-    def _asked(self, task: Task) -> Request:
-        """Return the request of a task, also of one that has travelled; a sentence of its own is not one of ours."""
-        request = self._request(task.id)
-        if task.prompt != request.task.prompt:
-            raise Misuse(f"task {task.id!r} is not the one of {self!r}: it says {task.prompt!r:.120}")
-        return request
+    def _draw(self) -> dict[str, list[Request]]:
+        counts = self._made.counts.items()
+        return {split: list(requests(self._convention, self._level, split, count)) for split, count in counts}
 
 
 class HouseEpisode:
