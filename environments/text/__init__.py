@@ -1,0 +1,1 @@
+"""Text worlds: an agent reads what is to be seen, and writes commands."""
