@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import os
 import signal
 import sys
 import tempfile
 from asyncio.subprocess import PIPE, Process
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agentevo.environments.tool.servers import ServerUnavailable, StdioServer
+from agentevo.environments.walls import walled
 from agentevo.quote import clean
 from agentevo.together import to_the_end
 
@@ -33,20 +32,6 @@ MOST_ODD = 200
 GRACE_S = 1.0
 """For a server to end by itself once nobody speaks to it."""
 _CHUNK, _LAST_WORDS = 1 << 16, 2_000
-
-_HERE = Path(__file__).parent
-_START = """
-import sys, types
-top = "agentevo.environments"
-paths = {"agentevo": "", top: "", top + ".sandbox": ""}
-paths |= {top + ".sandbox.box": sys.argv.pop(1), top + ".tool": sys.argv.pop(1)}
-for name, path in paths.items():
-    sys.modules[name] = types.ModuleType(name)
-    sys.modules[name].__path__ = [path]
-from agentevo.environments.tool.wall import main
-main()
-"""
-"""Imports the wall alone, not the packages it stands in: a tenth of a second instead of seconds."""
 
 
 class StdioTransport:
@@ -197,7 +182,4 @@ def _walled(server: StdioServer, home: str, command: list[str]) -> list[str]:
     if sys.platform != "linux":
         LOG.warning("%s runs without walls: there are none on %s", server.command, sys.platform)
         return command
-    config = {"readable": server.reads(), "writable": [home, *server.writable], "network": server.network}
-    python = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
-    box = _HERE.parent / "sandbox" / "box"
-    return [python, "-P", "-s", "-S", "-c", _START, str(box), str(_HERE), json.dumps(config), *command]
+    return walled(command, readable=server.reads(), writable=[home, *server.writable], network=server.network)

@@ -1,8 +1,9 @@
-"""The wall around a server: a program of its own, which puts it up around itself and becomes the server.
+"""The wall around a server or an engine: a program of its own, which puts it up around itself and becomes the other.
 
 Covered: files (only what was granted can be read, and one folder written), TCP, signals to other processes; where the
-kernel allows new namespaces also all other network, and every process that the server leaves behind.
-Not covered: memory, processor time and disk of the server; the names of running processes.
+kernel allows new namespaces also all other network, and every process that is left behind. A network of its own has a
+loopback, which leads nowhere else: some engines are two programs that talk over it.
+Not covered: memory, processor time and disk; the names of running processes.
 """
 
 # Plain os.path and open: pathlib takes time to load.
@@ -11,8 +12,11 @@ Not covered: memory, processor time and disk of the server; the names of running
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
+import select
+import socket
 import stat
 import struct
 import sys
@@ -22,29 +26,31 @@ from agentevo.environments.sandbox.box import landlock, syscalls
 
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 FAILED = 125
+SET_INTERFACE_FLAGS, IS_UP = 0x8914, 0x41
 
 
 def main() -> None:
     """Become the command, behind the wall; leave with 125 where the wall cannot be put up."""
     config, command = json.loads(sys.argv[1]), sys.argv[2:]
     try:
-        _enclose(config["readable"], config["writable"], network=config["network"])
+        _enclose(config["readable"], config["writable"], network=config["network"], lifeline=config["lifeline"])
         os.execv(command[0], command)
     except OSError as error:
         os.write(2, f"{command[0]} could not be started: {error}\n".encode())
         os._exit(FAILED)
 
 
-def _enclose(readable: Sequence[str], writable: Sequence[str], *, network: bool) -> None:
-    syscalls.die_with_parent()
-    if _unshared(network=network):
-        _fork()
+def _enclose(readable: Sequence[str], writable: Sequence[str], *, network: bool, lifeline: bool) -> None:
+    if not lifeline:
+        syscalls.die_with_parent()
+    if is_apart := _unshared(network=network):
+        _fork(lifeline=lifeline)
     read, write = landlock.READ | landlock.LIST | landlock.EXECUTE, landlock.handled(landlock.version())
     rules = landlock.opened((path for path in readable if os.path.exists(path)), read)
     rules += landlock.opened(DEVICES, landlock.READ | landlock.WRITE | landlock.DEVICE_CONTROL)
     rules += landlock.opened(writable, write & ~landlock.MAKE_DEVICES_AND_SOCKETS | 1 << 9)  # servers make sockets
     syscalls.drop_capabilities()
-    _hold(rules, network=network)
+    _hold(rules, network=network or is_apart)  # in a network of one's own, loopback is all there is
 
 
 def _hold(rules: landlock.Rules, *, network: bool) -> None:
@@ -73,17 +79,35 @@ def _unshared(*, network: bool) -> bool:
     for name, text in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
         with contextlib.suppress(OSError), open(f"/proc/self/{name}", "w", encoding="ascii") as file:
             file.write(text)
+    if not network:
+        with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+            fcntl.ioctl(control, SET_INTERFACE_FLAGS, struct.pack("16sH14x", b"lo", IS_UP))
     return True
 
 
-def _fork() -> None:
-    """Go on as the first process of the new namespace: when it ends, all in there do. Its parent waits for it."""
+def _fork(*, lifeline: bool) -> None:
+    """Go on as the first process of the new namespace: when it ends, all in there do. Its parent waits for it.
+
+    With a lifeline the parent also ends when nobody holds the other end of its input any more. The kernel's own way,
+    a signal when the parent ends, comes already when the thread that started us ends.
+    """
     child = os.fork()
     if child == 0:
         syscalls.die_with_parent()
         return
     null = os.open(os.devnull, os.O_RDWR)
-    for descriptor in (0, 1, 2):
+    for descriptor in (1, 2) if lifeline else (0, 1, 2):
         os.dup2(null, descriptor)
+    if lifeline:
+        _watch(child)
     _, status = os.waitpid(child, 0)
     os._exit(os.waitstatus_to_exitcode(status) % 256)
+
+
+def _watch(child: int) -> None:
+    """Wait until the child has ended, or end at once, and it with us, when the lifeline is cut."""
+    poll, ended = select.poll(), os.pidfd_open(child)
+    poll.register(ended, select.POLLIN)
+    poll.register(0, select.POLLRDHUP)
+    if any(descriptor == 0 for descriptor, _ in poll.poll()):
+        os._exit(FAILED)
