@@ -59,7 +59,7 @@ class Connection:
             async with asyncio.timeout(START_TIMEOUT_S):
                 await asyncio.shield(ready)
         except TimeoutError as error:
-            why = self._why("it does not answer")
+            why = self._why("it does not answer") + self._offline()
             await self.close()
             raise ServerUnavailable(f"{self.server.name} did not start within {START_TIMEOUT_S:g} s: {why}") from error
         except BaseException:
@@ -110,7 +110,7 @@ class Connection:
             page = await client.list_tools(cursor=page.next_cursor)
             tools += page.tools
         only, names = self.server.only, [tool.name for tool in tools]
-        for name in (*only, *self.server.destructive):
+        for name in (*only, *self.server.destructive, *self.server.allowed):
             if name not in names:
                 raise UnknownName(f"tool of {self.server.name}", name, names)
         taken = [tool for tool in tools if not only or tool.name in only]
@@ -127,7 +127,7 @@ class Connection:
         schema: dict[str, Json] = {"type": "object"} if is_long else tool.input_schema
         ours = Tool(
             name=_ODD.sub("_", tool.name)[:64], description=clean(tool.description or "", _SAID), parameters=schema,
-            destructive=marked or tool.name in self.server.destructive,
+            destructive=tool.name in self.server.destructive or (marked and tool.name not in self.server.allowed),
         )  # fmt: skip
         run = functools.partial(self._run, tool.name, Checker(ours.name, schema))
         return Served(ours, run, f"{self.server.name}.{ours.name}")
@@ -194,6 +194,11 @@ class Connection:
         if isinstance(first, ServerUnavailable | MissingExtra | UnknownName):
             return first
         return ServerUnavailable(f"{self.server.name} cannot be used: {self._why(_told(error))}")
+
+    def _offline(self) -> str:
+        """Name what programs that fetch themselves, as npx and uvx do, wait for in vain."""
+        is_cut_off = isinstance(self.server, StdioServer) and self.server.walls and not self.server.network
+        return "; it has no network, which network=True grants" if is_cut_off else ""
 
     def _why(self, otherwise: str) -> str:
         return self._process.why() if self._process is not None else otherwise

@@ -11,13 +11,14 @@ from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
+from agentevo.environments.tool.programs import installed_with
 from agentevo.errors import AgentEvoError, Misuse
 
 PATH = "/usr/local/bin:/usr/bin:/bin"
 SYSTEM = (
-    "/usr", "/bin", "/sbin", "/lib", "/lib64", "/proc", "/etc/ld.so.cache", "/etc/ssl/certs", "/etc/hosts",
-    "/etc/resolv.conf", "/etc/nsswitch.conf", "/etc/passwd", "/etc/group", "/etc/localtime", "/etc/mime.types",
-    "/etc/gitconfig", "/etc/alternatives",
+    "/usr", "/bin", "/sbin", "/lib", "/lib64", "/proc", "/etc/ld.so.cache", "/etc/ssl/certs", "/etc/ssl/openssl.cnf",
+    "/etc/hosts", "/etc/resolv.conf", "/etc/nsswitch.conf", "/etc/passwd", "/etc/group", "/etc/localtime",
+    "/etc/mime.types", "/etc/gitconfig", "/etc/alternatives",
 )  # fmt: skip
 """What a server may read of the machine. Landlock keeps the environments of other processes from it."""
 
@@ -31,9 +32,10 @@ class StdioServer:
     """A server that is started as a process: `StdioServer("mcp-server-git", "-r", "repo", writable=["repo"])`.
 
     It gets an environment of a few variables and those of `env`, a new folder as its home, or `folder`, and may read
-    programs, libraries, the files that its command names, and what is granted. Without `network` it reaches nobody.
-    walls=False runs it with all rights of this process. only: the tools that are taken of those it has. destructive:
-    tools that cannot be taken back, beside those it calls so itself.
+    programs, libraries, the files that its command names, what these were installed with, and what is granted. Without
+    `network` it reaches nobody. walls=False runs it with all rights of this process. only: the tools that are taken of
+    those it has. destructive: tools that cannot be taken back, beside those it calls so itself; allowed: tools that
+    it calls so, and that may be called all the same.
     """
 
     command: str
@@ -46,6 +48,7 @@ class StdioServer:
     walls: bool = True
     only: tuple[str, ...] = ()
     destructive: tuple[str, ...] = ()
+    allowed: tuple[str, ...] = ()
     name: str = ""
 
     def __init__(
@@ -60,6 +63,7 @@ class StdioServer:
         walls: bool = True,
         only: Sequence[str] = (),
         destructive: Sequence[str] = (),
+        allowed: Sequence[str] = (),
         name: str = "",
     ) -> None:
         if not command or not isinstance(command, str):
@@ -68,7 +72,7 @@ class StdioServer:
             "command": command, "args": args, "env": dict(env or {}), "folder": _real(folder) if folder else None,
             "readable": tuple(map(_real, readable)), "writable": tuple(map(_real, writable)), "network": network,
             "walls": walls, "only": tuple(only), "destructive": tuple(destructive),
-            "name": name or Path(command).stem,
+            "allowed": tuple(allowed), "name": name or Path(command).stem,
         }  # fmt: skip
         for key, value in values.items():
             object.__setattr__(self, key, value)
@@ -84,11 +88,9 @@ class StdioServer:
 
     def reads(self) -> list[str]:
         """Return what the server may read."""
-        program = self.program()
-        prefix = Path(program).parent.parent
-        own = str(prefix) if (prefix / "pyvenv.cfg").exists() else program
-        named = [arg for arg in self.args if Path(arg).is_file()]
-        return [*SYSTEM, own, os.path.realpath(program), sys.prefix, sys.base_prefix, *named, *self.readable]
+        named = [self.program(), *(arg for arg in self.args if _is_file(arg))]
+        own = [path for name in named for path in (name, os.path.realpath(name), *installed_with(name))]
+        return [*SYSTEM, *own, sys.prefix, sys.base_prefix, *self.readable]
 
     def environment(self, home: str) -> dict[str, str]:
         """Return the whole environment of the server."""
@@ -105,6 +107,7 @@ class HttpServer:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     only: Sequence[str] = ()
     destructive: Sequence[str] = ()
+    allowed: Sequence[str] = ()
     name: str = ""
 
     def __post_init__(self) -> None:
@@ -124,6 +127,10 @@ def as_server(given: str | Server) -> Server:
     if not given.strip():
         raise Misuse(f"{given!r:.80} is no MCP server; expected an address or a command line")
     return HttpServer(given) if "://" in given.split()[0] else StdioServer(*shlex.split(given))
+
+
+def _is_file(arg: str) -> bool:
+    return os.path.isfile(arg)  # noqa: PTH113 - Path.is_file raises for a program given as text, which is too long
 
 
 def _real(path: str | os.PathLike[str]) -> str:

@@ -208,7 +208,9 @@ def test_a_server_that_does_not_start_says_why() -> None:
 
 def test_a_server_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "START_TIMEOUT_S", 0.5)
-    with pytest.raises(ServerUnavailable, match=r"plain did not start within 0\.5 s: it does not answer"):
+    with pytest.raises(
+        ServerUnavailable, match=r"plain did not start within 0\.5 s: it does not answer; it has no net"
+    ):
         acted(plain("deaf"))
     assert processes("deaf") == []
 
@@ -231,6 +233,10 @@ def test_names_and_descriptions_of_a_server_are_made_fit() -> None:
 def test_tools_are_destructive_where_the_server_or_the_user_says_so() -> None:
     found = tools_of(plain(destructive=["die"]))
     assert {tool.name for tool in found if tool.destructive} == {"die", "drop"}
+    found = tools_of(plain(destructive=["die"], allowed=["drop", "die"]))
+    assert {tool.name for tool in found if tool.destructive} == {"die"}
+    with pytest.raises(UnknownName, match="unknown tool of plain 'dorp'"):
+        tools_of(plain(allowed=["dorp"]))
 
 
 @linux
@@ -315,6 +321,26 @@ def test_a_list_of_servers_is_a_list() -> None:
         HttpServer("ftp://example.com")
     with pytest.raises(Misuse, match="command is ''"):
         StdioServer("")
+
+
+def test_a_server_may_read_what_it_was_installed_with(tmp_path: Path) -> None:
+    """As pipx, uv and npm install: a link to a program in an environment of its own, whose Python is elsewhere."""
+    python, tool, modules = (tmp_path / name for name in ("python", "tool", "node_modules"))
+    for folder in (python / "bin", tool / "bin", tmp_path / "bin", modules / "a" / "node_modules" / "b"):
+        folder.mkdir(parents=True)
+    (tool / "pyvenv.cfg").write_text(f"home = {python / 'bin'}\nversion = 3.12\n")
+    for program in (tool / "bin" / "serve", modules / "a" / "node_modules" / "b" / "index.js"):
+        program.write_text("#!/bin/sh\n")
+        program.chmod(0o755)
+    (tmp_path / "bin" / "serve").symlink_to(tool / "bin" / "serve")
+    reads = StdioServer(str(tmp_path / "bin" / "serve"), str(modules / "a" / "node_modules" / "b" / "index.js")).reads()
+    assert {str(path) for path in (tool, python / "bin", python / "lib", modules)} < set(reads)
+    assert not {str(path) for path in (tmp_path, python, tmp_path / "bin")} & set(reads)
+
+
+def test_a_server_may_be_given_a_whole_program_as_text() -> None:
+    with pytest.raises(ServerUnavailable, match="it ended with status 0"):
+        acted(StdioServer(sys.executable, "-S", "-c", "# " + "x" * 9_000))
 
 
 def test_bounds_are_what_the_tests_say() -> None:
