@@ -117,6 +117,20 @@ class TokenLogprob(Record):
     top: dict[str, float] = {}
 
 
+class Tool(Record):
+    """A tool as a model sees it; `parameters` is a JSON schema."""
+
+    name: str
+    description: str = ""
+    parameters: dict[str, Json] = {"type": "object", "properties": {}}
+    destructive: bool = False
+
+    def as_openai(self) -> dict[str, Any]:
+        """Return the tool in the shape that chat APIs take."""
+        function = {"name": self.name, "description": self.description, "parameters": self.parameters}
+        return {"type": "function", "function": function}
+
+
 Finish: TypeAlias = Literal["stop", "length", "tool_calls", "content_filter", "other"]
 
 
@@ -180,6 +194,10 @@ class Attempt(Record):
     """So many messages at the front are what it was given; what follows is what it did."""
     stopped: str = ""
     """Why it ended before its own end: a limit, a model that failed; empty where it came to an end."""
+    bare: dict[str, tuple[Message, ...]] = {}
+    """Its prompt as it would have been without memory, hints, or "hints+memory"; only what stood in it is named."""
+    tools: tuple[Tool, ...] = ()
+    """The tools it was offered beside its messages; those described in words stand in its prompt."""
 
     @property
     def score(self) -> float | None:
@@ -366,23 +384,11 @@ class Section(Record):
 
     messages: tuple[Message, ...] = ()
     used: tuple[str, ...] = ()
+    bare: dict[str, tuple[Message, ...]] = {}
+    """Of a whole prompt: what it would be without what is named, as on an Attempt."""
 
 
 # --- where it happens
-
-
-class Tool(Record):
-    """A tool as a model sees it; `parameters` is a JSON schema."""
-
-    name: str
-    description: str = ""
-    parameters: dict[str, Json] = {"type": "object", "properties": {}}
-    destructive: bool = False
-
-    def as_openai(self) -> dict[str, Any]:
-        """Return the tool in the shape that chat APIs take."""
-        function = {"name": self.name, "description": self.description, "parameters": self.parameters}
-        return {"type": "function", "function": function}
 
 
 class Outcome(Record):

@@ -140,7 +140,7 @@ class _Run:
         is_known = episode.observation.strip() == self._task.prompt.strip()
         seen = "" if is_known else self._shown(episode.observation, nothing="")
         prompt = await assembled(self._state, self._task, self._loop.context, rules=rules, observation=seen)
-        self._made.show(prompt)
+        self._made.show(prompt, () if self._is_text else self._tools)
         self._fixed = len(prompt.messages)
 
     # --- the model's turn

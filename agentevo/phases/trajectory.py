@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from asyncio import CancelledError
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 
 from agentevo.errors import BudgetExceeded, CassetteError, Misuse, ModelError, RequestsForbidden
 from agentevo.events import Added, Ended, Piece, Started, is_heard, tell
 from agentevo.models.usage import Budget, Meter
 from agentevo.position import attempt_id
-from agentevo.types import MODEL_FAILED, Attempt, Message, Section, Task, Usage
+from agentevo.types import MODEL_FAILED, Attempt, Message, Section, Task, Tool, Usage
 
 NOT_DATA = (RequestsForbidden, CassetteError)
 """Model errors that say that something is set up wrongly: they end the run, not the attempt."""
@@ -71,21 +71,19 @@ class Trajectory:
     def __init__(self, task: Task) -> None:
         self.id, self.task = attempt_id(), task
         self.messages: list[Message] = []
-        self._used: tuple[str, ...] = ()
-        self._prompt = 0
+        self._prompt, self._shown = 0, Section()
+        self._tools: tuple[Tool, ...] = ()
         if is_heard():
             tell(Started(attempt=self.id, task=task))
 
-    def show(self, prompt: Section) -> None:
-        """Begin with a prompt, and remember which items stand in it."""
-        self._used, self._prompt = prompt.used, len(prompt.messages)
+    def show(self, prompt: Section, tools: Sequence[Tool] = ()) -> None:
+        """Begin with a prompt and the tools offered beside it, and remember what of the prompt is from memory."""
+        self._shown, self._prompt, self._tools = prompt, len(prompt.messages), tuple(tools)
         for message in prompt.messages:
             self.add(message)
 
     def add(self, message: Message) -> None:
-        content = message.get("content")
-        if isinstance(content, str) and not content.isascii():
-            message = {**message, "content": _whole(content)}
+        message = _readable(message)
         self.messages.append(message)
         if is_heard():
             tell(Added(attempt=self.id, message=message))
@@ -111,9 +109,10 @@ class Trajectory:
 
     def ended(self, answer: str, usage: Usage, stopped: str = "") -> Attempt:
         """Return the attempt that this has become."""
+        bare = {name: tuple(map(_readable, messages)) for name, messages in self._shown.bare.items()}
         attempt = Attempt(
             id=self.id, task=self.task, messages=tuple(self.messages), prompt=self._prompt, answer=_whole(answer),
-            used=self._used, usage=usage, stopped=stopped,
+            used=self._shown.used, usage=usage, stopped=stopped, bare=bare, tools=self._tools,
         )  # fmt: skip
         if is_heard():
             tell(Ended(attempt=attempt))
@@ -125,6 +124,12 @@ def _why(error: BaseException) -> str:
     if isinstance(error, BudgetExceeded):
         return f"limit: {error}"
     return "cancelled" if isinstance(error, CancelledError) else f"error: {type(error).__name__}: {error}"
+
+
+def _readable(message: Message) -> Message:
+    content = message.get("content")
+    is_ascii = not isinstance(content, str) or content.isascii()
+    return message if is_ascii else {**message, "content": _whole(str(content))}
 
 
 def _whole(text: str) -> str:
