@@ -41,7 +41,7 @@ class Best:
     by: Judge
 
     def __post_init__(self) -> None:
-        _must_act("Best", self.act, self.by)
+        must_act("Best", self.act, self.by)
 
     async def __call__(self, state: State, task: Task) -> list[Attempt]:
         attempts = tuple(await self.act(state, task))
@@ -56,7 +56,7 @@ class Best:
                 LOG.warning("%d attempts at task %s were not judged: %s", len(attempts), task.id, error)
         best = max(judged.attempts, key=_score)
         total = sum((attempt.usage for attempt in attempts), meter.usage)
-        return [_estimated(best, total, stopped or best.stopped)]
+        return [estimated(best, total, stopped or best.stopped)]
 
 
 REFINE = """
@@ -91,7 +91,7 @@ class Refined:
     max_tokens: int | None = None
 
     def __post_init__(self) -> None:
-        _must_act("Refined", self.act, self.by)
+        must_act("Refined", self.act, self.by)
         if self.rounds < 1:
             raise Misuse(f"rounds is {self.rounds!r}; expected how often an answer is corrected at most, 1 or more")
         if self.keep not in get_args(Keep):
@@ -119,7 +119,7 @@ class Refined:
                 stopped = why_stopped(error, meter)
                 LOG.warning("attempt %s is refined no further: %s", attempt.id, error)
         chosen = drafts[-1] if self.keep == "last" else max(reversed(drafts), key=_score)
-        done = _estimated(chosen, attempt.usage + meter.usage, stopped)
+        done = estimated(chosen, attempt.usage + meter.usage, stopped)
         if is_heard():
             tell(Ended(attempt=done))
         return done
@@ -205,7 +205,7 @@ def _score(attempt: Attempt) -> float:
     return -1.0 if attempt.score is None else attempt.score
 
 
-def _estimated(attempt: Attempt, usage: Usage, stopped: str) -> Attempt:
+def estimated(attempt: Attempt, usage: Usage, stopped: str) -> Attempt:
     """Return an attempt that nobody has judged yet: scores become estimates."""
     feedback = (
         f if f.score is None else f.but(score=None, evidence={**f.evidence, "estimate": f.score})
@@ -214,7 +214,7 @@ def _estimated(attempt: Attempt, usage: Usage, stopped: str) -> Attempt:
     return attempt.but(feedback=tuple(feedback), usage=usage, stopped=stopped)
 
 
-def _must_act(name: str, act: object, by: object) -> None:
+def must_act(name: str, act: object, by: object) -> None:
     for slot, value in (("act", act), ("by", by)):
         if not callable(value) or isinstance(value, type):
             raise Misuse(f"{name}({slot}=...) takes a strategy, such as Sample() or Vote(), not {value!r:.80}")

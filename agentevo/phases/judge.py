@@ -21,6 +21,7 @@ from agentevo.types import Attempt, Experience, Feedback, FeedbackSource, Json, 
 LOG = logging.getLogger(__name__)
 
 RIGHT, WRONG = "right", "wrong"
+MAJORITY, MINORITY = "majority", "minority"
 
 KNOWN: tuple[FeedbackSource, ...] = ("environment", "human", "rule")
 """Who scored an attempt so that the environment is not asked again; what others say of it are estimates."""
@@ -122,7 +123,7 @@ class Vote:
 
 def _counted(votes: int, of: int, is_majority: bool) -> Feedback:
     counts: dict[str, Json] = {"votes": votes, "of": of}
-    verdict = "majority" if is_majority else "minority"
+    verdict = MAJORITY if is_majority else MINORITY
     return Feedback(score=votes / of, verdict=verdict, source="self", evidence=counts)
 
 

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 
 import pytest
 from moments import memory
-from sums import Sums, outcome, somewhere
+from sums import Sums, outcome, somewhere, task
 
 from agentevo.errors import Misuse
+from agentevo.phases.judge import Vote
 from agentevo.phases.objective import Fixed
-from agentevo.phases.refine import Threshold, TopK
-from agentevo.types import Attempt, Experience, Objective, Report
+from agentevo.phases.refine import Confident, Distinct, Threshold, TopK, direct, equations, majority
+from agentevo.protocols import Refine
+from agentevo.types import Attempt, Experience, Message, Objective, Report
 
 
-def left(filter: Threshold | TopK, *experiences: Experience, rounds: int = 0) -> list[list[str]]:
+def left(filter: Refine, *experiences: Experience, rounds: int = 0) -> list[list[str]]:
     with memory() as m:
         state = somewhere(m, Sums(), history=[Report()] * rounds)
-        return names(asyncio.run(filter(state, experiences)))
+        return names(asyncio.run(_awaited(filter(state, [*experiences]))))
+
+
+async def _awaited(found: Awaitable[list[Experience]]) -> list[Experience]:
+    return await found
 
 
 def names(experiences: Sequence[Experience]) -> list[list[str]]:
@@ -78,3 +84,33 @@ def test_a_fixed_objective_is_the_same_whatever_the_state_wants() -> None:
         assert Fixed(wanted)(somewhere(m, Sums())) == wanted
     with pytest.raises(Misuse, match="objective is 'math'; expected an Objective"):
         Fixed("math")  # type: ignore[arg-type]
+
+
+def voted(*answers: str) -> Experience:
+    attempts = tuple(Attempt(id=f"v{n}", task=task("1+1"), answer=answer) for n, answer in enumerate(answers))
+    with memory() as m:
+        return asyncio.run(Vote()(somewhere(m, Sums()), Experience(task=task("1+1"), attempts=attempts)))
+
+
+def test_a_sure_majority_is_kept_with_all_that_agree_and_an_even_split_goes() -> None:
+    sure, even = voted("2", "3", "2", "2"), voted("2", "3", "3", "2")
+    assert left(Confident(0.5), sure, even) == [["v0", "v1", "v2", "v3"]]
+    assert left(Confident(0.8), sure) == []
+    assert left(majority, sure, outcome("1+2", 1.0)) == [["v0", "v2", "v3"]]
+
+
+def test_two_texts_with_the_same_equations_count_once() -> None:
+    said = ["First 1+1 = 2. So 2.", "We see that 1 + 1 =2, of course", "1+1=2, 2*3 = 6", "two", "two ", "deux"]
+    attempts = tuple(Attempt(id=f"e{n}", task=task("1+1"), answer=answer) for n, answer in enumerate(said))
+    assert left(Distinct(), Experience(task=task("1+1"), attempts=attempts)) == [["e0", "e2", "e3", "e5"]]
+    assert equations("(3+4)*2 = 14. Then 14/7=2") == ("(3+4)*2=14", "14/7=2")
+
+
+def test_what_led_to_an_answer_can_be_left_out() -> None:
+    words = [("user", "q"), ("assistant", "draft"), ("user", "review"), ("assistant", "final")]
+    messages: tuple[Message, ...] = tuple({"role": role, "content": text} for role, text in words)
+    drafted = Attempt(id="a", task=task("1+1"), messages=messages, prompt=1, answer="final")
+    with memory() as m:
+        state, given = somewhere(m, Sums()), [Experience(task=task("1+1"), attempts=(drafted,))]
+        ((done,),) = [x.attempts for x in asyncio.run(direct(state, given))]
+    assert [message["content"] for message in done.messages] == ["q", "final"]
