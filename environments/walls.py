@@ -14,8 +14,8 @@ from agentevo.errors import Misuse
 
 PATH = "/usr/local/bin:/usr/bin:/bin"
 SYSTEM = (
-    "/usr", "/bin", "/sbin", "/lib", "/lib64", "/proc", "/etc/ld.so.cache", "/etc/ssl/certs", "/etc/ssl/openssl.cnf", "/etc/hosts",
-    "/etc/nsswitch.conf", "/etc/passwd", "/etc/group", "/etc/localtime", "/etc/alternatives",
+    "/usr", "/bin", "/sbin", "/lib", "/lib64", "/proc", "/etc/ld.so.cache", "/etc/ssl/certs", "/etc/ssl/openssl.cnf",
+    "/etc/hosts", "/etc/nsswitch.conf", "/etc/passwd", "/etc/group", "/etc/localtime", "/etc/alternatives",
 )  # fmt: skip
 """What an engine may read of the machine. Landlock keeps the environments of other processes from it."""
 _BOX = Path(__file__).parent / "sandbox" / "box"

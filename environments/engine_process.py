@@ -1,0 +1,258 @@
+"""A worker process and the line to it, from our side: how it is started, and that every way it can fail is told."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib.util
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import weakref
+from collections.abc import Mapping
+from pathlib import Path
+
+from agentevo.environments.walls import Walls, system, walled
+from agentevo.errors import AgentEvoError, Misuse
+from agentevo.quote import clean, cut
+from agentevo.types import Json
+
+MOST_ANSWER = 64_000_000
+"""Bytes in one answer."""
+SHOWN = 1_000
+"""Characters of what a worker said that an error shows."""
+_CHUNK = 1 << 18
+_WORKER = Path(__file__).with_name("engine_worker.py")
+
+
+class EngineError(AgentEvoError):
+    """An engine did not answer a call."""
+
+
+class EngineRaised(EngineError):
+    """The engine raised an exception, `type` is its name; it can still be asked."""
+
+    def __init__(self, message: str, type: str = "") -> None:
+        super().__init__(message)
+        self.type = type
+
+
+class EngineGone(EngineError):
+    """The worker did not start, ended or hung; what it held is lost, and the next ask starts another one."""
+
+
+class Process:
+    """The process, and our end of the line to it; bound to no event loop."""
+
+    def __init__(self, factory: str, arguments: Mapping[str, Json], walls: Walls) -> None:
+        self._name, self._home = factory, tempfile.mkdtemp(prefix="agentevo-engine-")
+        self._line, theirs = socket.socketpair()
+        try:
+            with theirs:
+                self._process = subprocess.Popen(
+                    _command(factory, arguments, walls, self._home), stdin=theirs.fileno(), stdout=subprocess.DEVNULL,
+                    stderr=subprocess.PIPE, env=walls.environment(self._home), cwd=self._home, start_new_session=True,
+                )  # fmt: skip
+        except BaseException as error:
+            self._line.close()
+            shutil.rmtree(self._home, ignore_errors=True)
+            if isinstance(error, OSError):
+                raise EngineGone(f"the engine {factory} could not be started: {error}") from error
+            raise
+        assert self._process.stderr is not None
+        self._said, self._last_words = self._process.stderr, b""
+        for descriptor in (self._line.fileno(), self._said.fileno()):
+            os.set_blocking(descriptor, False)
+        self._received, self._number, self._is_ready = bytearray(), 0, False
+        self._finalizer = weakref.finalize(self, _kill, self._process, self._home, os.getpid())
+
+    @property
+    def has_ended(self) -> bool:
+        return self._process.poll() is not None
+
+    def is_gone(self) -> bool:
+        """Say whether nobody is left who could say anything: it has ended, and all it started."""
+        with contextlib.suppress(ValueError):
+            while (said := self._said.read(_CHUNK)) is not None:
+                if said == b"":
+                    return self.has_ended
+        return False
+
+    async def exchanged(self, calls: list[Json], timeout_s: float) -> list[Json]:
+        """Send calls, and return their values. Answers to what nobody waits for any more are passed over."""
+        self._number += 1
+        text = json.dumps({"id": self._number, "calls": calls}, allow_nan=False)
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._sent(text.encode("ascii") + b"\n", loop)
+                return await self._received_for(self._number, loop)
+        except TimeoutError:
+            raise self._gone(f"did not answer {_methods(calls)} within {timeout_s:g} s, and was stopped") from None
+        except OSError as error:  # it ended before it had read all
+            raise self._gone("ended") from error
+
+    async def _sent(self, data: bytes, loop: asyncio.AbstractEventLoop) -> None:
+        """Send a line; most fit at once. One that is cut off by a cancellation is as bad as no worker."""
+        try:
+            sent = self._line.send(data)
+        except BlockingIOError:
+            sent = 0
+        if sent == len(data):
+            return
+        try:
+            await loop.sock_sendall(self._line, data[sent:])
+        except asyncio.CancelledError:
+            self.kill()
+            raise
+
+    async def _received_for(self, number: int, loop: asyncio.AbstractEventLoop) -> list[Json]:
+        while True:
+            answer = self._parsed(await self._next_line(loop))
+            if not self._is_ready:
+                self._is_ready = True
+                if "error" in answer:
+                    raise self._gone(f"could not be made: {_told(answer['error'])[0]}")
+            elif answer.get("id") == number:
+                return _values(answer)
+
+    async def _next_line(self, loop: asyncio.AbstractEventLoop) -> bytes:
+        while (end := self._received.find(b"\n")) < 0:
+            ready: asyncio.Future[None] = loop.create_future()
+            for descriptor in (self._line.fileno(), self._said.fileno()):
+                loop.add_reader(descriptor, _wake, ready)
+            try:
+                await ready
+            finally:
+                for descriptor in (self._line.fileno(), self._said.fileno()):
+                    loop.remove_reader(descriptor)
+            self._listen()
+            self._receive()
+        line = bytes(self._received[:end])
+        del self._received[: end + 1]
+        return line
+
+    def _receive(self) -> None:
+        try:
+            data = self._line.recv(_CHUNK)
+        except BlockingIOError:
+            return
+        if not data:
+            raise self._gone("ended")
+        self._received += data
+        if len(self._received) > MOST_ANSWER:
+            raise self._gone(f"sent more than {MOST_ANSWER // 1_000_000} MB at once, and was stopped")
+
+    def _listen(self) -> None:
+        """Keep the last of what the worker says on stderr."""
+        with contextlib.suppress(BlockingIOError, ValueError):
+            self._last_words = (self._last_words + (self._said.read(_CHUNK) or b""))[-SHOWN:]
+
+    def _parsed(self, line: bytes) -> dict[str, Json]:
+        try:
+            answer = json.loads(line, parse_constant=_refuse)
+        except (ValueError, RecursionError) as error:
+            raise self._gone(f"does not answer in JSON ({error})") from error
+        if not isinstance(answer, dict):
+            raise self._gone(f"does not answer in the form that was agreed on: {answer!r:.200}")
+        return answer
+
+    def _gone(self, how: str) -> EngineGone:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            if how == "ended":
+                how += f" with status {self._process.wait(1)}"
+        self._listen()
+        words = clean(self._last_words.decode(errors="replace").strip())
+        return EngineGone(f"the engine {self._name} {clean(how)}" + (f"; its last words: {words}" if words else ""))
+
+    def kill(self) -> None:
+        """End the worker's whole group; behind a wall that is every process it ever started."""
+        with contextlib.suppress(ProcessLookupError):
+            if self._process.poll() is None:
+                os.killpg(self._process.pid, signal.SIGKILL)
+
+    def end(self) -> None:
+        """Let go of all that is left of it."""
+        self._line.close()
+        self._said.close()
+        self._finalizer()
+
+
+def _kill(process: subprocess.Popen[bytes], home: str, owner: int) -> None:
+    """End a worker that nobody ended; in a forked child it is not ours to end."""
+    if os.getpid() == owner:
+        with contextlib.suppress(ProcessLookupError):
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def _wake(ready: asyncio.Future[None]) -> None:
+    if not ready.done():
+        ready.set_result(None)
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def _methods(calls: list[Json]) -> str:
+    names = [call[0] for call in calls if isinstance(call, list)]
+    return f"{names[0]!r}" + (f" and {len(names) - 1} more" if len(names) > 1 else "")
+
+
+def _values(answer: Mapping[str, Json]) -> list[Json]:
+    if "error" in answer:
+        raise EngineRaised(*_told(answer["error"]))
+    values = answer.get("values")
+    return values if isinstance(values, list) else [None]
+
+
+def _told(error: Json) -> tuple[str, str]:
+    """Return what an exception in the worker said, and its type, as they can be shown."""
+    known = error if isinstance(error, dict) else {}
+    message, type_ = (clean(str(known.get(name, "")), SHOWN) for name in ("message", "type"))
+    return message or "it did not say what went wrong", cut(type_, 80)
+
+
+# --- how a worker is started
+
+
+def _command(factory: str, arguments: Mapping[str, Json], walls: Walls, home: str) -> list[str]:
+    packages = _packages(factory.partition(":")[0])
+    config = {"factory": factory, "arguments": arguments, "packages": packages, "path": _path()}
+    worker = str(_WORKER.resolve())
+    command = [sys.executable, "-P", "-s", worker, json.dumps(config)]
+    if not walls.walls:
+        return command
+    if sys.platform != "linux":
+        raise Misuse(f"there are no walls on {sys.platform}; Walls(walls=False) runs {factory} with all your rights")
+    places = [place for origin, folders in packages.values() for place in (folders or [origin or worker])]
+    readable = [*system(), worker, *_path(), *places, *walls.readable]
+    return walled(command, readable=readable, writable=[home], network=walls.network, lifeline=True)
+
+
+def _packages(module: str) -> dict[str, tuple[str | None, list[str]]]:
+    """Return where what the factory stands in is found: file and folders; no file for those not to be imported."""
+    top, *parts = module.split(".")
+    spec = importlib.util.find_spec(top)
+    if spec is None:
+        raise Misuse(f"there is no module {top!r} to make an engine of; install it, or put it on sys.path")
+    folders = [Path(folder).resolve() for folder in spec.submodule_search_locations or ()]
+    if top != __name__.partition(".")[0]:
+        return {top: (spec.origin and str(Path(spec.origin).resolve()), [*map(str, folders)])}
+    names = [parts[:count] for count in range(len(parts))]
+    return {".".join([top, *name]): (None, [str(folders[0].joinpath(*name).resolve())]) for name in names}
+
+
+def _path() -> list[str]:
+    """Return where the worker finds modules: where we do, but not in the folder that somebody happens to be in."""
+    main = getattr(sys.modules.get("__main__"), "__file__", None)
+    left_out = {Path.cwd(), *([Path(main).resolve().parent] if main else [])}
+    return [path for path in sys.path if path and Path(path).is_absolute() and Path(path).resolve() not in left_out]
