@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from agentevo.errors import Misuse
 from agentevo.memory.admit import masked_within
 from agentevo.memory.damage import read_back
 from agentevo.memory.source import Stored
 from agentevo.types import Experience
+
+_PAGE = 200
 
 
 def without_secrets(experience: Experience) -> Experience:
@@ -36,25 +39,42 @@ def holds(stored: Stored, id: str) -> bool:
         return db.execute(query, (stored.ns, id)).fetchone() is not None
 
 
+class Kept(NamedTuple):
+    """An experience as it is kept: under which id, by which run, and since when."""
+
+    id: str
+    run: str
+    at: float
+    experience: Experience
+
+
 def read(
     stored: Stored, run: str | None, task: str | None, min_score: float | None, limit: int | None
-) -> Iterator[tuple[str, Experience]]:
-    """Yield experiences with their ids, oldest first, a few at a time."""
+) -> Iterator[Kept]:
+    """Yield experiences, oldest first, a few at a time; of their bodies, which may be large, one at a time."""
     last = 0
     conditions = {"run = ?": run, "task = ?": task, "score >= ?": min_score}
     wanted = {text: value for text, value in conditions.items() if value is not None}
     where = " AND ".join(["ns = ?", "row > ?", *wanted])
     left = limit if limit is not None else -1
     while left:
-        size = 200 if left < 0 else min(200, left)
+        size = _PAGE if left < 0 else min(_PAGE, left)
         with stored.ledger.reading() as db:
-            query = f"SELECT row, id, body FROM experiences WHERE {where} ORDER BY row LIMIT ?"
-            page = db.execute(query, (stored.ns, last, *wanted.values(), size)).fetchall()
-        for row, name, body in page:
-            last = row
-            with read_back(stored.ledger.name):
-                experience = Experience.model_validate_json(body)
-            yield name, experience
+            query = f"SELECT row FROM experiences WHERE {where} ORDER BY row LIMIT ?"
+            page = [row for (row,) in db.execute(query, (stored.ns, last, *wanted.values(), size))]
+        for last in page:
+            if (kept := _kept(stored, last)) is not None:
+                yield kept
         left -= len(page)
         if len(page) < size:
             return
+
+
+def _kept(stored: Stored, row: int) -> Kept | None:
+    with stored.ledger.reading() as db:
+        found = db.execute("SELECT id, run, at, body FROM experiences WHERE row = ?", (row,)).fetchone()
+    if found is None:
+        return None  # purged meanwhile
+    with read_back(stored.ledger.name):
+        name, run, at, body = found
+        return Kept(name, run, at, Experience.model_validate_json(body))

@@ -19,6 +19,7 @@ from agentevo.memory.arguments import checked
 from agentevo.memory.draft import Draft, KeptDraft
 from agentevo.memory.embedding import embedded
 from agentevo.memory.exact import Vector
+from agentevo.memory.experiences import Kept
 from agentevo.memory.history import Change, Lineage
 from agentevo.memory.ledger import BUSY_TIMEOUT_S, Progress, silent
 from agentevo.memory.purge import Purged, destroy
@@ -95,6 +96,17 @@ class Memory(Swept):
     @property
     def namespace(self) -> str:
         return self._name
+
+    def namespaces(self) -> list[str]:
+        """Return the names of all namespaces of this memory, this one's too."""
+        with self._stored.ledger.reading() as db:
+            return [name for (name,) in db.execute("SELECT name FROM namespaces ORDER BY name")]
+
+    def within(self, namespace: str) -> Memory:
+        """Return another handle of the same memory, for another of its namespaces; it is closed by itself."""
+        self._stored.ledger.must_be_usable()
+        self._store.retain()
+        return Memory(self._store, namespace, self._actor, self._clock)
 
     @property
     def id(self) -> str:
@@ -208,7 +220,13 @@ class Memory(Swept):
         limit: int | None = None,
     ) -> Iterator[tuple[str, Experience]]:
         """Yield experiences with their ids, oldest first."""
-        return kept.read(self._stored, run, task, min_score, limit)
+        found = kept.read(self._stored, run, task, min_score, limit)
+        return ((one.id, one.experience) for one in found)
+
+    @checked
+    def kept(self, *, run: str | None = None, min_score: float | None = None) -> Iterator[Kept]:
+        """Yield experiences with all that is known of them, oldest first."""
+        return kept.read(self._stored, run, None, min_score, None)
 
     # --- looking back
 

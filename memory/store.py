@@ -60,6 +60,11 @@ class Store:
             store._users += 1
             return store
 
+    def retain(self) -> None:
+        """Count one more user of a store that is open."""
+        with _LOCK:
+            self._users += 1
+
     def release(self) -> None:
         """Give the store back; the last one closes it."""
         with _LOCK:
