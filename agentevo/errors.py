@@ -17,6 +17,8 @@
     │   └── CassetteError       a recording that cannot be read, or lacks the request
     ├── BudgetExceeded          calls, tokens, cost or seconds ran out; ends the run
     ├── WeightsError            a weight file that is missing, corrupt, or cannot be fetched or stored
+    ├── TrainingError           a training that cannot go on; what was there before is untouched
+    ├── ExportError             an export that came out empty, or cannot be written; nothing of it is there
     ├── EmbedderError           an embedder that cannot be used, or not with this memory
     ├── RunError                a run folder that cannot be read or written; what it holds is safe
     └── LedgerError             a memory that cannot be opened, read or written
@@ -135,6 +137,14 @@ class BudgetExceeded(AgentEvoError):
 
 class WeightsError(AgentEvoError):
     """Weights that are missing or corrupt, or that cannot be fetched or stored."""
+
+
+class TrainingError(AgentEvoError):
+    """A training that failed on the way: the loss is no number, memory ran out, or a library gave up."""
+
+
+class ExportError(AgentEvoError):
+    """An export that came out empty, or that cannot be written; nothing stands under its name."""
 
 
 class EmbedderError(AgentEvoError):
