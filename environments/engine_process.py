@@ -7,6 +7,7 @@ import contextlib
 import importlib.util
 import json
 import os
+import select
 import shutil
 import signal
 import socket
@@ -26,7 +27,9 @@ MOST_ANSWER = 64_000_000
 """Bytes in one answer."""
 SHOWN = 1_000
 """Characters of what a worker said that an error shows."""
-_CHUNK = 1 << 18
+AT_ONCE_S = 0.0005
+"""So long an answer is waited for without the event loop, whose way costs more than a short call."""
+_CHUNK = 1 << 16
 _WORKER = Path(__file__).with_name("engine_worker.py")
 
 
@@ -49,6 +52,9 @@ class EngineGone(EngineError):
 class Process:
     """The process, and our end of the line to it; bound to no event loop."""
 
+    under_way = 0
+    """Exchanges of all engines that wait for an answer: where there are others, no one holds up the loop."""
+
     def __init__(self, factory: str, arguments: Mapping[str, Json], walls: Walls) -> None:
         self._name, self._home = factory, tempfile.mkdtemp(prefix="agentevo-engine-")
         self._line, theirs = socket.socketpair()
@@ -65,10 +71,11 @@ class Process:
                 raise EngineGone(f"the engine {factory} could not be started: {error}") from error
             raise
         assert self._process.stderr is not None
-        self._said, self._last_words = self._process.stderr, b""
+        self._said, self._last_words, self._poll = self._process.stderr, b"", select.poll()
         for descriptor in (self._line.fileno(), self._said.fileno()):
             os.set_blocking(descriptor, False)
-        self._received, self._number, self._is_ready = bytearray(), 0, False
+            self._poll.register(descriptor, select.POLLIN)
+        self._received, self._number, self._is_ready, self._is_silent = bytearray(), 0, False, False
         self._finalizer = weakref.finalize(self, _kill, self._process, self._home, os.getpid())
 
     @property
@@ -77,27 +84,26 @@ class Process:
 
     def is_gone(self) -> bool:
         """Say whether nobody is left who could say anything: it has ended, and all it started."""
-        with contextlib.suppress(ValueError):
-            while (said := self._said.read(_CHUNK)) is not None:
-                if said == b"":
-                    return self.has_ended
-        return False
+        self._listen()
+        return self._is_silent and self.has_ended
 
     async def exchanged(self, calls: list[Json], timeout_s: float) -> list[Json]:
         """Send calls, and return their values. Answers to what nobody waits for any more are passed over."""
         self._number += 1
         text = json.dumps({"id": self._number, "calls": calls}, allow_nan=False)
-        loop = asyncio.get_running_loop()
+        Process.under_way += 1
         try:
-            async with asyncio.timeout(timeout_s):
-                await self._sent(text.encode("ascii") + b"\n", loop)
-                return await self._received_for(self._number, loop)
+            until = asyncio.get_running_loop().time() + timeout_s
+            await self._sent(text.encode("ascii") + b"\n", until)
+            return await self._received_for(self._number, until)
         except TimeoutError:
             raise self._gone(f"did not answer {_methods(calls)} within {timeout_s:g} s, and was stopped") from None
         except OSError as error:  # it ended before it had read all
             raise self._gone("ended") from error
+        finally:
+            Process.under_way -= 1
 
-    async def _sent(self, data: bytes, loop: asyncio.AbstractEventLoop) -> None:
+    async def _sent(self, data: bytes, until: float) -> None:
         """Send a line; most fit at once. One that is cut off by a cancellation is as bad as no worker."""
         try:
             sent = self._line.send(data)
@@ -106,14 +112,15 @@ class Process:
         if sent == len(data):
             return
         try:
-            await loop.sock_sendall(self._line, data[sent:])
+            async with asyncio.timeout_at(until):
+                await asyncio.get_running_loop().sock_sendall(self._line, data[sent:])
         except asyncio.CancelledError:
             self.kill()
             raise
 
-    async def _received_for(self, number: int, loop: asyncio.AbstractEventLoop) -> list[Json]:
+    async def _received_for(self, number: int, until: float) -> list[Json]:
         while True:
-            answer = self._parsed(await self._next_line(loop))
+            answer = self._parsed(await self._next_line(until))
             if not self._is_ready:
                 self._is_ready = True
                 if "error" in answer:
@@ -121,27 +128,43 @@ class Process:
             elif answer.get("id") == number:
                 return _values(answer)
 
-    async def _next_line(self, loop: asyncio.AbstractEventLoop) -> bytes:
-        while (end := self._received.find(b"\n")) < 0:
-            ready: asyncio.Future[None] = loop.create_future()
-            for descriptor in (self._line.fileno(), self._said.fileno()):
-                loop.add_reader(descriptor, _wake, ready)
-            try:
-                await ready
-            finally:
-                for descriptor in (self._line.fileno(), self._said.fileno()):
-                    loop.remove_reader(descriptor)
-            self._listen()
-            self._receive()
+    async def _next_line(self, until: float) -> bytes:
+        patience_ms = AT_ONCE_S * 1000 if Process.under_way == 1 else 0
+        looked = 0
+        while (end := self._received.find(b"\n", looked)) < 0:
+            looked = len(self._received)
+            if not self._has_read(patience_ms):
+                await self._something(until)
+            patience_ms = 0
         line = bytes(self._received[:end])
         del self._received[: end + 1]
         return line
 
-    def _receive(self) -> None:
+    def _has_read(self, patience_ms: float) -> bool:
+        """Read what there is; say whether it was the end of a line, so that there is no need to wait."""
+        ready = [descriptor for descriptor, _ in self._poll.poll(patience_ms)]
+        if self._said.fileno() in ready:
+            self._listen()
+        if self._line.fileno() in ready:
+            self._receive()
+        return self._received.endswith(b"\n")
+
+    async def _something(self, until: float) -> None:
+        """Wait, as others do, until there is something to read."""
+        loop = asyncio.get_running_loop()
+        ready: asyncio.Future[None] = loop.create_future()
+        descriptors = self._line.fileno(), *([] if self._is_silent else [self._said.fileno()])
+        for descriptor in descriptors:
+            loop.add_reader(descriptor, _wake, ready)
         try:
-            data = self._line.recv(_CHUNK)
-        except BlockingIOError:
-            return
+            async with asyncio.timeout_at(until):
+                await ready
+        finally:
+            for descriptor in descriptors:
+                loop.remove_reader(descriptor)
+
+    def _receive(self) -> None:
+        data = self._line.recv(_CHUNK)
         if not data:
             raise self._gone("ended")
         self._received += data
@@ -149,9 +172,17 @@ class Process:
             raise self._gone(f"sent more than {MOST_ANSWER // 1_000_000} MB at once, and was stopped")
 
     def _listen(self) -> None:
-        """Keep the last of what the worker says on stderr."""
-        with contextlib.suppress(BlockingIOError, ValueError):
-            self._last_words = (self._last_words + (self._said.read(_CHUNK) or b""))[-SHOWN:]
+        """Keep the last of what the worker says on stderr; who never stops is not listened to on end."""
+        for _ in range(0 if self._is_silent else 2):
+            try:
+                said = os.read(self._said.fileno(), _CHUNK)
+            except BlockingIOError:
+                return None
+            self._last_words = (self._last_words + said)[-SHOWN:]
+            if not said:
+                self._is_silent = True
+                return self._poll.unregister(self._said.fileno())
+        return None
 
     def _parsed(self, line: bytes) -> dict[str, Json]:
         try:
@@ -165,7 +196,7 @@ class Process:
     def _gone(self, how: str) -> EngineGone:
         with contextlib.suppress(subprocess.TimeoutExpired):
             if how == "ended":
-                how += f" with status {self._process.wait(1)}"
+                how += f" with status {self._process.wait(0.2)}"
         self._listen()
         words = clean(self._last_words.decode(errors="replace").strip())
         return EngineGone(f"the engine {self._name} {clean(how)}" + (f"; its last words: {words}" if words else ""))
