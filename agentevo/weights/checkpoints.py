@@ -1,0 +1,83 @@
+"""The folder in which an adapter comes to be: one process at a time, from checkpoint to checkpoint."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from agentevo.errors import TrainingError, WeightsError
+
+log = logging.getLogger(__name__)
+
+WHOLE = "whole"
+"""A file in a checkpoint that was written to its end."""
+_LITTLE = 1 << 20
+"""Bytes free on a disk that is as good as full."""
+
+
+@contextlib.contextmanager
+def alone(out: Path) -> Iterator[Path]:
+    """Yield the folder beside `out` in which it comes to be; raise TrainingError if another process is at it."""
+    from filelock import FileLock, Timeout
+
+    work = out.with_name(f".{out.name}.training")
+    work.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(work / "lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise TrainingError(f"another process is training {out}; wait for it, or choose another folder") from error
+    try:
+        yield work
+    except TrainingError:
+        shutil.rmtree(work, ignore_errors=True)  # going on from there would fail again
+        raise
+    finally:
+        lock.release()
+
+
+def begin(work: Path, key: str) -> None:
+    """Keep the checkpoints of the training with this key that are whole, and remove all others."""
+    file = work / "key"
+    is_same = file.is_file() and file.read_text("ascii") == key
+    for checkpoint in work.glob("checkpoint-*"):
+        if not is_same or not (checkpoint / WHOLE).exists():
+            shutil.rmtree(checkpoint)
+    file.write_text(key, "ascii")
+    if found := last(work):
+        log.info("going on from %s", Path(found).name)
+
+
+def last(work: Path) -> str | None:
+    """Return the last checkpoint that was written to its end."""
+    whole = [mark.parent for mark in work.glob(f"checkpoint-*/{WHOLE}")]
+    return str(max(whole, key=_number)) if whole else None
+
+
+def _number(checkpoint: Path) -> int:
+    return int(checkpoint.name.rpartition("-")[2])
+
+
+@contextlib.contextmanager
+def stored(out: Path) -> Iterator[None]:
+    """Turn what the disk says into a WeightsError that says what to do."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        has_no_room = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        advice = (
+            "the disk is full; make room and call again: it goes on from its last checkpoint"
+            if has_no_room or is_full(out.parent)
+            else f"{getattr(error, 'strerror', None) or error}; choose a folder that can be written to"
+        )
+        raise WeightsError(f"cannot write the adapter {out}: {advice}") from error
+
+
+def is_full(folder: Path) -> bool:
+    return shutil.disk_usage(folder).free < _LITTLE if folder.is_dir() else False
