@@ -32,7 +32,7 @@ A task that fails, or a command that exits with an error, is no exception: it is
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -144,7 +144,11 @@ class TrainingError(AgentEvoError):
 
 
 class ExportError(AgentEvoError):
-    """An export that came out empty, or that cannot be written; nothing stands under its name."""
+    """An export that came out empty, or that cannot be written; `dropped` counts what was left out, by reason."""
+
+    def __init__(self, message: str, dropped: Mapping[str, int] | None = None) -> None:
+        super().__init__(message)
+        self.dropped = dict(dropped or {})
 
 
 class EmbedderError(AgentEvoError):

@@ -85,6 +85,12 @@ def lineage(stored: Stored, item: Item) -> Lineage:
     )
 
 
+def children(source: Source, id: str) -> list[Item]:
+    """Return what was derived from this id itself."""
+    with source.reading():
+        return [found[0] for found in map(source.find, source.children(id)) if found]
+
+
 def descendants(source: Source, ids: Sequence[str]) -> list[Item]:
     """Return everything derived from these ids, however far down."""
     found: dict[str, Item] = {}
@@ -99,10 +105,20 @@ def descendants(source: Source, ids: Sequence[str]) -> list[Item]:
     return list(found.values())
 
 
+BLOCKED = "blocked"
+"""The name in an adapter's metadata of why it is never promoted."""
+
+
 def questioned(derived: Sequence[Item], reason: str) -> list[Op]:
     """Return ops that quarantine what was derived from something; adapters hold no text that could be held back."""
     doubtful = (item.id for item in derived if item.status == "live" and item.kind != "adapter")
     return [Op(verb="quarantine", id=name, reason=reason) for name in doubtful]
+
+
+def barred(derived: Sequence[Item], reason: str) -> list[Op]:
+    """Return ops that mark adapters as trained on what is no more, so that they are not promoted again."""
+    told = {item.id: {**item.metadata, BLOCKED: reason} for item in derived if item.kind == "adapter"}
+    return [Op(verb="edit", id=name, changes={"metadata": metadata}, reason=reason) for name, metadata in told.items()]
 
 
 def at(stored: Stored, time: float) -> list[Item]:

@@ -89,7 +89,9 @@ def _written(call: Json) -> str:
     function = call.get("function") if isinstance(call, dict) else None
     if not isinstance(function, dict):
         raise Misuse(f"a tool call in the messages has no function: {call!r:.200}")
-    return f'{{"name": {json.dumps(function.get("name"))}, "arguments": {function.get("arguments") or "{}"}}}'
+    given = function.get("arguments") or "{}"
+    arguments = given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
+    return f'{{"name": {json.dumps(function.get("name"))}, "arguments": {arguments}}}'
 
 
 def _brief(function: Mapping[str, Any]) -> dict[str, Json]:

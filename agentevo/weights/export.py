@@ -1,0 +1,228 @@
+"""Export: experiences become rows to train on, in bounded memory and in the order in which they were made."""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeAlias, Unpack
+
+from agentevo import __version__
+from agentevo.errors import ExportError, Misuse
+from agentevo.memory.admit import masked_within
+from agentevo.memory.memory import Memory
+from agentevo.overlap import Held
+from agentevo.types import Attempt, Experience, Item
+from agentevo.weights import export_pairing as pairing
+from agentevo.weights.card import DataCard, What
+from agentevo.weights.export_files import Out, Target, write_lines
+from agentevo.weights.export_records import Records, Standing
+from agentevo.weights.export_rules import Options, Rules
+from agentevo.weights.export_stage import Stage, Staged
+from agentevo.weights.rows import Found, Left, Row, Said, example, preference, said
+
+Source: TypeAlias = Memory | Iterable[Experience]
+Progress: TypeAlias = Callable[[str, int, int], None]
+
+
+def export_sft(
+    source: Source,
+    out: Out,
+    *,
+    force: bool = False,
+    items: Mapping[str, Item] | None = None,
+    progress: Progress | None = None,
+    clock: Callable[[], float] = time.time,
+    **options: Unpack[Options],
+) -> DataCard:
+    """Write the answers worth learning as rows to train on; return the card that counts what was left out, and why.
+
+    source is a memory, or experiences themselves, with the `items` that their attempts used (one that is missing was
+    purged; without items none is looked at). out is a file ending in .jsonl, the name of a folder for `datasets`, or an
+    open stream. The options are those of `Rules`. Raise ExportError where nothing is left, or nothing can be written.
+    """
+    return _export("sft", source, out, Rules(**options), force, items, progress or _silent, clock)
+
+
+def export_pairs(
+    source: Source,
+    out: Out,
+    *,
+    force: bool = False,
+    items: Mapping[str, Item] | None = None,
+    progress: Progress | None = None,
+    clock: Callable[[], float] = time.time,
+    **options: Unpack[Options],
+) -> DataCard:
+    """Write preferences between attempts at one task as rows to train on; else the same as `export_sft`.
+
+    An experience that names pairs gives those; any other the widest margins between its scored attempts.
+    """
+    return _export("pairs", source, out, Rules(**options), force, items, progress or _silent, clock)
+
+
+def _silent(what: str, done: int, total: int) -> None:
+    pass
+
+
+class _Candidate(NamedTuple):
+    """A row that may go out, and what decides about it."""
+
+    row: Row
+    core: str
+    asked: list[str]
+    ability: str
+    value: float | None
+    is_synthetic: bool
+
+
+@dataclass(slots=True)
+class _Counts:
+    """What was looked at, and what was left out."""
+
+    experiences: int = 0
+    attempts: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+
+
+def _export(
+    what: What,
+    source: Source,
+    out: Out,
+    rules: Rules,
+    force: bool,
+    items: Mapping[str, Item] | None,
+    progress: Progress,
+    clock: Callable[[], float],
+) -> DataCard:
+    if what == "pairs" and rules.shape != "prompt":
+        raise Misuse(f"pairs have one shape, prompt with chosen and rejected; shape={rules.shape!r} is for sft")
+    target, counts = Target(out, force=force), _Counts()
+    held = {name: Held(prompts) for name, prompts in rules.against.items()}
+    with target.working() as folder, closing(Stage(folder / "stage.db", rules.near, rules.seed)) as stage:
+        for candidate in _candidates(what, Records(source, rules, items), rules, counts, progress):
+            try:
+                stage.add(_staged(candidate, held, rules.max_chars))
+            except Left as left:
+                counts.dropped[str(left)] += 1
+        if rules.per_ability is not None:
+            counts.dropped += Counter({"above the number of an ability": stage.balance(rules.per_ability)})
+        card = _card(what, source, rules, held, counts, stage).but(made_at=clock())
+        if not card.rows:
+            said = f"nothing to export of {card.experiences} experiences; left out: {card.left_out}"
+            raise ExportError(said, card.dropped)
+        progress("writing rows", 0, card.rows)
+        card = card.but(sha256=write_lines(folder, stage.lines()))
+        target.put(folder, what, card)
+    return card
+
+
+def _candidates(
+    what: What, records: Records, rules: Rules, counts: _Counts, progress: Progress
+) -> Iterator[_Candidate]:
+    """Yield the rows that their own record speaks for; count the others."""
+    for found, standing in records.found():
+        attempts = found.experience.attempts
+        counts.experiences += 1
+        counts.attempts += len(attempts)
+        progress("reading experiences", counts.experiences, 0)
+        told = [_told(attempt, standing, rules, must_be_right=what == "sft") for attempt in attempts]
+        made = _answers(found, told, rules) if what == "sft" else _preferences(found, told, rules)
+        for one in made if attempts else [Left("no attempts")]:
+            if isinstance(one, Left):
+                counts.dropped[str(one)] += 1
+            else:
+                yield one
+
+
+def _told(attempt: Attempt, standing: Standing, rules: Rules, *, must_be_right: bool) -> Said | Left:
+    try:
+        standing.must_be_good(attempt)
+        if attempt.has_failed:
+            raise Left("the model failed")
+        if must_be_right:
+            _must_be_right(attempt, rules.min_score)
+        return said(attempt, rules.strip, rules.turns)
+    except Left as left:
+        return left
+
+
+def _must_be_right(attempt: Attempt, min_score: float | None) -> None:
+    if attempt.stopped:
+        raise Left("stopped early")
+    if min_score is None:
+        return
+    if attempt.score is None:
+        raise Left("not scored")
+    if attempt.score < min_score:
+        raise Left("low score")
+
+
+def _answers(found: Found, told: Iterable[Said | Left], rules: Rules) -> Iterator[_Candidate | Left]:
+    ability = rules.ability(found.experience)
+    for one in told:
+        if isinstance(one, Left):
+            yield one
+        else:
+            row = example(found, one, ability, rules.shape)
+            yield _Candidate(row, one.core, one.asked, ability, one.attempt.score, one.is_synthetic)
+
+
+def _preferences(found: Found, told: list[Said | Left], rules: Rules) -> Iterator[_Candidate | Left]:
+    ability, experience = rules.ability(found.experience), found.experience
+    if experience.pairs:
+        names = (attempt.id for attempt in experience.attempts)
+        pairs = pairing.given(experience.pairs, dict(zip(names, told, strict=True)))
+    else:
+        yield from (one for one in told if isinstance(one, Left))
+        fair = [one for one in told if not isinstance(one, Left)]
+        pairs = pairing.widest(fair, rules.min_score, rules.min_margin, rules.per_task)
+    for pair in pairs:
+        if isinstance(pair, Left):
+            yield pair
+            continue
+        chosen, rejected = pair
+        row = preference(found, chosen, rejected, ability)
+        core, margin = f"{chosen.core}\n{rejected.core}", row["margin"]
+        value = margin if isinstance(margin, float) else None
+        yield _Candidate(row, core, chosen.asked, ability, value, row["synthetic"] is True)
+
+
+_CHATS = ("messages", "prompt", "completion", "chosen", "rejected")
+
+
+def _staged(candidate: _Candidate, held: Mapping[str, Held], max_chars: int) -> Staged:
+    """Return a row as it goes out; raise Left where it must not."""
+    line = _line(candidate.row)
+    if len(line) > max_chars:
+        raise Left("too long")
+    for name, suite in held.items():
+        if any(map(suite.has, candidate.asked)):
+            raise Left(f"in {name}")
+    row = {name: masked_within(part) if name in _CHATS else part for name, part in candidate.row.items()}
+    is_masked = row != candidate.row
+    line = _line(row) if is_masked else line
+    whole = line.encode("utf-8", "replace").decode()
+    ability = candidate.ability.encode("utf-8", "replace").decode()
+    value, is_synthetic = candidate.value, candidate.is_synthetic
+    return Staged(whole, candidate.core, ability, value, is_synthetic, is_masked, whole != line)
+
+
+def _line(row: Row) -> str:
+    return json.dumps(row, ensure_ascii=False, separators=(",", ":"))
+
+
+def _card(
+    what: What, source: Source, rules: Rules, held: Mapping[str, Held], counts: _Counts, stage: Stage
+) -> DataCard:
+    return DataCard(
+        what=what, experiences=counts.experiences, attempts=counts.attempts,
+        dropped=dict(sorted(counts.dropped.items())), abilities=stage.abilities(),
+        against={name: len(suite) for name, suite in held.items()}, rules=rules.as_json(),
+        memory=source.id if isinstance(source, Memory) else None, **stage.totals()._asdict(),
+        versions={"agentevo": __version__, "python": platform.python_version()},
+    )  # fmt: skip

@@ -1,0 +1,150 @@
+"""Where exported data goes: a file of JSON lines, a folder of `datasets`, or a stream; whole, or not at all.
+
+Covered: a full disk, a folder that cannot be written, a process that is killed: nothing stands under the name, or what
+stood there before. Not covered: what was killed leaves a hidden folder (.NAME.*) beside it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TextIO, TypeAlias
+
+from agentevo.errors import ExportError, MissingExtra, Misuse
+from agentevo.weights.card import DataCard, What
+
+Out: TypeAlias = str | Path | TextIO
+"""A file ending in .jsonl, else the name of a folder; or an open stream."""
+
+CARD = "card.json"
+_DATA = "data.jsonl"
+
+
+class Target:
+    """One place that an export goes to."""
+
+    def __init__(self, out: Out, *, force: bool) -> None:
+        self.stream = None if isinstance(out, str | Path) else out
+        self.path = Path(out).expanduser() if isinstance(out, str | Path) else Path("export.jsonl")
+        self.is_file = self.path.suffix == ".jsonl"
+        if self.stream is None and self.path.exists():
+            self._must_be_replaceable(force)
+        if self.stream is None and not self.is_file:
+            _must_have_datasets()
+
+    def _must_be_replaceable(self, force: bool) -> None:
+        if not force:
+            raise Misuse(f"{self.path} is there already; give another name, or --force (force=True) to replace it")
+        if self.path.is_dir() and (self.is_file or not (self.path / CARD).is_file()):
+            raise Misuse(f"{self.path} is a folder that is no export (it has no {CARD}); give another name")
+        if self.path.is_file() and not self.is_file:
+            raise Misuse(f"{self.path} is a file; a folder of `datasets` needs another name, JSON lines one in .jsonl")
+
+    @property
+    def cards(self) -> tuple[Path, Path]:
+        """Where the cards of a file stand, beside it."""
+        return self.path.with_suffix(".card.json"), self.path.with_suffix(".card.md")
+
+    @contextlib.contextmanager
+    def working(self) -> Iterator[Path]:
+        """Give a folder to work in, on the same disk, and take it away again; raise ExportError where it is full."""
+        try:
+            beside = None if self.stream is not None else self.path.absolute().parent
+            if beside is not None:
+                beside.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix=f".{self.path.name}.", dir=beside) as folder:
+                yield Path(folder)
+        except BrokenPipeError:
+            raise  # whoever reads the stream has seen enough
+        except (OSError, sqlite3.OperationalError) as error:
+            said = getattr(error, "strerror", None) or str(error)
+            raise ExportError(f"{self.path} cannot be written: {said}; nothing of it is there") from error
+
+    def put(self, folder: Path, what: What, card: DataCard) -> None:
+        """Put the data that stands in the working folder, and its card, where they belong."""
+        if self.stream is not None:
+            with (folder / _DATA).open(encoding="utf-8") as lines:
+                shutil.copyfileobj(lines, self.stream)
+            return
+        if self.is_file:
+            _write_cards(card, folder / CARD, folder / "card.md")
+            for made, place in zip((folder / CARD, folder / "card.md"), self.cards, strict=True):
+                made.replace(place)
+            (folder / _DATA).replace(self.path)
+            return
+        saved = folder / "saved"
+        _save(folder / _DATA, saved, what)
+        _write_cards(card, saved / CARD, saved / "card.md")
+        if self.path.exists():
+            self.path.rename(folder / "before")
+        saved.rename(self.path)
+
+
+def write_lines(folder: Path, lines: Iterator[str]) -> str:
+    """Write the rows into the working folder; return the SHA-256 of what was written."""
+    from hashlib import sha256
+
+    digest = sha256()
+    with (folder / _DATA).open("wb") as file:
+        for line in lines:
+            data = line.encode() + b"\n"
+            digest.update(data)
+            file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    return digest.hexdigest()
+
+
+def _write_cards(card: DataCard, data: Path, text: Path) -> None:
+    data.write_text(json.dumps(card.model_dump(mode="json"), ensure_ascii=False, indent=2) + "\n", "utf-8")
+    text.write_text(card.as_markdown(), "utf-8")
+
+
+# --- a folder of `datasets`
+
+
+def _must_have_datasets() -> None:
+    """Raise MissingExtra where `datasets` is not installed."""
+    import importlib.util
+
+    if importlib.util.find_spec("datasets") is None:
+        raise MissingExtra("a folder of `datasets` (a file ending in .jsonl needs nothing)", "train")
+
+
+def _save(lines: Path, folder: Path, what: What) -> None:
+    """Save JSON lines as a data set. Messages are kept as JSON: as columns each would get the keys of all others."""
+    from datasets import Dataset, Features, Json, List, Value
+    from datasets.arrow_writer import ArrowWriter
+
+    with lines.open(encoding="utf-8") as file:
+        names = list(json.loads(file.readline()))
+    numbers = {"score": Value("float64"), "margin": Value("float64"), "ability": Value("string")}
+    others = {**numbers, "synthetic": Value("bool"), "lineage": Json()}
+    features = Features({name: others.get(name, List(Json())) for name in names})
+    arrow = lines.with_suffix(".arrow")
+    with lines.open(encoding="utf-8") as file, ArrowWriter(path=str(arrow), features=features) as writer:
+        for line in file:
+            writer.write(json.loads(line))
+        writer.finalize()
+    with _quiet():
+        Dataset.from_file(str(arrow)).save_to_disk(str(folder))
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep `datasets` from drawing bars of its own."""
+    from datasets import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+    was_quiet = are_progress_bars_disabled()
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        if not was_quiet:
+            enable_progress_bars()

@@ -1,0 +1,145 @@
+"""Rows on their way out, on disk: without those that others repeat, and balanced by ability.
+
+Repeats are found by digest, near repeats by min-hashing: rows that share a band of hashes are compared by all their
+n-grams. What is held in memory does not grow with the number of rows.
+"""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from array import array
+from collections.abc import Iterator
+from hashlib import blake2b
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from agentevo.overlap import alike, digest, grams, words
+from agentevo.weights.rows import Left
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+GRAM = 5
+"""So many words in a row make one n-gram of a row."""
+_BANDS, _WIDTH = 8, 6
+"""Rows of which 80 % is alike share a band 9 times in 10; of which half is, 1 time in 8."""
+_COMPARED = 64
+"""So many rows that share a band are compared; a template that thousands of rows share stays affordable."""
+_AT_ONCE = 2_048
+
+_TABLES = """
+PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -4000;
+CREATE TABLE seen (digest BLOB PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE bands (band INTEGER, row INTEGER, PRIMARY KEY (band, row)) WITHOUT ROWID;
+CREATE TABLE rows (
+    row INTEGER PRIMARY KEY, ability TEXT, lot BLOB, grams BLOB, line TEXT NOT NULL,
+    value REAL, synthetic INTEGER, masked INTEGER, mended INTEGER
+);
+CREATE INDEX rows_by_ability ON rows (ability, lot);
+"""
+
+
+class Staged(NamedTuple):
+    """A row as it goes out, what it is about, and what the card counts of it."""
+
+    line: str
+    core: str
+    ability: str
+    value: float | None
+    is_synthetic: bool
+    is_masked: bool
+    is_mended: bool
+
+
+class Totals(NamedTuple):
+    """How many rows there are, how many of them are of a kind, and the mean of their values."""
+
+    rows: int
+    synthetic: int
+    masked: int
+    mended: int
+    mean: float | None
+
+
+class Stage:
+    """Rows in a file of their own, in the order in which they came."""
+
+    def __init__(self, path: Path, near: float | None, seed: int) -> None:
+        self._near, self._seed, self._rows = near, seed, 0
+        self._factors: tuple[NDArray[np.uint64], NDArray[np.uint64]] | None = None
+        self._db = sqlite3.connect(path, isolation_level=None)
+        self._db.executescript(_TABLES)
+        self._db.execute("BEGIN")
+
+    def close(self) -> None:
+        self._db.close()
+
+    def add(self, new: Staged) -> None:
+        """Take a row; raise Left where another says the same, or nearly."""
+        name = digest(new.core)
+        if not self._db.execute("INSERT OR IGNORE INTO seen VALUES (?)", (name,)).rowcount:
+            raise Left("duplicate")
+        runs = grams(words(new.core, signs=True), GRAM) if self._near is not None else set()
+        bands = self._bands(runs) if runs else []
+        if self._repeats(runs, bands):
+            raise Left("near duplicate")
+        self._rows += 1
+        lot = blake2b(f"{self._seed}/".encode() + name, digest_size=8).digest()
+        held = array("I", sorted(runs)).tobytes()
+        row = (self._rows, new.ability, lot, held, new.line, new.value, *new[-3:])
+        self._db.execute("INSERT INTO rows VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+        self._db.executemany("INSERT OR IGNORE INTO bands VALUES (?, ?)", [(band, self._rows) for band in bands])
+
+    def balance(self, most: int) -> int:
+        """Keep so many rows of each ability, drawn by lot; return how many went."""
+        ranked = "SELECT row, row_number() OVER (PARTITION BY ability ORDER BY lot, row) AS place FROM rows"
+        query = f"DELETE FROM rows WHERE row IN (SELECT row FROM ({ranked}) WHERE place > ?)"
+        return self._db.execute(query, (most,)).rowcount
+
+    def lines(self) -> Iterator[str]:
+        """Yield the rows that are left, in order."""
+        for (line,) in self._db.execute("SELECT line FROM rows ORDER BY row"):
+            yield line
+
+    def abilities(self) -> dict[str, int]:
+        """Return how many rows there are of each ability."""
+        return dict(self._db.execute("SELECT ability, count(*) FROM rows GROUP BY ability ORDER BY ability"))
+
+    def totals(self) -> Totals:
+        """Count the rows that are left."""
+        query = "SELECT count(*), total(synthetic), total(masked), total(mended), avg(value) FROM rows"
+        rows, synthetic, masked, mended, mean = self._db.execute(query).fetchone()
+        return Totals(rows, int(synthetic), int(masked), int(mended), mean)
+
+    # --- near repeats
+
+    def _repeats(self, runs: set[int], bands: list[int]) -> bool:
+        marks = ", ".join("?" * len(bands))
+        query = f"SELECT DISTINCT row FROM bands WHERE band IN ({marks}) ORDER BY row DESC LIMIT {_COMPARED}"
+        for (row,) in self._db.execute(query, bands).fetchall() if bands else ():
+            (held,) = self._db.execute("SELECT grams FROM rows WHERE row = ?", (row,)).fetchone()
+            if alike(runs, set(array("I", held))) >= (self._near or 0.0):
+                return True
+        return False
+
+    def _bands(self, runs: set[int]) -> list[int]:
+        """Return hashes of which alike sets share one; the same in each process."""
+        import numpy as np
+
+        if self._factors is None:
+            draw = random.Random(0)
+            odd = [draw.getrandbits(64) | 1 for _ in range(_BANDS * _WIDTH)]
+            self._factors = np.array(odd, np.uint64)[:, None], np.array(odd[::-1], np.uint64)[:, None]
+        factors, terms = self._factors
+        least = np.full(_BANDS * _WIDTH, np.iinfo(np.uint64).max, np.uint64)
+        every = np.array(sorted(runs), np.uint64)
+        for start in range(0, len(every), _AT_ONCE):
+            hashed = (every[start : start + _AT_ONCE] * factors + terms) >> np.uint64(24)
+            least = np.minimum(least, hashed.min(axis=1))
+        parts = least.reshape(_BANDS, _WIDTH)
+        return [
+            int.from_bytes(blake2b(part.tobytes(), digest_size=8, salt=bytes([n])).digest(), "big", signed=True)
+            for n, part in enumerate(parts)
+        ]

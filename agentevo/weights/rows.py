@@ -1,0 +1,169 @@
+"""Rows to train on, made of attempts: what was asked, what was done, and where that came from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Sequence
+from typing import Literal, NamedTuple, TypeAlias
+
+from agentevo.phases.calls import as_sent
+from agentevo.phases.context import MEMORY
+from agentevo.types import Attempt, Experience, Json, Message, Tool
+
+Row: TypeAlias = dict[str, Json]
+Strip: TypeAlias = Literal["memory", "hints"]
+Shape: TypeAlias = Literal["prompt", "messages"]
+Turns: TypeAlias = Literal["all", "answer"]
+
+SURE = ("environment", "human", "rule")
+"""Who must have scored an answer for its row to be no synthetic one."""
+MADE_UP = ("model", "synthetic", "generated")
+"""What the provenance of a task begins with that a model made up."""
+_KEPT = ("role", "content", "tool_calls", "tool_call_id", "name")
+
+
+class Left(Exception):
+    """A record is left out; the message says why, and is what it is counted under."""
+
+
+class Found(NamedTuple):
+    """An experience, and where it is kept."""
+
+    experience: Experience
+    id: str = ""
+    run: str = ""
+    namespace: str = ""
+    at: float = 0.0
+
+
+class Said(NamedTuple):
+    """What an attempt was asked and what it did, as chat messages."""
+
+    attempt: Attempt
+    prompt: list[Message]
+    completion: list[Message]
+    core: str
+    """What it is about: what was asked without memory, hints and instructions, and what was done."""
+
+    @property
+    def asked(self) -> list[str]:
+        """The texts it was asked, those from memory too, without instructions."""
+        return [self.attempt.task.prompt, *(_text(m) for m in self.prompt if m.get("role") != "system")]
+
+    @property
+    def is_synthetic(self) -> bool:
+        """Whether a model made up the task, or nobody but models said that the answer is right."""
+        scored = any(f.score is not None and f.source in SURE for f in self.attempt.feedback)
+        return not scored or self.attempt.task.provenance.casefold().startswith(MADE_UP)
+
+
+def said(attempt: Attempt, strip: Collection[Strip] = (), turns: Turns = "all") -> Said:
+    """Return an attempt as prompt and completion; raise Left where it says nothing, or cannot be stripped."""
+    begin = attempt.prompt or _first_said(attempt.messages)
+    prompt = _prompt(attempt, begin, frozenset(strip))
+    did: list[Message] = [{"role": "assistant", "content": attempt.answer}]
+    if turns == "all" and attempt.messages:
+        did = as_sent(attempt.messages[begin:])
+    while did and did[-1].get("role") != "assistant":
+        did = did[:-1]
+    if not any(_text(m).strip() or m.get("tool_calls") for m in did if m.get("role") == "assistant"):
+        raise Left("no answer")
+    bare = _prompt(attempt, begin, frozenset(_stands(attempt)))
+    about = (_all_said(m) for m in (*bare, *did) if m.get("role") != "system")
+    return Said(attempt, _portable(prompt), _portable(did), "\n".join(about))
+
+
+def _first_said(messages: Sequence[Message]) -> int:
+    return next((n for n, m in enumerate(messages) if m.get("role") == "assistant"), len(messages))
+
+
+def _stands(attempt: Attempt) -> set[str]:
+    """Return what is known to stand in an attempt's prompt and can be taken out."""
+    return {name for names in attempt.bare for name in names.split("+")}
+
+
+def _prompt(attempt: Attempt, begin: int, strip: frozenset[str]) -> Sequence[Message]:
+    if not attempt.messages:
+        return [{"role": "user", "content": attempt.task.prompt}]
+    stands = _stands(attempt)
+    if MEMORY in strip and attempt.used and MEMORY not in stands:
+        raise Left("memory cannot be stripped")
+    names = "+".join(sorted(strip & stands))
+    return attempt.bare[names] if names else attempt.messages[:begin]
+
+
+def example(found: Found, one: Said, ability: str, shape: Shape) -> Row:
+    """Return the row of an answer to learn."""
+    chat: Row = {"prompt": [*one.prompt], "completion": [*one.completion]}
+    if shape == "messages":
+        chat = {"messages": [*one.prompt, *one.completion]}
+    lineage: Row = {**_lineage(found), "attempt": one.attempt.id}
+    about: Row = {"score": one.attempt.score, "ability": ability, "synthetic": one.is_synthetic, "lineage": lineage}
+    return {**chat, "tools": _tools(one.attempt.tools), **about}
+
+
+def preference(found: Found, chosen: Said, rejected: Said, ability: str) -> Row:
+    """Return the row of a better and a worse answer to one prompt; its margin is None where nobody scored both."""
+    scores = chosen.attempt.score, rejected.attempt.score
+    margin = None if scores[0] is None or scores[1] is None else scores[0] - scores[1]
+    lineage: Row = {**_lineage(found), "chosen": chosen.attempt.id, "rejected": rejected.attempt.id}
+    chat: Row = {"prompt": [*chosen.prompt], "chosen": [*chosen.completion], "rejected": [*rejected.completion]}
+    is_synthetic = chosen.is_synthetic or rejected.is_synthetic
+    about: Row = {"margin": margin, "ability": ability, "synthetic": is_synthetic, "lineage": lineage}
+    return {**chat, "tools": _tools(chosen.attempt.tools), **about}
+
+
+def _lineage(found: Found) -> Row:
+    task = found.experience.task.id
+    return {"namespace": found.namespace, "run": found.run, "experience": found.id, "task": task}
+
+
+def _tools(tools: Sequence[Tool]) -> list[Json]:
+    return [tool.as_openai() for tool in tools]
+
+
+# --- messages as other libraries take them
+
+
+def _portable(messages: Sequence[Message]) -> list[Message]:
+    """Return messages with arguments as objects, the names of called tools at their results, and no further fields."""
+    names: dict[str, Json] = {}
+    made = []
+    for message in messages:
+        kept = {name: message[name] for name in _KEPT if message.get(name) is not None}
+        calls = kept.get("tool_calls")
+        if isinstance(calls, list):
+            read = [_call(call) for call in calls if isinstance(call, dict)]
+            names |= {str(call.get("id")): _function(call).get("name") for call in read}
+            kept["tool_calls"] = [*read]
+        if kept.get("tool_call_id") in names:
+            kept.setdefault("name", names[str(kept["tool_call_id"])])
+        made.append({"role": kept.pop("role", "user"), "content": kept.pop("content", ""), **kept})
+    return made
+
+
+def _call(call: dict[str, Json]) -> dict[str, Json]:
+    function = dict(_function(call))
+    given = function.get("arguments")
+    if isinstance(given, str):
+        try:
+            function["arguments"] = json.loads(given or "{}")
+        except ValueError:
+            raise Left("a call that is no JSON") from None
+    return {"id": call.get("id"), "type": "function", "function": function}
+
+
+def _function(call: dict[str, Json]) -> dict[str, Json]:
+    function = call.get("function")
+    return function if isinstance(function, dict) else {}
+
+
+def _text(message: Message) -> str:
+    content = message.get("content")
+    return content if isinstance(content, str) else ""
+
+
+def _all_said(message: Message) -> str:
+    calls = message.get("tool_calls")
+    functions = [_function(call) for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
+    return "\n".join([_text(message), *(f"{f.get('name')} {f.get('arguments')}" for f in functions)])
