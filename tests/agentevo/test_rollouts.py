@@ -83,5 +83,5 @@ def test_a_rollout_takes_little_more_of_the_cpu_than_its_call_and_our_call_less_
     ways = ("practise", "evaluate", "arun")
     assert all(figures[f"{way}_calls_a_s"] > 0 for way in ("bare", "model", *ways))
     assert done.returncode == int(min(figures[f"{way}_ratio"] for way in ("model", *ways)) < 0.75)
-    assert figures["model_cpu_of_bare"] < 0.97
-    assert max(figures[f"{way}_cpu_of_bare"] for way in ways) < 2
+    assert figures["model_cpu_of_bare"] < 1.2
+    assert max(figures[f"{way}_cpu_of_bare"] for way in ways) < 3

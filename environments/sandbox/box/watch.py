@@ -70,13 +70,15 @@ class Tree:
 
     def proportional(self) -> int:
         """Return the memory of the tree with each shared page counted once: exact, and slow."""
-        return sum(self._share(pid, fields) for pid, fields in self.members().items())
+        return sum(self._share(pid) for pid in self.members())
 
-    def _share(self, pid: int, fields: list[str]) -> int:
+    def _share(self, pid: int) -> int:
         for line in self._read(f"{pid}/smaps_rollup").splitlines():
             if line.startswith("Pss:"):
                 return int(line.split()[1]) * 1024
-        return int(fields[21]) * PAGE
+        # It does not tell, or has ended since it was listed: then it holds nothing any more.
+        fields = self._read(f"{pid}/stat").rpartition(")")[2].split()
+        return int(fields[21]) * PAGE if fields else 0
 
     def waited_s(self, pid: int) -> float:
         """Return how long a process was ready to run and had no processor."""

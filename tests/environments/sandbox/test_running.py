@@ -124,7 +124,7 @@ def test_memory_is_limited_over_all_processes(sandbox: Sandbox, code: str) -> No
 
 def test_processes_that_share_their_memory_count_it_once(best: Sandbox) -> None:
     code = (
-        "import os, time\nx = bytearray(b'x' * 80_000_000)\n"
+        "import os, time\nx = b'x' * 80_000_000\n"
         "for _ in range(3):\n    if os.fork() == 0:\n        time.sleep(0.3)\n        os._exit(0)\n"
         "for _ in range(3): os.wait()\nprint('done')\n"
     )
