@@ -44,6 +44,7 @@ LAYERS = {
     "agentevo.agent": 5,
     "agentevo.autonomy": 5,
     "agentevo.benchmarks": 6,
+    "agentevo.bridges": 6,
     "agentevo.cli": 7,
 }
 """A module belongs where its longest prefix stands. `agentevo` itself loads public names lazily, and may name all."""
