@@ -72,11 +72,11 @@ def stored(out: Path) -> Iterator[None]:
     except (OSError, SafetensorError) as error:
         has_no_room = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         advice = (
-            "the disk is full; make room and call again: it goes on from its last checkpoint"
+            "the disk is full; make room and call again"
             if has_no_room or is_full(out.parent)
-            else f"{getattr(error, 'strerror', None) or error}; choose a folder that can be written to"
+            else f"{getattr(error, 'strerror', None) or error}; choose a place that can be written to"
         )
-        raise WeightsError(f"cannot write the adapter {out}: {advice}") from error
+        raise WeightsError(f"cannot write {out}: {advice}") from error
 
 
 def is_full(folder: Path) -> bool:

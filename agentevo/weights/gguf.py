@@ -1,0 +1,191 @@
+"""From an adapter's folder into the offline runtime: a GGUF LoRA file, beside the model it was trained for."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import uuid
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from agentevo.errors import Misuse, WeightsError
+from agentevo.models.gguf_header import Value, read_header
+from agentevo.models.installed import checked_name, storing
+from agentevo.weights.checkpoints import stored
+from agentevo.weights.config import Training
+from agentevo.weights.load import Base, base
+from agentevo.weights.train import ADAPTER, SHAPE
+
+if TYPE_CHECKING:
+    import numpy as np
+    from gguf import GGUFWriter
+
+    Matrix: TypeAlias = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
+
+_FAMILY = "llama"
+"""The one architecture whose layout is known here; SmolLM, Llama and Mistral are of it."""
+_BASE = "agentevo.base_sha256"
+_PLAIN = ("bias", "lora_bias", "use_dora", "use_rslora", "rank_pattern", "alpha_pattern", "modules_to_save")
+"""Settings of an adapter that the runtime, or the way it is computed here, knows nothing of unless they are off."""
+
+
+def install_adapter(
+    adapter: str | Path, *, model: str | None = None, name: str | None = None, replace: bool = False
+) -> str:
+    """Put an adapter beside its offline model; return `local/NAME+ADAPTER`, under which it is used from now on.
+
+    It is called as its folder unless a name is given. Raises Misuse for an adapter of another base, or a name that is
+    taken, WeightsError for what cannot be read or written.
+    """
+    on, weights, _ = served(Path(adapter), model)
+    called = checked_name(name or Path(adapter).resolve().name)
+    file = weights.parent / "adapters" / f"{called}.gguf"
+    if file.exists() and not replace:
+        raise Misuse(f"{on.name} has an adapter {called!r} already; choose another name, or replace it")
+    with storing(f"install the adapter {called}"):
+        file.parent.mkdir(exist_ok=True)
+        convert(adapter, file, model=on.name)
+    return f"{on.name}+{called}"
+
+
+def convert(adapter: str | Path, out: str | Path, *, model: str | None = None) -> Path:
+    """Write an adapter as a GGUF LoRA file, in 16 bit, for the offline model it was trained on; replaces `out`.
+
+    Raises Misuse for an adapter of another base, or one that the format cannot hold.
+    """
+    from gguf import GGUFWriter
+
+    on, _, header = served(Path(adapter), model)
+    shape = _shape(Path(adapter))
+    with stored(Path(out)), written(Path(out)) as unfinished:
+        writer = GGUFWriter(str(unfinished), _FAMILY)
+        writer.add_type("adapter")
+        writer.add_string("adapter.type", "lora")
+        writer.add_float32("adapter.lora.alpha", float(str(shape["lora_alpha"])))
+        writer.add_string(_BASE, on.sha256)
+        for tensor, (a, b) in matrices(Path(adapter), header).items():
+            writer.add_tensor(f"{tensor}.lora_a", _half(a, tensor))
+            writer.add_tensor(f"{tensor}.lora_b", _half(b, tensor))
+        with opened(writer):
+            writer.write_tensors_to_file()
+    return Path(out)
+
+
+def served(adapter: Path, model: str | Path | None) -> tuple[Base, Path, dict[str, Value]]:
+    """Return the offline model an adapter was trained on, its file, and what that file says of itself."""
+    on = base_of(adapter, model)
+    if on.gguf is None:
+        raise Misuse(f"{adapter} is an adapter for {on.name}; only those for local/NAME run offline")
+    return on, on.gguf, _header(on, on.gguf)
+
+
+def matrices(adapter: Path, header: Mapping[str, Value]) -> dict[str, tuple[Matrix, Matrix]]:
+    """Return an adapter's two matrices for each weight, by the name and in the order of rows that GGUF files have."""
+    from gguf import MODEL_ARCH, get_tensor_name_map
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        tensors = load_file(adapter / ADAPTER)
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(f"{adapter / ADAPTER} cannot be read: {error}") from error
+    names = get_tensor_name_map(MODEL_ARCH.LLAMA, _number(header, "block_count"))
+    found = {}
+    for name, a in sorted(tensors.items()):
+        if not name.endswith(".lora_A.weight"):
+            continue
+        module = name.removeprefix("base_model.model.").removesuffix(".lora_A.weight")
+        known = names.get_name(module)
+        if known is None:
+            raise Misuse(f"{adapter} adapts {module}, which the offline runtime has no name for")
+        b = tensors[name.replace(".lora_A.", ".lora_B.")]
+        found[f"{known}.weight"] = (a.astype("float32"), _reordered(known, b.astype("float32"), header))
+    return found
+
+
+def scale(adapter: Path) -> float:
+    """Return by how much the product of an adapter's matrices is multiplied."""
+    shape = _shape(adapter)
+    return float(str(shape["lora_alpha"])) / float(str(shape["r"]))
+
+
+def _reordered(tensor: str, b: Matrix, header: Mapping[str, Value]) -> Matrix:
+    """Put the rows of queries and keys into the order of GGUF files: halves of a head are interleaved there."""
+    heads = {"attn_q": "attention.head_count", "attn_k": "attention.head_count_kv"}.get(tensor.rpartition(".")[2])
+    if heads is None:
+        return b
+    count, (rows, rank) = _number(header, heads), b.shape
+    return b.reshape(count, 2, rows // count // 2, rank).swapaxes(1, 2).reshape(rows, rank)
+
+
+def _half(matrix: Matrix, tensor: str) -> object:
+    import numpy as np
+
+    if not np.isfinite(matrix).all() or np.abs(matrix).max() > np.finfo(np.float16).max:
+        raise WeightsError(f"the adapter holds numbers for {tensor} that 16 bit cannot; train it at a lower rate")
+    return matrix.astype(np.float16)
+
+
+def base_of(adapter: Path, model: str | Path | None) -> Base:
+    """Return what an adapter was trained on; raise Misuse if that is not the model that was named."""
+    training = Training.read(adapter)
+    on = base(model or training.base)
+    if training.base_sha256 != on.sha256:
+        raise Misuse(
+            f"{adapter} is an adapter for {training.base}, not for {on.name}, or for other weights of that name"
+        )
+    return on
+
+
+def _header(on: Base, file: Path) -> dict[str, Value]:
+    header = read_header(file)
+    family = header.get("general.architecture")
+    if family != _FAMILY:
+        raise Misuse(f"{on.name} is of the family {family!r}; adapters can be converted for {_FAMILY!r} only")
+    return header
+
+
+def _number(header: Mapping[str, Value], field: str) -> int:
+    value = header.get(f"{_FAMILY}.{field}")
+    if value is None and field == "attention.head_count_kv":  # left out where each head has keys of its own
+        return _number(header, "attention.head_count")
+    if not isinstance(value, int):
+        raise WeightsError(f"the model's file does not say its {field}")
+    return value
+
+
+def _shape(adapter: Path) -> dict[str, object]:
+    try:
+        shape = dict(json.loads((adapter / SHAPE).read_bytes()))
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"{adapter / SHAPE} cannot be read: {error}") from error
+    unknown = [name for name in _PLAIN if shape.get(name) not in (None, False, "none", {}, [])]
+    if unknown:
+        raise Misuse(f"{adapter} was made with {', '.join(unknown)}, which the offline runtime cannot compute")
+    return shape
+
+
+@contextlib.contextmanager
+def written(out: Path) -> Iterator[Path]:
+    """Yield a file to write, which then appears under the name as a whole, or not at all."""
+    unfinished = out.with_name(f".{out.name}.{uuid.uuid4().hex}")
+    try:
+        yield unfinished
+        with unfinished.open("rb") as stream:
+            os.fsync(stream.fileno())
+        unfinished.replace(out)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def opened(writer: GGUFWriter) -> Iterator[None]:
+    """Write the head of a file, to which its tensors are then written; it is closed also if the disk is full."""
+    try:
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        yield
+    finally:
+        writer.close()
