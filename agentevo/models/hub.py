@@ -20,7 +20,7 @@ from agentevo.models.installed import sha256_of
 from agentevo.models.resuming import Answer, Broken, Headers, Part, WrongStart, fetch_rest
 
 if TYPE_CHECKING:
-    from agentevo.models.pull import Progress
+    from agentevo.models.placing import Progress
 
 PUBLIC_HUB = "https://huggingface.co"
 _STALLED_AFTER_S = 30.0

