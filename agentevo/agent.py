@@ -24,6 +24,7 @@ from agentevo.runs import about, folder_of
 from agentevo.said import Asked, as_feedback, as_task
 from agentevo.steps import Seen, Steps
 from agentevo.types import Attempt, Experience, Op, Report, Transaction
+from agentevo.weights.adapters import adapted
 
 if TYPE_CHECKING:
     from agentevo.environments.tool.servers import Server
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 class Agent:
     """A model with a memory and a way to learn. Several runs may be under way at once; running changes no memory.
+    An offline model answers with the adapter that its memory holds as promoted, if there is one.
 
     model is any litellm model string or a Model; memory a Memory, or the folder of one; recipe a name or a Recipe.
     refine_rounds: so many times the model criticises and corrects an answer before it is given. budget holds for each
@@ -97,7 +99,8 @@ class Agent:
         with spending("run", _limit(budget) or self.budget) as meter, listening(self._noting(seen), pieces=False):
             try:
                 async with timed(meter):
-                    attempts = listed("act", await self.recipe.act(self.state(environment), task), Attempt)
+                    state = await adapted(self.state(environment))
+                    attempts = listed("act", await self.recipe.act(state, task), Attempt)
             except BudgetExceeded as error:
                 if error.meter is not meter:
                     raise  # a budget of the caller's own, around this run
@@ -139,7 +142,7 @@ class Agent:
             raise Misuse(f"feedback is given on the Attempt that run returned, not on {attempt!r:.80}")
         told = attempt.told(as_feedback(score, text, correction))
         async with self._alone(attempt):
-            return await self._learned(told, self.state(environment))
+            return await self._learned(told, await adapted(self.state(environment)))
 
     async def _learned(self, told: Attempt, state: State) -> Transaction:
         record = Record.open(clock=self._clock)

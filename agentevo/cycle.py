@@ -18,6 +18,7 @@ from agentevo.protocols import Draft, Judge, Keeper, State, Update, describe
 from agentevo.record import Record
 from agentevo.together import to_the_end
 from agentevo.types import Attempt, Decision, Experience, Objective, Op, Report, Task, Transaction
+from agentevo.weights.adapters import adapted, keep_beside, try_on, weigh
 
 Learnt: TypeAlias = tuple[Draft, list[Experience]]
 """Memory as it would be, and the experiences, judged and refined, that it would be so because of."""
@@ -63,12 +64,15 @@ async def cycle(state: State, record: Record) -> Report:
     with spending() as meter:
         state = replace(state, now=await record.now())
         state = replace(state, objective=single("objective", state.recipe.objective(state), Objective))  # E^t
-        tasks = await record.once("tasks", list[Task], partial(propose, state))  # T^t = f^T(E, M)
-        experiences = await practise(state, tasks, record)  # Y^t = f^Y(T, E, M)
-        draft, learnt, missed = await _drafted(state, experiences, record)  # F^t, R^t, M^(t+1), not yet kept
+        acting = await adapted(state)
+        tasks = await record.once("tasks", list[Task], partial(propose, acting))  # T^t = f^T(E, M)
+        experiences = await practise(acting, tasks, record)  # Y^t = f^Y(T, E, M)
+        draft, learnt, missed = await _drafted(acting, experiences, record)  # F^t, R^t, M^(t+1), not yet kept
         done = await gated(state, draft, record)  # S^(t+1) = f^E(M^(t+1), E, ENV)
     if done.accepted:
         missed += (await commit(state, draft, learnt, record, done.reason)).skipped
+    else:
+        await keep_beside(state.memory, draft.ops, done, record.key)
     heard = (*done.alarms, *alarms(experiences), *untested(draft.ops), *skipped(missed))
     done = done.but(cost=meter.usage, practised=tuple(learnt), alarms=heard)
     record.keep("report", Report, done, meter.usage)
@@ -161,14 +165,18 @@ async def _judged(judging: Judge, state: State, experience: Experience) -> Exper
 
 async def gated(state: State, draft: Draft, record: Record) -> Report:
     """Report the drafted memory on held-out tasks, and whether the gate lets it replace what we have."""
-    after = await evaluate(state.on(draft), record, "after")
     if state.recipe.gate is None:
-        return after
+        return await evaluate(state.on(draft), record, "after")
+    await try_on(draft)
+    after = await evaluate(state.on(draft), record, "after")
     if (why := untold(after)) is not None:
         return after.but(accepted=False, reason=f"not tested: {why}")
     before = await evaluate(state, record, "before") if draft.ops else after
     decision = single("gate", state.recipe.gate(before, after), Decision)
-    return after.but(accepted=decision.accepted, reason=decision.reason)
+    done = after.but(accepted=decision.accepted, reason=decision.reason)
+    if done.accepted:
+        await weigh(draft, done)
+    return done
 
 
 async def commit(state: State, draft: Draft, learnt: Sequence[Experience], record: Record, reason: str) -> Transaction:

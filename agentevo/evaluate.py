@@ -11,6 +11,7 @@ from agentevo.protocols import Environment, State
 from agentevo.record import Record
 from agentevo.scoring import answered
 from agentevo.types import Experience, Report, Task, Usage
+from agentevo.weights.adapters import adapted
 
 
 async def evaluate(
@@ -18,9 +19,10 @@ async def evaluate(
 ) -> Report:
     """Answer tasks, by default the held-out ones, and report their scores; memory is left as it is.
 
+    The model answers with the adapter that is live in that memory, if one is.
     Nothing tells the right answer meanwhile: an act that asks for "strong" feedback gets "weak" (`scoring.Sealed`).
     """
-    tested = state.on(state.memory.draft())  # what an agent's tools write while it is tested goes nowhere
+    tested = await adapted(state.on(state.memory.draft()))  # what an agent's tools write meanwhile goes nowhere
 
     async def one(task: Task) -> Experience:
         return await answered(tested, task)

@@ -86,6 +86,13 @@ class Scorer(Protocol):
 
 
 @runtime_checkable
+class Adaptable(Protocol):
+    """A model that can answer with one of the adapters that lie beside it."""
+
+    def adapted(self, adapter: str) -> Model: ...
+
+
+@runtime_checkable
 class Embedder(Protocol):
     """Something that turns texts into unit vectors, one row a text, in order.
 

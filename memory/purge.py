@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from agentevo.memory import rows
 from agentevo.memory.damage import read_back
-from agentevo.memory.history import descendants, questioned
+from agentevo.memory.history import barred, descendants, questioned
 from agentevo.memory.source import Stored
 from agentevo.memory.writer import Writer, drop_words
 from agentevo.types import Experience, Item, Op
@@ -32,7 +32,7 @@ class Purged:
     derived: tuple[str, ...] = ()
     """Items that were made from what was purged; they are quarantined."""
     adapters: tuple[str, ...] = ()
-    """Adapters that were trained on what was purged."""
+    """Adapters that were trained on what was purged: as they are, but not to be promoted again."""
     pending: bool = False
 
 
@@ -48,7 +48,7 @@ def destroy(stored: Stored, ids: Sequence[str], *, actor: str, reason: str, at: 
             writer = Writer(db, stored.namespace, stored.ns, {})
             writer.begin(actor=actor, reason=reason, key=None, at=at)
             _note(db, writer.txn, ids)
-            writer.put(doubtful)
+            writer.put([*doubtful, *barred(derived, f"trained on purged {', '.join(ids)}")])
             # An undo would let what was made from it be recalled again, and bring nothing back.
             db.execute("UPDATE transactions SET content = 0 WHERE txn = ?", (writer.txn,))
             _erase(db, stored, ids)

@@ -18,7 +18,7 @@ from typing import Unpack
 from pydantic import ValidationError
 
 from agentevo.errors import BudgetExceeded
-from agentevo.models.requests import Options, described, key_of, request_of
+from agentevo.models.requests import Options, described, key_of, request_of, with_adapter
 from agentevo.protocols import Model
 from agentevo.settings import home
 from agentevo.types import ChatMessage, Json, Reply, Usage
@@ -52,6 +52,10 @@ class Cached:
     def count_tokens(self) -> Callable[[str], int] | None:
         """What counts the tokens of a text, where the model has it."""
         return getattr(self._model, "count_tokens", None)
+
+    def adapted(self, adapter: str) -> Cached:
+        """Return the model with an adapter, cached in the same folder; raise Misuse where it takes none."""
+        return Cached(with_adapter(self._model, adapter), self._folder)
 
     async def complete(self, messages: Sequence[ChatMessage], **options: Unpack[Options]) -> Reply:
         """Answer from disk, or ask the model and keep its reply; see `agentevo.protocols.Model`."""

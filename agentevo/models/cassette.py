@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import difflib
 import json
 import os
@@ -18,7 +19,7 @@ from agentevo import errors
 from agentevo.errors import CassetteError, Misuse, ModelError
 from agentevo.models import usage
 from agentevo.models.replies import whole
-from agentevo.models.requests import Options, Request, described, key_of, request_of
+from agentevo.models.requests import Options, Request, described, key_of, request_of, with_adapter
 from agentevo.position import here
 from agentevo.protocols import Model
 from agentevo.types import ChatMessage, Json, Record, Reply
@@ -76,7 +77,8 @@ class Cassette:
         self._model, self._path, self._mode, self._by_place = model, Path(path), mode, by_place
         self._lock = threading.Lock()
         self._unplayed: defaultdict[str, deque[Exchange]] = defaultdict(deque)
-        recorded, self._mend = _load(self._path, mode)
+        recorded, mend = _load(self._path, mode)
+        self._mend = [mend] if mend is not None else []  # a list: what is done once is done for all that share it
         # Requests are looked at again only where one is missing and no model can be asked: else they would fill memory.
         self._recorded = recorded if mode == "replay" or model is None else []
         for exchange in recorded if mode != "record" else ():
@@ -97,6 +99,12 @@ class Cassette:
     def count_tokens(self) -> Callable[[str], int] | None:
         """What counts the tokens of a text, where the model has it."""
         return getattr(self._model, "count_tokens", None)
+
+    def adapted(self, adapter: str) -> Cassette:
+        """Return the model with an adapter, on this same recording; raise Misuse where it takes none."""
+        changed = copy.copy(self)
+        changed._model = with_adapter(self._model, adapter)
+        return changed
 
     async def complete(self, messages: Sequence[ChatMessage], **options: Unpack[Options]) -> Reply:
         """Replay the recorded reply, or ask the model and record it; see `agentevo.protocols.Model`."""
@@ -132,10 +140,10 @@ class Cassette:
             length: int | None = None
             try:
                 with self._opened() as file:
-                    if self._mend is not None:
-                        file.truncate(self._mend[0])
-                        line = self._mend[1] + line
-                        self._mend = None
+                    for end, before in self._mend:
+                        file.truncate(end)
+                        line = before + line
+                    self._mend.clear()
                     length = file.seek(0, os.SEEK_END)
                     file.write(line)
             except OSError as error:

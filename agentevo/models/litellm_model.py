@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -72,6 +73,15 @@ class LiteLLMModel:
         from agentevo.models.offline import count_tokens
 
         return partial(count_tokens, self._name.removeprefix(LOCAL))
+
+    def adapted(self, adapter: str) -> LiteLLMModel:
+        """Return a `local/` model with one of its adapters, in place of the one it may have."""
+        base = self._name.partition("+")[0]
+        if not base.startswith(LOCAL):
+            raise Misuse(f"{self._name!r} takes no adapter {adapter!r}: only the offline models of this machine do")
+        changed = copy.copy(self)
+        changed._name, changed._traits = f"{base}+{adapter}", None
+        return changed
 
     def __repr__(self) -> str:
         return f"LiteLLMModel({self._name!r})"

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, TypedDict, cast
 
 from agentevo.errors import Misuse, RequestsForbidden
-from agentevo.protocols import Model, ToolChoice
+from agentevo.protocols import Adaptable, Model, ToolChoice
 from agentevo.types import ChatMessage, Json, Message, Reply, Tool
 
 if TYPE_CHECKING:
@@ -131,6 +131,13 @@ def described(model: Model | None, request: Request) -> dict[str, Json]:
         if identity := getattr(model, "identity", None):
             asked["identity"] = identity
     return asked
+
+
+def with_adapter(model: object, adapter: str) -> Model:
+    """Return a model with an adapter; raise Misuse where it takes none."""
+    if not isinstance(model, Adaptable):
+        raise Misuse(f"{getattr(model, 'name', 'no model')!r} takes no adapter {adapter!r}; an offline model does")
+    return model.adapted(adapter)
 
 
 def key_of(asked: Mapping[str, Json]) -> str:

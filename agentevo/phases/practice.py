@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from agentevo.errors import Misuse, ModelError
 from agentevo.models.usage import spending
 from agentevo.phases.combine import estimated, must_act
-from agentevo.phases.context import assembled, parts_of
+from agentevo.phases.context import HINT, assembled, parts_of
 from agentevo.phases.episode import opened
 from agentevo.phases.judge import RIGHT
 from agentevo.phases.trajectory import Trajectory, why_stopped
@@ -24,7 +24,7 @@ from agentevo.types import Attempt, Experience, Feedback, Message, Task, Usage
 LOG = logging.getLogger(__name__)
 
 HINTED, GOOD, BAD = "hinted", "good", "bad"
-HINT = """
+TOLD = """
 The right answer stands between the fences. Work it out by yourself so that you arrive there, and give it in the form
 that the task asks for. Do not mention that you were told.
 """
@@ -43,7 +43,7 @@ class Hinted:
 
     act: Act
     by: Judge
-    prompt: str = HINT
+    prompt: str = TOLD
 
     def __post_init__(self) -> None:
         must_act("Hinted", self.act, self.by)
@@ -70,12 +70,12 @@ class Hinted:
         answer = next((a for f in judged.feedback if isinstance(a := f.evidence.get("answer"), str)), "")
         if _is_right(judged) or not answer.strip():
             return None
-        hint = f"{first.task.prompt}\n\n{self.prompt.strip()}\n{fenced(answer, 'answer')}"
-        made = await self.act(state, first.task.but(prompt=hint))
+        hint = f"{self.prompt.strip()}\n{fenced(answer, 'answer')}"
+        made = await self.act(state, first.task.but(data={**first.task.data, HINT: hint}))
         if not made or made[0].stopped or any(tale in made[0].answer.casefold() for tale in TALE):
             return None
         own = first.messages[: first.prompt] + made[0].messages[made[0].prompt :]
-        second = made[0].but(task=first.task, messages=own, prompt=first.prompt, used=first.used)
+        second = made[0].but(task=first.task, messages=own, prompt=first.prompt, bare=first.bare)
         if not _is_right(await self._judged(state, second)):
             return None
         return second.told(Feedback(verdict=HINTED, source="rule"))

@@ -9,7 +9,7 @@ from dataclasses import KW_ONLY, dataclass
 from agentevo.errors import Misuse
 from agentevo.phases.judge import MAJORITY, MINORITY
 from agentevo.protocols import State
-from agentevo.types import Attempt, Experience, Message
+from agentevo.types import Attempt, Experience
 
 
 @dataclass(frozen=True)
@@ -114,16 +114,6 @@ def equations(answer: str) -> tuple[str, ...]:
 
 
 _EQUATION = re.compile(r"[\d(][\d.,()+*/%^ \t-]*=[ \t]*-?\d[\d.,]*(?<![.,])")
-
-
-async def direct(state: State, experiences: Sequence[Experience]) -> list[Experience]:
-    """Make of each attempt its prompt and its answer: drafts, reviews and whatever led there are left out."""
-    return [x.but(attempts=tuple(_directly(a) for a in x.attempts)) for x in experiences]
-
-
-def _directly(attempt: Attempt) -> Attempt:
-    said: Message = {"role": "assistant", "content": attempt.answer}
-    return attempt.but(messages=(*attempt.messages[: attempt.prompt], said))
 
 
 def _must_be_score(value: float) -> float:

@@ -12,9 +12,9 @@ from sums import Sums, outcome, somewhere, task
 from agentevo.errors import Misuse
 from agentevo.phases.judge import Vote
 from agentevo.phases.objective import Fixed
-from agentevo.phases.refine import Confident, Distinct, Threshold, TopK, direct, equations, majority
+from agentevo.phases.refine import Confident, Distinct, Threshold, TopK, equations, majority
 from agentevo.protocols import Refine
-from agentevo.types import Attempt, Experience, Message, Objective, Report
+from agentevo.types import Attempt, Experience, Objective, Report
 
 
 def left(filter: Refine, *experiences: Experience, rounds: int = 0) -> list[list[str]]:
@@ -104,13 +104,3 @@ def test_two_texts_with_the_same_equations_count_once() -> None:
     attempts = tuple(Attempt(id=f"e{n}", task=task("1+1"), answer=answer) for n, answer in enumerate(said))
     assert left(Distinct(), Experience(task=task("1+1"), attempts=attempts)) == [["e0", "e2", "e3", "e5"]]
     assert equations("(3+4)*2 = 14. Then 14/7=2") == ("(3+4)*2=14", "14/7=2")
-
-
-def test_what_led_to_an_answer_can_be_left_out() -> None:
-    words = [("user", "q"), ("assistant", "draft"), ("user", "review"), ("assistant", "final")]
-    messages: tuple[Message, ...] = tuple({"role": role, "content": text} for role, text in words)
-    drafted = Attempt(id="a", task=task("1+1"), messages=messages, prompt=1, answer="final")
-    with memory() as m:
-        state, given = somewhere(m, Sums()), [Experience(task=task("1+1"), attempts=(drafted,))]
-        ((done,),) = [x.attempts for x in asyncio.run(direct(state, given))]
-    assert [message["content"] for message in done.messages] == ["q", "final"]

@@ -1,0 +1,162 @@
+"""Adapters as items of the ledger: trained is quarantined, promoted is live, and undo takes a promotion back.
+
+An item says which adapter it is in its metadata: `name`, the file beside the `base` that it is for, and its `role`:
+"policy" answers, any other is used where it is named. Of each base and role one adapter is live at most.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+
+from agentevo.errors import Misuse, UnknownName
+from agentevo.memory import Memory
+from agentevo.memory.history import BLOCKED, Change
+from agentevo.protocols import Adaptable, Draft, State
+from agentevo.protocols import Memory as Reads
+from agentevo.types import Item, Json, Op, Report, Transaction
+
+LOG = logging.getLogger(__name__)
+
+POLICY = "policy"
+PLUS = "+"
+
+
+def base_of(model: str) -> str:
+    """Return the name of a model without its adapter."""
+    return model.partition(PLUS)[0]
+
+
+async def adapted(state: State) -> State:
+    """Return the state with its model as memory would have it: with the adapter that is live for it, if there is one.
+
+    A model that was named with an adapter, or takes none, stays as it is.
+    """
+    model = state.model
+    if PLUS in model.name or not isinstance(model, Adaptable):
+        return state
+    live = await in_use(state.memory, model.name)
+    return state if live is None else replace(state, model=model.adapted(name_of(live)))
+
+
+async def in_use(memory: Reads, base: str, role: str = POLICY) -> Item | None:
+    """Return the live adapter of a base for a role, the newest if there are several."""
+    found = await memory.alist(kind="adapter", where={"base": base, "role": role}, limit=1)
+    return found[0] if found else None
+
+
+def name_of(item: Item) -> str:
+    """Return what the runtime knows an adapter by."""
+    return str(item.metadata.get("name", ""))
+
+
+def scores_of(item: Item) -> dict[str, Json]:
+    """Return the figures that were written down about an adapter."""
+    scores = item.metadata.get("scores")
+    return scores if isinstance(scores, dict) else {}
+
+
+# --- in a turn of the cycle
+
+
+async def try_on(draft: Draft) -> None:
+    """Make live, in a draft, the adapters that were trained in it: of those for one base and role the last."""
+    last = {(str(item.metadata.get("base")), str(item.metadata.get("role"))): item for item in trained(draft.ops)}
+    for item in last.values():
+        if item.status == "quarantined" and BLOCKED not in item.metadata:
+            await draft.aapply(await promoting(draft, item))
+
+
+async def weigh(draft: Draft, report: Report) -> None:
+    """Write beside the adapters of a draft how it did with them on held-out tasks."""
+    await draft.aapply([_weighed(item, report) for item in trained(draft.ops)])
+
+
+async def keep_beside(memory: Reads, ops: Sequence[Op], report: Report, key: str) -> None:
+    """Keep the adapters of a draft that was turned down: in the ledger, quarantined, with the reason; not in use."""
+    made = trained(ops)
+    if not made:
+        return
+    beside = memory.draft()
+    await beside.aapply(
+        [Op(verb="insert", id=item.id, item=item, reason=f"not used: {report.reason}") for item in made]
+    )
+    await beside.aapply([_weighed(item, report) for item in made])
+    await beside.acommit(key=f"{key}/beside", reason=f"kept beside, not used: {report.reason}")
+
+
+def trained(ops: Sequence[Op]) -> list[Item]:
+    """Return the adapters that ops bring, as they are before anything is made live."""
+    return [op.item for op in ops if op.verb == "insert" and op.item is not None and op.item.kind == "adapter"]
+
+
+def _weighed(item: Item, report: Report) -> Op:
+    scores: Json = {**scores_of(item), "held_out": report.score}
+    return Op(verb="edit", id=item.id, changes={"metadata": {**item.metadata, "scores": scores, "gate": report.reason}})
+
+
+# --- by hand
+
+
+async def promoting(memory: Reads, item: Item, reason: str = "promoted") -> list[Op]:
+    """Return the ops that make an adapter the live one of its base and role; raise Misuse where it must not be."""
+    if item.kind != "adapter":
+        raise Misuse(f"item {item.id} is a {item.kind}; only an adapter is promoted")
+    if why := item.metadata.get(BLOCKED):
+        raise Misuse(f"adapter {name_of(item)!r} is not promoted: {why}; train another without that")
+    where: dict[str, Json] = {name: item.metadata[name] for name in ("base", "role") if name in item.metadata}
+    others = [other for other in await memory.alist(kind="adapter", where=where) if other.id != item.id]
+    ops = [Op(verb="quarantine", id=other.id, reason=f"replaced by {name_of(item)}") for other in others]
+    if item.status == "live":
+        return ops
+    return [*ops, Op(verb="restore" if item.status == "forgotten" else "release", id=item.id, reason=reason)]
+
+
+def adapters(memory: Memory) -> list[Item]:
+    """Return all adapters of a memory, the newest first: live, quarantined and forgotten ones."""
+    return memory.list(kind="adapter", status=None)
+
+
+def find(memory: Memory, name: str) -> Item:
+    """Return the adapter of an id or a name; raise UnknownName, which lists those there are."""
+    there = adapters(memory)
+    for item in there:
+        if name in (item.id, name_of(item)):
+            return item
+    raise UnknownName("adapter", name, sorted({name_of(item) for item in there}))
+
+
+async def promote(memory: Memory, name: str, reason: str = "") -> Transaction:
+    """Make an adapter the live one of its base and role, in one transaction that `undo` takes back."""
+    item = find(memory, name)
+    ops = await promoting(memory, item, reason or "promoted by hand")
+    if not ops:
+        raise Misuse(f"adapter {name_of(item)!r} is live already")
+    return await memory.aapply(ops, reason=reason or f"promote adapter {name_of(item)}")
+
+
+async def rollback(memory: Memory, name: str, reason: str = "") -> Transaction:
+    """Take a live adapter out of use, and make live again what its promotion replaced."""
+    item = find(memory, name)
+    if item.status != "live":
+        raise Misuse(f"adapter {name_of(item)!r} is {item.status}, not live; there is nothing to roll back")
+    said = reason or f"roll back adapter {name_of(item)}"
+    ops = [Op(verb="quarantine", id=item.id, reason=said)]
+    ops += [Op(verb="release", id=other.id, reason=said) for other in await _replaced(memory, item)]
+    return await memory.aapply(ops, reason=said)
+
+
+async def _replaced(memory: Memory, item: Item) -> list[Item]:
+    """Return what was put aside by the very transaction that made an adapter live."""
+    made_live = [c.transaction for c in _changes(memory, item) if c.verb in ("release", "restore")]
+    others = (other for other in adapters(memory) if other.status == "quarantined" and BLOCKED not in other.metadata)
+    return [
+        other
+        for other in others
+        if any(c.verb == "quarantine" and c.transaction in made_live[-1:] for c in _changes(memory, other))
+    ]
+
+
+def _changes(memory: Memory, item: Item) -> list[Change]:
+    return [change for change in memory.history(item.id) if isinstance(change, Change)]

@@ -1,0 +1,154 @@
+"""Average: an update that makes one adapter of several, or lets the one in use drift less."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import KW_ONLY, dataclass, replace
+from pathlib import Path
+from statistics import fmean
+from typing import Literal, TypeAlias, get_args
+
+from agentevo.errors import Misuse, UnknownName
+from agentevo.memory.history import BLOCKED
+from agentevo.phases.tasks.pool import tasks_of
+from agentevo.protocols import Adaptable, State
+from agentevo.scoring import answered
+from agentevo.settings import home
+from agentevo.together import together
+from agentevo.types import Experience, Item, Json, Op
+from agentevo.weights.adapters import POLICY, base_of, in_use, name_of, scores_of
+from agentevo.weights.average import Tensors, mean, moved, must_match, nothing, tensors_of, write
+from agentevo.weights.machine import install_here
+from agentevo.weights.order import Made
+from agentevo.weights.policies import described, must_be_function
+
+How: TypeAlias = Literal["mean", "greedy", "ema"]
+Install: TypeAlias = Callable[[Path, str], Awaitable[None]]
+"""Makes an adapter's folder usable by a base, under the folder's name."""
+Fitness: TypeAlias = Callable[[State, str], Awaitable[float]]
+"""How well a state does with the adapter of a name."""
+MOVING = "average"
+"""The role of the adapter that is the moving average; it answers nothing."""
+
+
+@dataclass(frozen=True)
+class OnSplit:
+    """The mean score on tasks of a split, at most n of them, as the environment verifies them."""
+
+    split: str = "dev"
+    n: int | None = None
+
+    async def __call__(self, state: State, adapter: str) -> float:
+        if not isinstance(state.model, Adaptable):
+            raise Misuse(f"{state.model.name!r} takes no adapter, so none is tried on split {self.split!r}")
+        trying = replace(state.on(state.memory.draft()), model=state.model.adapted(adapter))
+        done = await together(answered(trying, task) for task in tasks_of(state, self.split)[: self.n])
+        return fmean(x.score for x in done) if done else 0.0
+
+
+@dataclass(frozen=True)
+class Average:
+    """Make an adapter of the last n that were trained for a role, none that was purged of or forgotten.
+
+    mean: of all of them. greedy: of the best and, one after another, of those that do not lower `fitness`. ema: Elastic
+    Reset; a moving average of the adapter in use is kept at each turn, and each `every` turns that average takes its
+    place and begins anew from the base, so that what drifts comes back while most of what was gained stays.
+    """
+
+    how: How = "mean"
+    n: int = 4
+    _: KW_ONLY
+    role: str = POLICY
+    decay: float = 0.5
+    every: int = 4
+    fitness: Fitness = OnSplit()
+    install: Install = install_here
+
+    def __post_init__(self) -> None:
+        if self.how not in get_args(How):
+            raise UnknownName("way to average", str(self.how), get_args(How))
+        if self.n < 2 or self.every < 1 or not 0 <= self.decay < 1:
+            raise Misuse(
+                f"Average(n={self.n!r}, every={self.every!r}, decay={self.decay!r}): expected n from 2 and every from 1"
+                " up, and a decay from 0 to below 1"
+            )
+        must_be_function("fitness", self.fitness)
+        must_be_function("install", self.install)
+
+    async def __call__(self, state: State, experiences: Sequence[Experience]) -> list[Op]:
+        if self.how == "ema":
+            return await self._reset(state)
+        parts = await self._lately(state)
+        if len(parts) < 2:
+            return []
+        if self.how == "greedy":
+            parts = await self._souped(state, parts)
+        tensors = mean([tensors_of(_folder(item)) for item in parts])
+        return [await self._made(state, tensors, parts, self.role)]
+
+    async def _lately(self, state: State) -> list[Item]:
+        where = {"base": base_of(state.model.name), "role": self.role}
+        there = await state.memory.alist(kind="adapter", where=where, status=["live", "quarantined"], limit=self.n)
+        found = [item for item in there if BLOCKED not in item.metadata]
+        must_match([_folder(item) for item in found])
+        return found
+
+    async def _souped(self, state: State, parts: Sequence[Item]) -> list[Item]:
+        """Return the best adapter and those that do no harm when they are averaged into it, one after another."""
+        known = {item.id: await self._fit(state, [item]) for item in parts}
+        first, *others = sorted(parts, key=lambda item: known[item.id], reverse=True)
+        soup, best = [first], known[first.id]
+        for item in others:
+            fit = await self._fit(state, [*soup, item])
+            if fit >= best:
+                soup, best = [*soup, item], fit
+        return soup
+
+    async def _fit(self, state: State, parts: Sequence[Item]) -> float:
+        if len(parts) == 1:
+            return await self.fitness(state, name_of(parts[0]))
+        folder = self._written(mean([tensors_of(_folder(item)) for item in parts]), parts, "soup")
+        await self.install(folder, base_of(state.model.name))
+        return await self.fitness(state, folder.name)
+
+    async def _reset(self, state: State) -> list[Op]:
+        """Move the average towards the adapter in use; at each `every`-th turn let it take that one's place."""
+        base = base_of(state.model.name)
+        online = await in_use(state.memory, base, self.role)
+        if online is None:
+            return []
+        now = tensors_of(_folder(online))
+        last = await state.memory.alist(
+            kind="adapter", where={"base": base, "role": MOVING}, status="quarantined", limit=1
+        )
+        before = tensors_of(_folder(last[0])) if last else nothing(now)
+        average = moved(before, now, self.decay)
+        if (state.round + 1) % self.every:
+            return [await self._made(state, average, [online], MOVING)]
+        reset = await self._made(state, average, [online], self.role)
+        return [await self._made(state, nothing(now), [online], MOVING), reset]
+
+    async def _made(self, state: State, tensors: Tensors, parts: Sequence[Item], role: str) -> Op:
+        folder = self._written(tensors, parts, f"{self.how}-{role}-{state.round}")
+        base = base_of(state.model.name)
+        if role == self.role:
+            await self.install(folder, base)
+        config: dict[str, Json] = {"how": self.how, "of": [name_of(item) for item in parts]}
+        held_out = [v for item in parts if isinstance(v := scores_of(item).get("held_out"), int | float)]
+        scores: dict[str, Json] = {"parts": len(parts), **({"best_part": max(held_out)} if held_out else {})}
+        item = described(state, folder.name, role, Made(path=str(folder), config=config, scores=scores), (), *parts)
+        return Op(verb="insert", id=item.id, item=item, reason=f"{self.how} of {', '.join(map(name_of, parts))}")
+
+    def _written(self, tensors: Tensors, parts: Sequence[Item], what: str) -> Path:
+        """Write an average under a name that says what it is of: made twice, it is one."""
+        said = hashlib.sha256(f"{what} {[name_of(item) for item in parts]} {self.decay}".encode())
+        for name in tensors:
+            said.update(tensors[name].tobytes())
+        out = home() / "adapters" / f"{self.how}-{said.hexdigest()[:10]}"
+        about = {"how": self.how, "of": [name_of(item) for item in parts]}
+        return out if out.exists() else write(tensors, _folder(parts[0]), out, about)
+
+
+def _folder(item: Item) -> Path:
+    return Path(str(item.metadata.get("path", "")))

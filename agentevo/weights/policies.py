@@ -1,0 +1,126 @@
+"""Train: an update that teaches the weights what a turn has left to learn from.
+
+What comes of it is an adapter: an item, quarantined, with where it lies, what it is for, and the attempts it was
+trained on. A gate decides whether it is used (`adapters.try_on`); without a gate it stays beside.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
+from pathlib import Path
+from typing import Literal, TypeAlias, get_args
+
+from agentevo.errors import Misuse, UnknownName
+from agentevo.memory.admit import admitted
+from agentevo.protocols import State
+from agentevo.types import Experience, Item, Json, Op
+from agentevo.weights.adapters import POLICY, base_of, in_use, name_of, trained
+from agentevo.weights.machine import train_here
+from agentevo.weights.order import Made, Order, Trainer
+from agentevo.weights.replay import Replay, mixed, must_be_replays
+from agentevo.weights.rows import Row, Turns
+from agentevo.weights.turn import WITHOUT, attempts_of, pair_rows, sft_rows
+
+LOG = logging.getLogger(__name__)
+
+Method: TypeAlias = Literal["sft", "dpo"]
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train an adapter on what a turn has left: its attempts (sft), or the preferences among them (dpo).
+
+    from_base: begin from the base each time, so that nothing wears off; else go on from what was trained before, in
+    this turn or the one in use. replay: rows of other origin that are mixed in, against forgetting. least: of the
+    attempts, those that scored so much. turns: "answer" leaves out what led to the answer: drafts, reviews, calls. What
+    stood in prompts from memory, and hints, is left out: the weights are to
+    do without. config: settings of `TrainConfig`, such as {"steps": 30}. role: "policy" is what answers. Nothing is
+    trained where fewer than `at_least` rows of the turn are left.
+    """
+
+    method: Method = "sft"
+    _: KW_ONLY
+    from_base: bool = True
+    replay: Sequence[Replay] = ()
+    least: float | None = None
+    turns: Turns = "all"
+    role: str = POLICY
+    at_least: int = 1
+    config: Mapping[str, Json] = field(default_factory=dict)
+    by: Trainer = train_here
+
+    def __post_init__(self) -> None:
+        if self.method not in get_args(Method):
+            raise UnknownName("method of training", str(self.method), get_args(Method))
+        if self.turns not in get_args(Turns):
+            raise UnknownName("part of an attempt", str(self.turns), get_args(Turns))
+        if self.least is not None and not 0 <= self.least <= 1:
+            raise Misuse(f"least is {self.least!r}; expected a score from 0 to 1, or None for all attempts")
+        if self.at_least < 0:
+            raise Misuse(f"at_least is {self.at_least!r}; expected how many rows a training needs, 0 or more")
+        must_be_function("by", self.by)
+        object.__setattr__(self, "replay", must_be_replays(self.replay))
+
+    async def __call__(self, state: State, experiences: Sequence[Experience]) -> list[Op]:
+        own = self._rows(experiences)
+        rows = await mixed(state, own, self.replay) if len(own) >= self.at_least else []
+        if not rows:
+            LOG.warning("nothing is trained: %d rows of this turn, %d needed", len(own), self.at_least)
+            return []
+        start = None if self.from_base else await self._start(state)
+        order = self._order(state, rows, start)
+        made = await self.by(order)
+        item = described(state, order.name, self.role, made, attempts_of(rows), start)
+        said = f"{self.method} on {len(rows)} rows, {len(rows) - len(own)} of them replayed"
+        return [Op(verb="insert", id=item.id, item=item, reason=said)]
+
+    def _rows(self, experiences: Sequence[Experience]) -> list[Row]:
+        if self.method == "dpo":
+            return pair_rows(experiences, WITHOUT, self.turns)
+        chosen = [x.but(attempts=[a for a in x.attempts if self._is_enough(a.score)], pairs=()) for x in experiences]
+        return sft_rows(chosen, WITHOUT, self.turns)
+
+    def _is_enough(self, score: float | None) -> bool:
+        return self.least is None or (score is not None and score >= self.least)
+
+    async def _start(self, state: State) -> Item | None:
+        """Return the adapter to go on from: the one that was trained last in this turn, or else what is in use."""
+        base = base_of(state.model.name)
+        drafted = trained(getattr(state.memory, "ops", ()))
+        now = [item for item in drafted if item.metadata.get("base") == base]
+        return now[-1] if now else await in_use(state.memory, base, self.role)
+
+    def _order(self, state: State, rows: Sequence[Row], start: Item | None) -> Order:
+        base, config = base_of(state.model.name), {"seed": state.seed, **self.config, "method": self.method}
+        begun = Path(str(start.metadata["path"])) if start else None
+        said = [base, config, name_of(start) if start else "", [*rows]]
+        digest = hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()[:10]
+        name = re.sub(r"[^A-Za-z0-9_-]+", "-", state.recipe.name or self.method).strip("-") or self.method
+        return Order(f"{name}-{digest}", base, rows, config, begun)
+
+
+def described(state: State, name: str, role: str, made: Made, attempts: Sequence[str], *starts: Item | None) -> Item:
+    """Return the item that stands for an adapter; its text is its card."""
+    base = base_of(state.model.name)
+    parents = {item.id: item for item in starts if item is not None}
+    figures = ", ".join(f"{key} {value}" for key, value in made.scores.items())
+    text = f"Adapter {name} for {base}, as {role}: trained on {len(attempts)} attempts; {figures}"
+    metadata: dict[str, Json] = {
+        "name": name, "base": base, "role": role, "path": made.path, "config": made.config, "scores": made.scores,
+    }  # fmt: skip
+    fields = {
+        "kind": "adapter", "source": "agent", "status": "quarantined", "metadata": metadata,
+        "derived_from": tuple(dict.fromkeys([*attempts, *parents])),
+    }  # fmt: skip
+    return admitted([text], fields, state.memory.namespace, state.now, parents.get)[0]
+
+
+def must_be_function(slot: str, value: object) -> None:
+    """Raise Misuse for what cannot be called, or is a class where an instance is meant."""
+    if not callable(value) or isinstance(value, type):
+        raise Misuse(f"{slot} is {value!r:.80}; expected a function, or leave it out for what is shipped")

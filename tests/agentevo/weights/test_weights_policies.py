@@ -1,0 +1,264 @@
+"""Train: a turn's rows become an adapter, a gate decides on it, the agent answers with it, and undo takes it back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from cycles import NOW, Sums, answers
+from wearing import Wearing, Weights, says
+
+from agentevo import Agent
+from agentevo.cycle import evolve
+from agentevo.errors import Misuse, UnknownName
+from agentevo.memory import Memory, succeeded
+from agentevo.memory.insert import Insert
+from agentevo.models import FunctionModel
+from agentevo.phases.act import Sample
+from agentevo.phases.context import Recalled
+from agentevo.phases.gate import HeldOut
+from agentevo.phases.judge import Verify
+from agentevo.phases.pairs import Pairs
+from agentevo.phases.refine import Threshold
+from agentevo.protocols import Gate, Recipe, State
+from agentevo.record import Record
+from agentevo.types import Attempt, Decision, Message, Report, Task
+from agentevo.weights.adapters import adapters, find, in_use, name_of, promote, rollback
+from agentevo.weights.policies import Train
+
+
+class Shaky:
+    """Adds when the seed says so: several samples of it differ."""
+
+    def __init__(self, right: bool = True) -> None:
+        self.right, self.asked = right, 0
+
+    def __call__(self, messages: Sequence[Message]) -> str:
+        self.asked += 1
+        return answers(messages) if self.right else "no idea"
+
+
+def memory() -> Memory:
+    return Memory.open(":memory:", embedder="hash", clock=lambda: NOW)
+
+
+def recipe(weights: Weights, gate: Gate | None, **options: object) -> Recipe:
+    train = Train(by=weights.train, **options)  # type: ignore[arg-type]
+    return Recipe(
+        act=Sample(), practice=teacher, judge=[Verify()], refine=[Threshold(0.0)], update=[train], gate=gate, name="t"
+    )
+
+
+async def teacher(state: State, task: Task) -> list[Attempt]:
+    """Attempt as somebody who can add, whatever the model can."""
+    return await Sample(context=["Add."])(replace(state, model=FunctionModel(answers)), task)
+
+
+async def poisoned(state: State, task: Task) -> list[Attempt]:
+    """Attempt as somebody who is always wrong."""
+    return await Sample()(replace(state, model=FunctionModel(lambda m: "13")), task)
+
+
+def model(weights: Weights, right: bool = False) -> Wearing:
+    return Wearing(weights, FunctionModel(Shaky(right)))
+
+
+def evolved(
+    store: Memory, worn: Wearing, recipe: Recipe, record: Record | None = None, cycles: int = 1
+) -> list[Report]:
+    async def all_of_it() -> list[Report]:
+        state = State(model=worn, memory=store, environment=Sums(), recipe=recipe)
+        return [report async for report in evolve(state, record or Record.open(clock=lambda: NOW), cycles)]
+
+    return asyncio.run(all_of_it())
+
+
+def test_an_adapter_that_gains_is_promoted_and_the_agent_answers_with_it() -> None:
+    weights = Weights()
+    with memory() as store:
+        (report,) = evolved(store, model(weights), recipe(weights, HeldOut()))
+        assert (report.accepted, report.score) == (True, 1.0)
+        (item,) = adapters(store)
+        assert (item.status, item.metadata["base"], item.metadata["role"]) == ("live", "small", "policy")
+        assert item.metadata["scores"] == {"rows": 4, "held_out": 1.0}
+        assert [change.verb for change in store.history(item.id)] == ["insert", "release", "edit"]  # type: ignore[union-attr]
+        agent = Agent(model(weights), memory=store, recipe=Recipe(act=Sample()))
+        assert agent.run("What is 2+3?").answer == "5"
+
+
+def test_the_prompt_that_is_trained_on_has_nothing_from_memory_and_the_lineage_has_each_attempt() -> None:
+    weights = Weights()
+    with memory() as store:
+        store.insert("What is 9+9? 18", kind="experience", metadata={"prompt": "What is 9+9?", "answer": "18"})
+
+        async def remembering(state: State, task: Task) -> list[Attempt]:
+            acting = replace(state, model=FunctionModel(answers))
+            return await Sample(context=[Recalled(1)])(acting, task)
+
+        (report,) = evolved(store, model(weights), replace(recipe(weights, HeldOut()), practice=remembering))
+        assert all(x.attempts[0].used for x in report.practised)
+        assert min(says(row) for row in weights.orders[0].rows) == [("user", "What is 0+1?"), ("assistant", "1")]
+        (item,) = adapters(store)
+        assert set(item.derived_from) == {a.id for x in report.practised for a in x.attempts}
+        assert item.id in {one.id for one in store.derived(item.derived_from[0])}
+
+
+def test_a_poisoned_turn_is_refused_and_its_adapter_kept_beside() -> None:
+    weights = Weights()
+    with memory() as store:
+        harmful = replace(recipe(weights, HeldOut()), practice=poisoned)
+        (report,) = evolved(store, model(weights, right=True), harmful)
+        assert (report.accepted, report.score) == (False, 0.0)
+        (item,) = adapters(store)
+        assert (item.status, item.metadata["gate"]) == ("quarantined", report.reason)
+        assert (
+            Agent(model(weights, right=True), memory=store, recipe=Recipe(act=Sample())).run("What is 2+3?").answer
+            == "5"
+        )
+
+
+def test_without_a_gate_nothing_is_promoted() -> None:
+    weights = Weights()
+    with memory() as store:
+        evolved(store, model(weights), recipe(weights, None))
+        assert [item.status for item in adapters(store)] == ["quarantined"]
+
+
+def test_undo_takes_a_promotion_back() -> None:
+    weights = Weights()
+    with memory() as store:
+        evolved(store, model(weights), recipe(weights, HeldOut()))
+        store.undo()
+        assert store.list(kind="adapter") == []
+        assert Agent(model(weights), memory=store, recipe=Recipe(act=Sample())).run("What is 2+3?").answer == "no idea"
+
+
+def test_one_adapter_is_live_at_a_time_and_rollback_brings_back_the_one_before() -> None:
+    with memory() as store:
+        for name in ("one", "two"):
+            metadata = {"name": name, "base": "small", "role": "policy"}
+            item = store.insert(f"Adapter {name}", kind="adapter", metadata=metadata)
+            store.quarantine(item.id)
+        asyncio.run(promote(store, "one"))
+        asyncio.run(promote(store, "two"))
+        assert live(store) == ["two"]
+        asyncio.run(rollback(store, "two"))
+        assert live(store) == ["one"]
+        store.undo()
+        assert live(store) == ["two"]
+        with pytest.raises(Misuse, match="'one' is quarantined, not live"):
+            asyncio.run(rollback(store, "one"))
+        with pytest.raises(Misuse, match="'two' is live already"):
+            asyncio.run(promote(store, "two"))
+        with pytest.raises(UnknownName, match="unknown adapter 'three'; known: one, two"):
+            find(store, "three")
+
+
+def live(store: Memory) -> list[str]:
+    return [name_of(item) for item in store.list(kind="adapter")]
+
+
+def test_an_adapter_that_was_trained_on_what_is_purged_is_named_and_never_promoted_again() -> None:
+    weights = Weights()
+    with memory() as store:
+        evolved(store, model(weights), recipe(weights, HeldOut()))
+        (item,) = adapters(store)
+        asyncio.run(rollback(store, item.id))
+        ((name, _), *_) = store.experiences()
+        assert store.purge(name).adapters == (item.id,)
+        with pytest.raises(Misuse, match=f"is not promoted: trained on purged {name}"):
+            asyncio.run(promote(store, item.id))
+
+
+def test_a_run_that_was_stopped_after_training_trains_no_second_time(tmp_path: Path) -> None:
+    weights = Weights()
+    with Memory.open(tmp_path / "memory", embedder="hash", clock=lambda: NOW) as store:
+        for _ in range(2):
+            with Record.open(tmp_path / "run", clock=lambda: NOW) as record:
+                evolved(store, model(weights), recipe(weights, HeldOut()), record)
+        assert (len(weights.orders), len(adapters(store))) == (1, 1)
+
+
+def test_the_second_turn_practises_with_the_adapter_of_the_first_and_begins_from_the_base() -> None:
+    weights = Weights()
+    with memory() as store:
+        own = replace(recipe(weights, HeldOut()), practice=None)
+        evolved(store, model(weights), recipe(weights, HeldOut()))
+        (report,) = evolved(store, model(weights), own)
+        assert [x.attempts[0].answer for x in report.practised] == ["1", "3", "5", "7"]
+        assert [(order.base, order.start) for order in weights.orders] == [("small", None)] * 2
+
+
+def test_training_goes_on_from_the_adapter_in_use_if_asked() -> None:
+    weights = Weights(folder=Path("/adapters"))
+    with memory() as store:
+        evolved(store, model(weights), recipe(weights, HeldOut(), from_base=False), cycles=2)
+        first, second = weights.orders
+        assert (first.start, second.start) == (None, Path("/adapters") / first.name)
+        latest = store.list(kind="adapter")[0]
+        assert find(store, first.name).id in latest.derived_from
+
+
+def test_a_named_adapter_and_a_model_without_any_stay_as_they_are() -> None:
+    weights = Weights({"mine": {"What is 2+3?": "mine"}})
+    with memory() as store:
+        evolved(store, model(weights), recipe(weights, HeldOut()))
+        named = Agent(model(weights).adapted("mine"), memory=store, recipe=Recipe(act=Sample()))
+        assert named.run("What is 2+3?").answer == "mine"
+        plain = Agent(FunctionModel(lambda m: "plain", name="small"), memory=store, recipe=Recipe(act=Sample()))
+        assert plain.run("What is 2+3?").answer == "plain"
+
+
+def test_preferences_are_trained_as_pairs_and_scores_choose_what_is_imitated() -> None:
+    weights = Weights()
+
+    async def both(state: State, task: Task) -> list[Attempt]:
+        return [*await teacher(state, task), *await poisoned(state, task)]
+
+    with memory() as store:
+        paired = replace(recipe(weights, HeldOut(), method="dpo"), practice=both, refine=[Pairs()])
+        evolved(store, model(weights), paired)
+        assert {(says(row)[-2][1], says(row)[-1][1]) for row in weights.orders[0].rows} == {
+            ("1", "13"), ("3", "13"), ("5", "13"), ("7", "13"),
+        }  # fmt: skip
+        chosen = replace(recipe(weights, HeldOut(), least=1.0), practice=both)
+        evolved(store, model(weights), chosen)
+        assert sorted(says(row)[-1][1] for row in weights.orders[1].rows) == ["1", "3", "5", "7"]
+
+
+def test_too_few_rows_train_nothing() -> None:
+    weights = Weights()
+    with memory() as store:
+        (report,) = evolved(store, model(weights), recipe(weights, HeldOut(), at_least=5))
+        assert (weights.orders, adapters(store), report.accepted) == ([], [], True)
+
+
+def test_in_context_and_in_weight_updates_mix() -> None:
+    weights = Weights()
+    with memory() as store:
+        mixed = recipe(weights, HeldOut())
+        evolved(store, model(weights), replace(mixed, update=[Insert(when=succeeded), *mixed.update]))
+        assert {item.kind for item in store.list(kind=["experience", "adapter"])} == {"experience", "adapter"}
+
+
+def test_the_gate_sees_the_drafted_adapter_and_nobody_else_does() -> None:
+    weights = Weights()
+    with memory() as store:
+
+        def looking(before: Report, after: Report) -> Decision:
+            return Decision(accepted=False, reason=f"{before.score:g} to {after.score:g}")
+
+        (report,) = evolved(store, model(weights), recipe(weights, looking))
+        assert report.reason == "0 to 1"
+        assert asyncio.run(in_use(store, "small")) is None
+
+
+@pytest.mark.parametrize(
+    "options", [{"method": "ppo"}, {"least": 2}, {"at_least": -1}, {"by": 3}, {"replay": 3}, {"turns": "some"}]
+)
+def test_what_makes_no_sense_is_refused_where_it_is_made(options: dict[str, object]) -> None:
+    with pytest.raises(Misuse):
+        Train(**options)  # type: ignore[arg-type]
