@@ -1,0 +1,71 @@
+"""The workers in which the games of an environment run, started when they are needed, and shared by its episodes."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+from agentevo.environments.engine import Engine, EngineGone
+from agentevo.environments.walls import Walls
+from agentevo.errors import Misuse
+from agentevo.types import Json
+
+MOST_WORKERS = 64
+
+
+class Crew:
+    """So many workers with an engine each; an episode stays with the worker that had the fewest when it was opened.
+
+    Plain code that asks has a worker of its own: whoever waits for an answer without giving the event loop a turn must
+    not wait behind somebody who needs that turn. Safe from several threads and event loops.
+    """
+
+    def __init__(
+        self, factory: str, arguments: Mapping[str, Json], walls: Walls, workers: int = 1, timeout_s: float = 120.0
+    ) -> None:
+        if type(workers) is not int or not 1 <= workers <= MOST_WORKERS:
+            raise Misuse(f"workers is {workers!r}; expected how many processes play, from 1 to {MOST_WORKERS}")
+        self.walls = walls
+        *self._engines, self._aside = (
+            Engine(factory, arguments=arguments, walls=walls, timeout_s=timeout_s) for _ in range(workers + 1)
+        )
+        self._episodes = [0] * workers
+        self._lock, self._aside_lock = threading.Lock(), threading.Lock()
+
+    def take(self) -> int:
+        """Return the place of a worker for an episode."""
+        with self._lock:
+            place = self._episodes.index(min(self._episodes))
+            self._episodes[place] += 1
+            return place
+
+    def give(self, place: int) -> None:
+        with self._lock:
+            self._episodes[place] -= 1
+
+    async def ask(self, place: int, method: str, **arguments: Json) -> Json:
+        """Ask the worker of a place; where it is gone, once more: another one has been started then."""
+        try:
+            return await self._engines[place].ask(method, **arguments)
+        except EngineGone:
+            return await self._engines[place].ask(method, **arguments)
+
+    async def ask_any(self, method: str, **arguments: Json) -> Json:
+        """Ask the worker with the fewest episodes."""
+        place = self.take()
+        try:
+            return await self.ask(place, method, **arguments)
+        finally:
+            self.give(place)
+
+    def ask_now(self, method: str, **arguments: Json) -> Json:
+        """Ask from plain code, also where an event loop is running."""
+        with self._aside_lock, ThreadPoolExecutor(1, "agentevo-engine") as thread:
+            return thread.submit(asyncio.run, self._aside.ask(method, **arguments)).result()
+
+    async def aclose(self) -> None:
+        """End the workers; they end with this object too."""
+        for engine in (*self._engines, self._aside):
+            await engine.aclose()

@@ -1,0 +1,56 @@
+"""ScienceWorld in a worker: one virtual machine, and a simulator in it for each game."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from agentevo.environments.text.engines import jvm
+from agentevo.environments.text.engines.games import Games, Seen, Settings
+
+MEMORY_MB = 1024
+FAILED = "The simulator cannot do that."
+
+
+def make(java: str, kept: int) -> Games:
+    from scienceworld.constants import BASEPATH, JAR_PATH
+
+    machine = jvm.started(java, JAR_PATH, BASEPATH, MEMORY_MB)
+    return Games(lambda settings: ScienceGame(machine, settings), lambda settings: _gold(machine, settings), kept)
+
+
+class ScienceGame:
+    """One game: the first thing seen is its task, then the room; looking around takes its first move, as it does there.
+
+    It is over when the task is completed, and when a wrong thing was focused on, which the simulator scores below 0.
+    """
+
+    def __init__(self, machine: Any, settings: Settings) -> None:
+        self._simulator = machine.scienceworld.runtime.pythonapi.PythonInterface()
+        self._simulator.load(settings["task"], settings["variation"], "", False)
+        self._simulator.reset()
+        self._fault = jvm.failure()
+        self.seen = self._as_seen(self._simulator.step("look around"))
+        self.seen["text"] = f"{self._simulator.getTaskDescription()}\n\n{self.seen['text']}"
+
+    def act(self, command: str) -> Seen:
+        try:
+            said = self._simulator.step(command)
+        except self._fault:
+            said = FAILED
+        self.seen = self._as_seen(said)
+        return self.seen
+
+    def actions(self) -> Sequence[str]:
+        return list(self._simulator.getValidActionObjectCombinations())
+
+    def _as_seen(self, said: str) -> Seen:
+        score = self._simulator.getScore()
+        done = score < 0 or self._simulator.getCompleted()
+        return {"text": said.strip(), "score": min(1.0, max(0.0, score)), "done": done}
+
+
+def _gold(machine: Any, settings: Settings) -> list[str]:
+    simulator = machine.scienceworld.runtime.pythonapi.PythonInterface()
+    simulator.load(settings["task"], settings["variation"], "", True)
+    return list(simulator.getGoldActionSequence())
