@@ -22,6 +22,7 @@ ENVIRONMENTS = {
     "library": "agentevo.environments.code:HouseLibrary",
     "mbpp": "agentevo.environments.code:MBPP",
     "shop": "agentevo.environments.tool.shop:Shop",
+    "world": "agentevo.environments.text.world:World",
 }
 """Where each environment is made: module and callable, imported when it is asked for. Packages may add their own."""
 
