@@ -192,9 +192,6 @@ def _preferences(found: Found, told: list[Said | Left], rules: Rules) -> Iterato
         yield _Candidate(row, core, chosen.asked, ability, value, row["synthetic"] is True)
 
 
-_CHATS = ("messages", "prompt", "completion", "chosen", "rejected")
-
-
 def _staged(candidate: _Candidate, held: Mapping[str, Held], max_chars: int) -> Staged:
     """Return a row as it goes out; raise Left where it must not."""
     line = _line(candidate.row)
@@ -203,7 +200,7 @@ def _staged(candidate: _Candidate, held: Mapping[str, Held], max_chars: int) -> 
     for name, suite in held.items():
         if any(map(suite.has, candidate.asked)):
             raise Left(f"in {name}")
-    row = {name: masked_within(part) if name in _CHATS else part for name, part in candidate.row.items()}
+    row = masked_within(candidate.row)
     is_masked = row != candidate.row
     line = _line(row) if is_masked else line
     whole = line.encode("utf-8", "replace").decode()

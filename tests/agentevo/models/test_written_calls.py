@@ -75,6 +75,12 @@ def test_calls_and_results_in_the_messages_become_text() -> None:
     assert told[3]["content"] == ""
 
 
+def test_arguments_that_come_as_an_object_are_written_as_json() -> None:
+    function: Json = {"name": "refund", "arguments": {"order": None, "why": "späť"}}
+    (told,) = plain([{"role": "assistant", "tool_calls": [{"id": "a", "type": "function", "function": function}]}])
+    assert told["content"] == '{"name": "refund", "arguments": {"order": null, "why": "späť"}}'
+
+
 def test_a_call_in_the_messages_without_a_function_is_a_misuse() -> None:
     with pytest.raises(Misuse, match="has no function"):
         plain([{"role": "assistant", "tool_calls": ["x"]}])
