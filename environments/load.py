@@ -21,7 +21,9 @@ ENVIRONMENTS = {
     "leetcode": "agentevo.environments.code:LeetCode",
     "library": "agentevo.environments.code:HouseLibrary",
     "mbpp": "agentevo.environments.code:MBPP",
+    "scienceworld": "agentevo.environments.text:ScienceWorld",
     "shop": "agentevo.environments.tool.shop:Shop",
+    "textworld_express": "agentevo.environments.text:TextWorldExpress",
     "world": "agentevo.environments.text.world:World",
 }
 """Where each environment is made: module and callable, imported when it is asked for. Packages may add their own."""
