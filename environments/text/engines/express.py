@@ -12,44 +12,57 @@ from agentevo.environments.text.engines.games import Games, Seen, Settings
 MEMORY_MB = 512
 SHOWN = 50
 """So many possible actions go with what is seen."""
+SHARED = ("sorting",)
+"""In this game two simulators of one seed see each other's things; it was seen in no other."""
 
 
 def make(java: str, kept: int) -> Games:
-    from textworld_express.constants import BASEPATH, JAR_PATH
+    return Games(Express(java), kept)
 
-    machine = jvm.started(java, JAR_PATH, BASEPATH, MEMORY_MB)
-    return Games(lambda settings: ExpressGame(machine, settings), lambda settings: _gold(machine, settings), kept)
+
+class Express:
+    """The virtual machine."""
+
+    def __init__(self, java: str) -> None:
+        from textworld_express.constants import BASEPATH, JAR_PATH
+
+        self._machine = jvm.started(java, JAR_PATH, BASEPATH, MEMORY_MB)
+
+    def begin(self, settings: Settings) -> ExpressGame:
+        return ExpressGame(*self._begun(settings, with_gold=False))
+
+    def gold(self, settings: Settings) -> Sequence[str]:
+        simulator, _ = self._begun(settings, with_gold=True)
+        return list(simulator.getGoldActionSequence())
+
+    def is_shared(self, settings: Settings) -> bool:
+        return settings["game"] in SHARED
+
+    def _begun(self, settings: Settings, *, with_gold: bool) -> tuple[Any, str]:
+        simulator = self._machine.textworldexpress.runtime.PythonInterface()
+        if problem := simulator.load(settings["game"], ""):
+            raise ValueError(problem)
+        return simulator, simulator.generateNewGameJSON(settings["seed"], settings["fold"], with_gold)
 
 
 class ExpressGame:
     """One game: the first thing seen is its task, then the room."""
 
-    def __init__(self, machine: Any, settings: Settings) -> None:
-        self._simulator, first = _begun(machine, settings, with_gold=False)
+    def __init__(self, simulator: Any, first: str) -> None:
+        self._simulator = simulator
         self.seen = self._as_seen(first)
-        self.seen["text"] = f"{self._simulator.getTaskDescription()}\n\n{self.seen['text']}"
+        self.seen["text"] = f"{simulator.getTaskDescription()}\n\n{self.seen['text']}"
 
     def act(self, command: str) -> Seen:
-        self.seen = self._as_seen(json.loads(self._simulator.stepJSON(command)))
+        self.seen = self._as_seen(self._simulator.stepJSON(command))
         return self.seen
 
     def actions(self) -> Sequence[str]:
         return self._actions
 
-    def _as_seen(self, said: dict[str, Any]) -> Seen:
-        score = min(1.0, max(0.0, said["score"]))
-        self._actions: list[str] = said["validActions"]
-        done = score >= 1 or said["tasksuccess"] or said["taskfailure"]
-        return {"text": said["observation"].strip(), "score": score, "done": done, "actions": self._actions[:SHOWN]}
-
-
-def _begun(machine: Any, settings: Settings, *, with_gold: bool) -> tuple[Any, dict[str, Any]]:
-    simulator = machine.textworldexpress.runtime.PythonInterface()
-    if problem := simulator.load(settings["game"], ""):
-        raise ValueError(problem)
-    return simulator, json.loads(simulator.generateNewGameJSON(settings["seed"], settings["fold"], with_gold))
-
-
-def _gold(machine: Any, settings: Settings) -> list[str]:
-    simulator, _ = _begun(machine, settings, with_gold=True)
-    return list(simulator.getGoldActionSequence())
+    def _as_seen(self, said: str) -> Seen:
+        told = json.loads(said)
+        self._actions: list[str] = told["validActions"]
+        score = min(1.0, max(0.0, told["score"]))
+        done = score >= 1 or told["tasksuccess"] or told["taskfailure"]
+        return {"text": told["observation"].strip(), "score": score, "done": done, "actions": self._actions[:SHOWN]}

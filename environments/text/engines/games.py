@@ -1,14 +1,15 @@
 """The games that an engine has under way, by name: begun, acted in, looked at, and played again from the start.
 
 A game that is not here, or not where the other side believes it to be, is answered with None: it is to be begun again
-with what was done in it. So as many as are kept, the least recently used goes first.
+with what was done in it. So it goes with the least recently used where too many are under way, and with those that
+another one of the same settings would disturb.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 Settings: TypeAlias = Mapping[str, Any]
 Seen: TypeAlias = dict[str, Any]
@@ -25,38 +26,58 @@ class Game(Protocol):
     def actions(self) -> Sequence[str]: ...
 
 
-class Games:
-    """What a worker answers to. `start` begins a game by its settings, `gold` knows the commands that win it."""
+class Engine(Protocol):
+    """What begins games by their settings, and knows the commands that win them."""
 
-    def __init__(self, start: Callable[[Settings], Game], gold: Callable[[Settings], Sequence[str]], kept: int) -> None:
-        self._start, self._gold, self._kept = start, gold, kept
-        self._games: OrderedDict[str, tuple[int, Game]] = OrderedDict()
+    def begin(self, settings: Settings) -> Game: ...
+
+    def gold(self, settings: Settings) -> Sequence[str]: ...
+
+    def is_shared(self, settings: Settings) -> bool:
+        """Say whether games of the same settings share what they should not."""
+
+
+class Kept(NamedTuple):
+    """A game, how many commands were given in it, and its settings."""
+
+    done: int
+    game: Game
+    settings: Settings
+
+
+class Games:
+    """What a worker answers to; it keeps so many games of its engine."""
+
+    def __init__(self, engine: Engine, kept: int) -> None:
+        self._engine, self._most = engine, kept
+        self._games: OrderedDict[str, Kept] = OrderedDict()
 
     def begin(self, name: str, settings: Settings, commands: Sequence[str]) -> Seen:
         """Begin a game, and do in it what was done."""
         self._games.pop(name, None)
-        while len(self._games) >= self._kept:
+        self._make_room(settings)
+        while len(self._games) >= self._most:
             self._games.popitem(last=False)
-        game = self._start(settings)
+        game = self._engine.begin(settings)
         for command in commands:
             game.act(command)
-        self._games[name] = (len(commands), game)
+        self._games[name] = Kept(len(commands), game, settings)
         return game.seen
 
     def act(self, name: str, done: int, command: str) -> Seen | None:
-        game = self._at(name, done)
-        if game is None:
+        kept = self._at(name, done)
+        if kept is None:
             return None
-        seen = game.act(command)
-        self._games[name] = (done + 1, game)
+        seen = kept.game.act(command)
+        self._games[name] = kept._replace(done=done + 1)
         return seen
 
     def actions(self, name: str, done: int, containing: str, most: int) -> dict[str, Any] | None:
         """Return the first commands that are possible and contain some text, and how many there are."""
-        game = self._at(name, done)
-        if game is None:
+        kept = self._at(name, done)
+        if kept is None:
             return None
-        found = [action for action in game.actions() if containing.casefold() in action.casefold()]
+        found = [action for action in kept.game.actions() if containing.casefold() in action.casefold()]
         return {"actions": found[:most], "count": len(found)}
 
     def end(self, name: str) -> None:
@@ -64,7 +85,8 @@ class Games:
 
     def replay(self, settings: Settings, commands: Sequence[str]) -> Seen:
         """Play a game from its start until it is over, or the commands are; say how many were needed."""
-        game, used = self._start(settings), 0
+        self._make_room(settings)
+        game, used = self._engine.begin(settings), 0
         for command in commands:
             if game.seen["done"]:
                 break
@@ -73,11 +95,17 @@ class Games:
         return {**game.seen, "commands": used}
 
     def gold(self, settings: Settings) -> list[str]:
-        return list(self._gold(settings))
+        self._make_room(settings)
+        return [*self._engine.gold(settings)]
 
-    def _at(self, name: str, done: int) -> Game | None:
-        count, game = self._games.get(name, (-1, None))
-        if game is None or count != done:
+    def _make_room(self, settings: Settings) -> None:
+        if self._engine.is_shared(settings):
+            for name in [name for name, kept in self._games.items() if kept.settings == settings]:
+                del self._games[name]
+
+    def _at(self, name: str, done: int) -> Kept | None:
+        kept = self._games.get(name)
+        if kept is None or kept.done != done:
             return None
         self._games.move_to_end(name)
-        return game
+        return kept

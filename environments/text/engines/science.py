@@ -13,10 +13,32 @@ FAILED = "The simulator cannot do that."
 
 
 def make(java: str, kept: int) -> Games:
-    from scienceworld.constants import BASEPATH, JAR_PATH
+    return Games(Science(java), kept)
 
-    machine = jvm.started(java, JAR_PATH, BASEPATH, MEMORY_MB)
-    return Games(lambda settings: ScienceGame(machine, settings), lambda settings: _gold(machine, settings), kept)
+
+class Science:
+    """The virtual machine."""
+
+    def __init__(self, java: str) -> None:
+        from scienceworld.constants import BASEPATH, JAR_PATH
+
+        self._machine = jvm.started(java, JAR_PATH, BASEPATH, MEMORY_MB)
+
+    def begin(self, settings: Settings) -> ScienceGame:
+        simulator = self._loaded(settings, with_gold=False)
+        simulator.reset()
+        return ScienceGame(simulator)
+
+    def gold(self, settings: Settings) -> Sequence[str]:
+        return list(self._loaded(settings, with_gold=True).getGoldActionSequence())
+
+    def is_shared(self, settings: Settings) -> bool:
+        return False
+
+    def _loaded(self, settings: Settings, *, with_gold: bool) -> Any:
+        simulator = self._machine.scienceworld.runtime.pythonapi.PythonInterface()
+        simulator.load(settings["task"], settings["variation"], "", with_gold)
+        return simulator
 
 
 class ScienceGame:
@@ -25,13 +47,10 @@ class ScienceGame:
     It is over when the task is completed, and when a wrong thing was focused on, which the simulator scores below 0.
     """
 
-    def __init__(self, machine: Any, settings: Settings) -> None:
-        self._simulator = machine.scienceworld.runtime.pythonapi.PythonInterface()
-        self._simulator.load(settings["task"], settings["variation"], "", False)
-        self._simulator.reset()
-        self._fault = jvm.failure()
-        self.seen = self._as_seen(self._simulator.step("look around"))
-        self.seen["text"] = f"{self._simulator.getTaskDescription()}\n\n{self.seen['text']}"
+    def __init__(self, simulator: Any) -> None:
+        self._simulator, self._fault = simulator, jvm.failure()
+        self.seen = self._as_seen(simulator.step("look around"))
+        self.seen["text"] = f"{simulator.getTaskDescription()}\n\n{self.seen['text']}"
 
     def act(self, command: str) -> Seen:
         try:
@@ -48,9 +67,3 @@ class ScienceGame:
         score = self._simulator.getScore()
         done = score < 0 or self._simulator.getCompleted()
         return {"text": said.strip(), "score": min(1.0, max(0.0, score)), "done": done}
-
-
-def _gold(machine: Any, settings: Settings) -> list[str]:
-    simulator = machine.scienceworld.runtime.pythonapi.PythonInterface()
-    simulator.load(settings["task"], settings["variation"], "", True)
-    return list(simulator.getGoldActionSequence())
