@@ -41,7 +41,7 @@ def right(environment: Answers) -> list[object]:
         ("bank.csv", "\n" + BANK.replace("\n", "\n\n")),
         ("bank.tsv", BANK.replace(",", "\t")),
         ("bank.csv.xz", lzma.compress(BANK.encode())),
-        ("bank.csv.gz", gzip.compress(BANK.encode())),
+        ("bank.csv.gz", gzip.compress(BANK.encode(), mtime=0)),
         ("bank.jsonl", BANK_JSON),
         ("bank.ndjson", "\ufeff" + BANK_JSON.replace("\n\n", "\r\n")),
     ],
