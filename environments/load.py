@@ -15,6 +15,8 @@ Option: TypeAlias = int | float | bool | str
 
 ENVIRONMENTS = {
     "answers": "agentevo.environments.answers:Answers",
+    "bfcl": "agentevo.environments.tool.bfcl:BFCL",
+    "duo": "agentevo.environments.text.duo:Duo",
     "exercism": "agentevo.environments.code:Exercism",
     "house": "agentevo.environments.tool.house:House",
     "humaneval": "agentevo.environments.code:HumanEval",
