@@ -11,7 +11,7 @@ import typer
 from typer.main import get_command
 
 import agentevo
-from agentevo.cli import bench, demo, doctor, env, evolve, memory, models, recipes, run, sandbox
+from agentevo.cli import bench, demo, doctor, env, evolve, export, memory, models, recipes, run, sandbox
 from agentevo.cli.output import one_line, plain_streams, settle_stdout, tell
 from agentevo.errors import AgentEvoError
 
@@ -32,6 +32,7 @@ app.add_typer(bench.app, name="bench")
 app.add_typer(memory.app, name="memory")
 app.add_typer(recipes.app, name="recipes")
 app.add_typer(env.app, name="env")
+app.add_typer(export.app, name="export")
 app.add_typer(models.app, name="models")
 app.add_typer(sandbox.app, name="sandbox")
 app.command("doctor")(doctor.doctor)

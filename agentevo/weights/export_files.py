@@ -9,17 +9,23 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TextIO, TypeAlias
+from typing import Protocol, TypeAlias
 
 from agentevo.errors import ExportError, MissingExtra, Misuse
 from agentevo.weights.card import DataCard, What
 
-Out: TypeAlias = str | Path | TextIO
+
+class Stream(Protocol):
+    """What takes text."""
+
+    def write(self, text: str, /) -> object: ...
+
+
+Out: TypeAlias = str | Path | Stream
 """A file ending in .jsonl, else the name of a folder; or an open stream."""
 
 CARD = "card.json"
@@ -70,7 +76,8 @@ class Target:
         """Put the data that stands in the working folder, and its card, where they belong."""
         if self.stream is not None:
             with (folder / _DATA).open(encoding="utf-8") as lines:
-                shutil.copyfileobj(lines, self.stream)
+                for line in lines:
+                    self.stream.write(line)
             return
         if self.is_file:
             _write_cards(card, folder / CARD, folder / "card.md")

@@ -16,6 +16,7 @@ from agentevo.errors import Misuse
 
 if TYPE_CHECKING:
     from agentevo.memory import Memory
+    from agentevo.memory.ledger import Ledger
     from agentevo.protocols import Embedder, Vectors
     from agentevo.types import Item
 
@@ -109,13 +110,31 @@ def _stored_embedder(folder: Path, namespace: str | None) -> str | None:
         raise Misuse(f"there is no memory in {folder}; `agentevo memory --path {folder} add TEXT` makes one")
     ledger = Ledger(folder / "ledger.db")
     try:
-        with ledger.reading() as db:
-            names = [name for (name,) in db.execute("SELECT name FROM namespaces ORDER BY name")]
+        names = _names(ledger)
         if namespace is not None and namespace not in names:
             here = ", ".join(map(repr, names)) or "none yet"
             raise Misuse(f"there is no namespace {namespace!r} in {folder}; there are: {here}")
         stored = ledger.meta("embedder")
         return None if stored is None else str(stored)
+    finally:
+        ledger.close()
+
+
+def _names(ledger: Ledger) -> list[str]:
+    with ledger.reading() as db:
+        return [name for (name,) in db.execute("SELECT name FROM namespaces ORDER BY name")]
+
+
+def some_namespace(path: Path | None) -> str:
+    """Return a namespace of the memory that a command is about, for one that is about all; `default` where none is."""
+    from agentevo.memory.ledger import Ledger
+
+    file = _folder(path) / "ledger.db"
+    if not file.is_file():
+        return "default"
+    ledger = Ledger(file)
+    try:
+        return next(iter(_names(ledger)), "default")
     finally:
         ledger.close()
 

@@ -1,0 +1,209 @@
+"""Where an export goes: a file, a folder or a stream; whole or not at all; and in bounded memory."""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+import tracemalloc
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from moments import attempt, experience
+from worlds import World, call, looped
+
+from agentevo.errors import ExportError, Misuse
+from agentevo.memory import Memory
+from agentevo.types import Experience, Feedback
+from agentevo.weights import DataCard, export_pairs, export_sft
+
+ROOT = Path(__file__).parents[3]
+IS_SOAK = bool(os.environ.get("AGENTEVO_SOAK"))
+
+
+def many(count: int, length: int = 1) -> Iterator[Experience]:
+    for n in range(count):
+        right = attempt(f"a{n}", f"Where is number {n}?", f"It is at {n}." * length, 1.0)
+        yield experience(right, attempt(f"b{n}", right.task.prompt, f"It is not at {n}.", 0.0))
+
+
+def beside(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def lines(path: Path) -> list[Any]:
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+def test_a_file_has_its_card_beside_it(tmp_path: Path) -> None:
+    card = export_sft(many(3), tmp_path / "new" / "data.jsonl")
+    folder = tmp_path / "new"
+    assert beside(folder) == ["data.card.json", "data.card.md", "data.jsonl"]
+    assert DataCard.model_validate_json((folder / "data.card.json").read_text("utf-8")) == card
+    assert (folder / "data.card.md").read_text("utf-8") == card.as_markdown()
+    assert len(lines(folder / "data.jsonl")) == card.rows == 3
+    assert hashlib.sha256((folder / "data.jsonl").read_bytes()).hexdigest() == card.sha256
+
+
+def test_a_folder_is_what_datasets_load_with_tool_calls_as_they_were(tmp_path: Path) -> None:
+    from datasets import load_from_disk
+
+    found, asked = [], list[dict[str, Any]]([{"at": "hall"}, {"to": ["x", {"y": None}]}])
+    for n, given in enumerate(asked):
+        one = looped(World(), [call(**given), f"Number {n}."]).told(Feedback(score=1.0))
+        found.append(Experience(task=one.task, attempts=(one,)))
+    card = export_sft(found, tmp_path / "data")
+    export_sft(found, tmp_path / "data.jsonl")
+    assert {"card.json", "card.md", "dataset_info.json"} <= set(beside(tmp_path / "data"))
+    loaded = load_from_disk(str(tmp_path / "data"))
+    assert [dict(row) for row in loaded] == lines(tmp_path / "data.jsonl")
+    calls = [row["completion"][0]["tool_calls"][0]["function"]["arguments"] for row in loaded]
+    assert (calls, card.rows) == (asked, 2)
+
+
+def test_a_folder_of_preferences(tmp_path: Path) -> None:
+    from datasets import load_from_disk
+
+    export_pairs(many(2), tmp_path / "pairs")
+    assert [row["margin"] for row in load_from_disk(str(tmp_path / "pairs"))] == [1.0, 1.0]
+
+
+def test_what_is_there_is_replaced_only_when_asked(tmp_path: Path) -> None:
+    for out in (tmp_path / "data.jsonl", tmp_path / "folder"):
+        export_sft(many(1), out)
+        with pytest.raises(Misuse, match="is there already"):
+            export_sft(many(2), out)
+        assert export_sft(many(2), out, force=True).rows == 2
+    assert len(lines(tmp_path / "data.jsonl")) == 2
+    assert json.loads((tmp_path / "folder" / "card.json").read_text())["rows"] == 2
+    assert beside(tmp_path) == ["data.card.json", "data.card.md", "data.jsonl", "folder"]
+
+
+def test_nothing_but_an_export_is_ever_replaced(tmp_path: Path) -> None:
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "only copy").touch()
+    (tmp_path / "file").touch()
+    (tmp_path / "folder.jsonl").mkdir()
+    for name in ("thesis", "file", "folder.jsonl"):
+        with pytest.raises(Misuse, match=r"give another name|needs another name"):
+            export_sft(many(1), tmp_path / name, force=True)
+    assert beside(tmp_path / "thesis") == ["only copy"]
+
+
+def test_a_place_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ExportError, match=r"out.jsonl cannot be written: .*; nothing of it is there"):
+        export_sft(many(1), tmp_path / "file" / "out.jsonl")
+    with pytest.raises(ExportError, match="cannot be written"):
+        export_sft(many(1), Path("/proc/nowhere/out.jsonl"))
+
+
+def test_an_export_that_is_empty_or_breaks_leaves_nothing(tmp_path: Path) -> None:
+    def broken() -> Iterator[Experience]:
+        yield from many(2)
+        raise RuntimeError("the source broke")
+
+    with pytest.raises(ExportError, match="nothing to export"):
+        export_sft([], tmp_path / "data.jsonl")
+    with pytest.raises(RuntimeError, match="the source broke"):
+        export_sft(broken(), tmp_path / "data.jsonl")
+    assert beside(tmp_path) == []
+
+
+PROGRAM = """
+import sys
+sys.path[:0] = ["tests"]
+from pathlib import Path
+from moments import attempt, experience
+from agentevo.errors import ExportError
+from agentevo.weights import export_sft
+
+def slowly():
+    for n in range(4000):
+        if n == 3000:
+            print("far", flush=True)
+            WAIT
+        yield experience(attempt(f"a{n}", f"Where is number {n}?", f"It is at {n}.", 1.0))
+
+try:
+    export_sft(slowly(), Path(sys.argv[1]), force=True)
+except ExportError as error:
+    sys.exit(str(error))
+"""
+
+
+def program(out: Path, wait: str, limit: Callable[[], None] | None = None) -> subprocess.Popen[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", PROGRAM.replace("WAIT", wait), str(out)]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=pipe, stderr=pipe, text=True, preexec_fn=limit)
+
+
+def little_room() -> None:
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
+
+
+def test_a_full_disk_leaves_what_was_there(tmp_path: Path) -> None:
+    export_sft(many(1), tmp_path / "data.jsonl")
+    before = (tmp_path / "data.jsonl").read_bytes()
+    with program(tmp_path / "data.jsonl", "pass", little_room) as process:
+        said = process.communicate(timeout=120)[1]
+    assert (process.returncode, "cannot be written" in said) == (1, True), said
+    assert (tmp_path / "data.jsonl").read_bytes() == before
+    assert beside(tmp_path) == ["data.card.json", "data.card.md", "data.jsonl"]
+
+
+def test_a_killed_export_leaves_nothing_under_its_name(tmp_path: Path) -> None:
+    with program(tmp_path / "data.jsonl", "import time; time.sleep(600)") as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "far\n"
+        process.kill()
+    assert [name for name in beside(tmp_path) if not name.startswith(".")] == []
+
+
+def peak(count: int, folder: Path, export: Callable[..., DataCard]) -> int:
+    """Return the bytes that Python held at most while it exported so many experiences."""
+    gc.collect()
+    tracemalloc.start()
+    card = export(many(count), folder / f"{export.__name__}-{count}.jsonl")
+    held = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert card.rows == count
+    return held
+
+
+@pytest.mark.parametrize("export", [export_sft, export_pairs])
+def test_memory_does_not_grow_with_the_number_of_experiences(tmp_path: Path, export: Callable[..., DataCard]) -> None:
+    more = 50_000 if IS_SOAK else 2_000
+    peak(200, tmp_path, export)  # what is loaded once
+    few, many = peak(500, tmp_path, export), peak(more, tmp_path, export)
+    assert many < few + 500_000, (few, many)
+
+
+@pytest.mark.soak
+def test_50_000_experiences_of_a_memory_are_exported_in_bounded_memory(tmp_path: Path) -> None:
+    with Memory.open(tmp_path / "m", embedder="hash") as memory:
+        with memory._store.ledger.writing():  # one transaction, or it takes minutes
+            for made in many(50_000):
+                memory.record(made)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        began = time.process_time()
+        card = export_sft(memory, tmp_path / "data.jsonl", against={"held": ["Where is number 49999?"]})
+        grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert (card.rows, card.dropped) == (49_999, {"in held": 1, "low score": 50_000})
+    assert grown < 60_000, f"{grown} kB more"
+    assert time.process_time() - began < 600
+
+
+def test_a_huge_message_is_left_out_without_much_ado(tmp_path: Path) -> None:
+    found = [*many(1, length=1_000_000), *many(2)]
+    assert export_sft(found, tmp_path / "data.jsonl").dropped == {"low score": 3, "too long": 1}
