@@ -39,7 +39,8 @@ class Loop:
 
     tools: "native" hands them to the model's API, "text" describes them in the system message and reads calls from
     what the model writes; "auto" is native, but takes a call that was written too, and turns to text where the request
-    is refused. An episode without tools gets what the model says as its action, until it ends.
+    is refused. An episode without tools gets what the model says as its action, until it ends. Tools are looked up
+    again after each step: an episode may come to offer others.
 
     A reply without a call is the answer. Several calls in a reply are run in their order. What they bring is cleaned
     and cut at `observation_chars`. A step of the episode that fails, or takes longer than `step_timeout_s`, ends the
@@ -233,7 +234,17 @@ class _Run:
         self._is_over = outcome.terminated or outcome.truncated
         if outcome.truncated and not outcome.terminated:
             self._stopped = "environment: truncated"
-        return self._shown(outcome.observation)
+        told = "" if self._is_over else self._told_of_tools(episode)
+        return self._shown(outcome.observation) + told
+
+    def _told_of_tools(self, episode: Episode) -> str:
+        """Offer the tools that there are after a step; say how new ones are called where they are described."""
+        known, self._tools = self._tools, tuple(episode.tools)
+        if self._tools == known:
+            return ""
+        self._made.offer(() if self._is_text else self._tools)
+        new = [tool for tool in self._tools if tool not in known]
+        return f"\n\n{calls.described(new)}" if self._is_text and new else ""
 
     def _failed(self, error: Exception, is_late: bool) -> str:
         """End the attempt; the model's side of it hears only what kind of failure it was: errors may hold secrets."""

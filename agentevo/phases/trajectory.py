@@ -82,6 +82,10 @@ class Trajectory:
         for message in prompt.messages:
             self.add(message)
 
+    def offer(self, tools: Sequence[Tool]) -> None:
+        """Remember that other tools are offered from now on."""
+        self._tools = tuple(tools)
+
     def add(self, message: Message) -> None:
         message = _readable(message)
         self.messages.append(message)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from moments import memory, moment
-from worlds import LOOK, TASK, World, call, looped, told
+from worlds import LOOK, TAKE, TASK, World, call, looped, told
 
 from agentevo.errors import (
     BadReply,
@@ -64,6 +64,26 @@ def test_a_call_is_run_its_result_is_shown_and_the_answer_has_no_call() -> None:
     assert [tool.name for tool in model.requests[0].tools] == ["look", "take"]
     assert (world.opened[0][0], world.opened[0][2], world.closed) == ("find", "strong", 1)
     assert attempt.usage.calls == 2
+
+
+@pytest.mark.parametrize("way", ["native", "text"])
+def test_a_tool_that_comes_later_is_offered_from_then_on(way: Any) -> None:
+    def found(name: str, given: dict[str, Any]) -> str:
+        world.tools = (LOOK, TAKE)
+        return f"{name}ed"
+
+    world = World(found, tools=(LOOK,))
+    native: list[Any] = [call(at="desk"), call("take"), "Taken."]
+    written = [json.dumps({"name": name, "arguments": {}}) for name in ("look", "take")]
+    model = ScriptedModel(native if way == "native" else [*written, "Taken."])
+    attempt = looped(world, model, Loop(tools=way))
+    results = [message["content"] for message in attempt.messages if message["role"] == "tool"]
+    assert str(results[0]).startswith("looked")
+    assert ('{"name": "take"' in str(results[0])) == (way == "text"), "what knows no calls is told of it in words"
+    assert results[1:] == ["taked"]
+    offered = [[tool.name for tool in request.tools] for request in model.requests]
+    assert offered == ([["look"], ["look", "take"], ["look", "take"]] if way == "native" else [[], [], []])
+    assert [tool.name for tool in attempt.tools] == (["look", "take"] if way == "native" else [])
 
 
 def test_words_beside_calls_are_kept_and_the_calls_are_run_in_order_one_at_a_time() -> None:
