@@ -80,7 +80,7 @@ def test_a_tool_that_comes_later_is_offered_from_then_on(way: Any) -> None:
     results = [message["content"] for message in attempt.messages if message["role"] == "tool"]
     assert str(results[0]).startswith("looked")
     assert ('{"name": "take"' in str(results[0])) == (way == "text"), "what knows no calls is told of it in words"
-    assert results[1:] == ["taked"]
+    assert results[1:] == ["takeed"]
     offered = [[tool.name for tool in request.tools] for request in model.requests]
     assert offered == ([["look"], ["look", "take"], ["look", "take"]] if way == "native" else [[], [], []])
     assert [tool.name for tool in attempt.tools] == (["look", "take"] if way == "native" else [])
