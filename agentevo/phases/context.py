@@ -50,13 +50,14 @@ async def assembled(
 ) -> Section:
     """Return the prompt of a task: what is the same for every task comes first, what changes with it comes last.
 
-    That is one system message (the environment's instruction, the texts, `rules`, what a conversation's own system
-    message says, what the other parts say there), then recalled turns, the earlier messages of a conversation
-    (`task.data["messages"]`), and the user's: quoted data, the task's prompt, what is to be seen at first, and a hint
-    (`task.data["hint"]`). The prompt without what is from memory, and without the hint, is kept beside it.
+    That is one system message (the environment's instruction or the task's own, the texts, `rules`, what a
+    conversation's own system message says, what the other parts say there), then recalled turns, the earlier messages
+    of a conversation (`task.data["messages"]`), and the user's: quoted data, the task's prompt, what is to be seen at
+    first, and a hint (`task.data["hint"]`). The prompt without what is from memory, and without the hint, is kept
+    beside it.
     """
     found = [await _section(part, state, task) for part in parts if not isinstance(part, str)]
-    texts = [state.environment.card.instruction, *(part for part in parts if isinstance(part, str)), rules]
+    texts = [_instruction(state, task), *(part for part in parts if isinstance(part, str)), rules]
 
     def laid_out(without: Collection[str] = ()) -> tuple[Message, ...]:
         sections = [section for section in found if not (section.used and MEMORY in without)]
@@ -69,6 +70,12 @@ async def assembled(
     several = [stands] if len(stands) > 1 else []
     bare = {"+".join(names): laid_out(names) for names in (*([name] for name in stands), *several)}
     return Section(messages=laid_out(), used=tuple(used), bare=bare)
+
+
+def _instruction(state: State, task: Task) -> str:
+    """Return what is said before a task: what it says itself (`data["instruction"]`), or else its environment."""
+    own = task.data.get("instruction")
+    return own if isinstance(own, str) else state.environment.card.instruction
 
 
 def _laid_out(

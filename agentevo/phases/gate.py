@@ -60,6 +60,55 @@ class HeldOut:
         return f"rejected: the lower end is not above {-self.margin:+.3f}"
 
 
+@dataclass(frozen=True)
+class Gains:
+    """Accept what surely does better at its aim, and does not do worse by more than `margin` at anything it keeps.
+
+    Of the tasks of the target splits the lower end of the interval of after - before must lie above `gain`. Of each
+    split in `retention`, whose tasks name it as data["suite"] (`environments.beside.Beside`), it must lie above
+    -margin, unless no task scored lower. It is for weights: what makes a model better at one thing can cost others.
+    """
+
+    gain: float = 0.0
+    target: Sequence[str] = ()
+    retention: Sequence[str] = ()
+    margin: float = 0.05
+    confidence: float = 0.9
+    _: KW_ONLY
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("target", "retention"):
+            HeldOut(splits=getattr(self, name))
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        HeldOut(self.margin, confidence=self.confidence)
+        if not 0 <= self.gain < 1 or self.margin < 0:
+            raise Misuse(f"Gains(gain={self.gain!r}, margin={self.margin!r}): expected both to be 0 or more, below 1")
+        if self.retention and not self.target:
+            raise Misuse("a gate with retention= must name its target= too, such as target=('dev',)")
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        return (*self.target, *self.retention)
+
+    def __call__(self, before: Report, after: Report) -> Decision:
+        said, accepted = list[str](), True
+        for name in ("", *self.retention):
+            old, new, _ = _paired(*(self._of(report, name) for report in (before, after)))
+            found = paired_bootstrap(old, new, confidence=self.confidence, seed=self.seed)
+            nothing_worse = name != "" and all(b <= a for b, a in zip(old, new, strict=True))
+            passes = found.low > (-self.margin if name else self.gain) or nothing_worse
+            accepted &= passes
+            said.append(f"{name or 'target'} {'passes' if passes else 'fails'}: {_figures(old, new, found)}")
+        return Decision(accepted=accepted, reason=f"{'accepted' if accepted else 'rejected'}; {'; '.join(said)}")
+
+    def _of(self, report: Report, name: str) -> Report:
+        """Return the part of a report that is about a retention split, or about what is none."""
+        named = [(x, str(x.task.data.get("suite", ""))) for x in report.experiences]
+        wanted = (x for x, suite in named if suite == name or (not name and suite not in self.retention))
+        return report.but(experiences=tuple(wanted))
+
+
 def _paired(before: Report, after: Report) -> tuple[list[float], list[float], int]:
     """Return the scores of the tasks that both reports have, in order, and how many tasks only one of them has."""
     old, new = _by_task(before), _by_task(after)

@@ -120,7 +120,7 @@ class Average:
             return []
         now = tensors_of(_folder(online))
         last = await state.memory.alist(
-            kind="adapter", where={"base": base, "role": MOVING}, status="quarantined", limit=1
+            kind="adapter", where={"base": base, "role": MOVING}, status=["live", "quarantined"], limit=1
         )
         before = tensors_of(_folder(last[0])) if last else nothing(now)
         average = moved(before, now, self.decay)

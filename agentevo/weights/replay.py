@@ -15,7 +15,7 @@ from agentevo.protocols import Act, Adaptable, State, Tasks
 from agentevo.types import Attempt, Experience, Json
 from agentevo.weights.adapters import base_of
 from agentevo.weights.rows import Row
-from agentevo.weights.turn import WITHOUT, sft_rows
+from agentevo.weights.turn import WITHOUT, pair_rows, sft_rows
 
 Replay: TypeAlias = Callable[[State, int], Awaitable[list[Row]]]
 """Given a moment and how many rows of its own a turn has, the rows to mix in."""
@@ -61,17 +61,21 @@ class Rows:
 class Earlier:
     """What earlier turns practised and kept, so much of it that it is this share of all rows: experience replay.
 
-    At least `least` must an attempt have scored; what memory and hints put into its prompt is left out.
+    pairs: their preferences rather than their attempts; of these, `least` is what an attempt must have scored. What
+    memory and hints put into prompts is left out.
     """
 
     share: float = 0.3
     least: float | None = None
+    pairs: bool = False
 
     def __post_init__(self) -> None:
         _must_be_share(self.share)
 
     async def __call__(self, state: State, own: int) -> list[Row]:
         practised = [x for report in state.history for x in report.practised]
+        if self.pairs:
+            return _drawn(state, "earlier", pair_rows(practised, WITHOUT), self.share, own)
         kept = [x.but(attempts=[a for a in x.attempts if self._is_enough(a)], pairs=()) for x in practised]
         return _drawn(state, "earlier", sft_rows(kept, WITHOUT), self.share, own)
 

@@ -1,0 +1,429 @@
+"""Recipes that train: what enters the rows, what does not, and what is trained when. Nothing is really trained here."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cycles import NOW, Sums, answers
+from safetensors.numpy import save_file
+from wearing import Wearing, Weights, says
+
+from agentevo.cycle import evolve
+from agentevo.environments.anything import Answering
+from agentevo.environments.beside import Beside
+from agentevo.errors import Misuse
+from agentevo.memory import Memory
+from agentevo.models import FunctionModel
+from agentevo.models.fakes import Scripted
+from agentevo.phases.gate import HeldOut
+from agentevo.phases.judge import Review
+from agentevo.phases.judge_rubric import Points
+from agentevo.phases.tasks.generate import Written
+from agentevo.protocols import Adaptable, Model, Recipe, State, Update
+from agentevo.recipes import load
+from agentevo.recipes.solutions.v_star import Likelihood
+from agentevo.recipes.weights.rest import Rising
+from agentevo.recipes.weights.self import Meta, rows_of
+from agentevo.record import Record
+from agentevo.types import Attempt, ChatMessage, Experience, Feedback, Json, Message, Report, Task
+from agentevo.weights.adapters import adapters
+from agentevo.weights.average import WEIGHTS, tensors_of
+from agentevo.weights.averages import Average
+from agentevo.weights.order import Made, Order
+from agentevo.weights.policies import Train
+
+Row = Mapping[str, Json]
+
+
+class Gold(Sums):
+    """Sums that know how they are done, and remember whose label was asked for."""
+
+    def __init__(self) -> None:
+        self.labels: list[str] = []
+
+    def gold(self, task: Task) -> Sequence[Message]:
+        self.labels.append(task.id)
+        return [{"role": "assistant", "content": answers([{"content": task.prompt}])}]
+
+
+def memory() -> Memory:
+    return Memory.open(":memory:", embedder="hash", clock=lambda: NOW)
+
+
+def training(recipe: Recipe, weights: Weights) -> Recipe:
+    """Return a recipe that trains with a fake, and lets everything in that does no harm."""
+
+    async def install(folder: Path, base: str) -> None:
+        weights.learned[folder.name] = {}
+
+    update: list[Update] = []
+    for policy in recipe.update:
+        if isinstance(policy, Train):
+            policy = replace(policy, by=weights.train)
+        elif isinstance(policy, Average):
+            policy = replace(policy, install=install)
+        update.append(policy)
+    return replace(recipe, update=update, gate=HeldOut())
+
+
+def evolved(
+    recipe: Recipe, model: Model, weights: Weights, cycles: int = 1, environment: Sums | Beside | None = None
+) -> list[Report]:
+    async def all_of_it(store: Memory) -> list[Report]:
+        state = State(model=model, memory=store, environment=environment or Gold(), recipe=training(recipe, weights))
+        return [report async for report in evolve(state, Record.open(clock=lambda: NOW), cycles)]
+
+    with memory() as store:
+        return asyncio.run(all_of_it(store))
+
+
+def wearing(weights: Weights, says: Callable[..., Scripted]) -> Wearing:
+    return Wearing(weights, FunctionModel(says))
+
+
+def rows(weights: Weights, turn: int = 0) -> list[list[tuple[str, str]]]:
+    return sorted(says(row) for row in weights.orders[turn].rows)
+
+
+def question(messages: Sequence[Message]) -> str:
+    return next(str(m["content"]) for m in messages if str(m["content"]).startswith("What is"))
+
+
+# --- solutions
+
+
+def test_star_asks_again_with_the_answer_only_after_a_failure_and_trains_without_it_from_the_base() -> None:
+    weights, hinted = Weights(), list[str]()
+
+    def model(messages: Sequence[Message]) -> str:
+        asked = str(messages[-1]["content"])
+        if "right answer stands" in asked:
+            hinted.append(asked.split("?")[0])
+            return "1" if "0+1" in asked else "still wrong"
+        return answers(messages) if "2+3" in asked else "dunno"
+
+    evolved(load("star"), wearing(weights, model), weights)
+    assert sorted(hinted) == ["What is 0+1", "What is 1+2", "What is 3+4"]
+    assert rows(weights) == [
+        [("user", "What is 0+1?"), ("assistant", "1")],
+        [("user", "What is 2+3?"), ("assistant", "5")],
+    ]
+    assert weights.orders[0].start is None
+    assert "right answer" not in json.dumps([dict(row) for row in weights.orders[0].rows])
+
+
+def test_lmsi_learns_all_paths_of_a_sure_majority_and_reads_no_label() -> None:
+    weights, environment = Weights(), Gold()
+
+    def model(messages: Sequence[Message], n: int) -> list[str] | str:
+        if n == 1:
+            return "held out"
+        sure = ["So.\nThe answer is 9.", "The answer is 9."] * 4
+        return [*sure[:5], *["The answer is 3."] * 3] if "0+1" in question(messages) else ["a", "b"] * 4
+
+    (report,) = evolved(load("lmsi", n=8, share=0.6), wearing(weights, model), weights, environment=environment)
+    assert [row[-1][1] for row in rows(weights)] == ["So.\nThe answer is 9."] * 3 + ["The answer is 9."] * 2
+    assert {f.source for x in report.practised for a in x.attempts for f in a.feedback} == {"self"}
+    assert environment.labels == []
+    assert weights.orders[0].config["min_real"] == 0
+
+
+def test_rft_learns_each_way_to_a_right_answer_once() -> None:
+    weights = Weights()
+    right = {"0+1": "1", "1+2": "3", "2+3": "5", "3+4": "7"}
+
+    class Ends(Gold):
+        async def verify(self, task: Task, attempt: Attempt) -> Feedback:
+            return Feedback(score=float(attempt.answer.endswith(right[task.id])))
+
+    def model(messages: Sequence[Message], n: int) -> list[str] | str:
+        return ["1+1=2 1-1=0 so 3", "Well, 1+1 = 2, 1-1=0: 3", "2+1=3 is 3", "4"][:n] if n > 1 else "no"
+
+    evolved(load("rft", n=4), wearing(weights, model), weights, environment=Ends())
+    assert [row[-1][1] for row in rows(weights)] == ["1+1=2 1-1=0 so 3", "2+1=3 is 3"]
+
+
+def test_spin_rejects_what_the_model_says_now_and_replays_earlier_pairs() -> None:
+    weights, said = Weights(), iter(["9", "8", "5", "7", *["6"] * 40])
+
+    def model(messages: Sequence[Message]) -> str:
+        return next(said)
+
+    evolved(load("spin", share=0.5), wearing(weights, model), weights, cycles=2)
+    first, second = ([(row[-2][1], row[-1][1]) for row in rows(weights, turn)] for turn in (0, 1))
+    assert 2 <= len(first) <= 4
+    assert all(chosen != rejected for chosen, rejected in [*first, *second])
+    assert len(second) > 3
+    assert [order.config["method"] for order in weights.orders] == ["dpo", "dpo"]
+    assert weights.orders[0].config["beta"] == 0.1
+
+
+def test_eto_prefers_the_expert_or_the_agent_by_their_rewards_and_cuts_the_worse() -> None:
+    weights = Weights()
+
+    def model(messages: Sequence[Message]) -> str:
+        return "wrong" if "0+1" in question(messages) else answers(messages)
+
+    class Answered(Gold):
+        async def open(self, task: Task, seed: int = 0, feedback: str = "weak") -> Answering:
+            return Answering(task.prompt)
+
+    (report,) = evolved(load("eto"), wearing(weights, model), weights, environment=Answered())
+    assert [x.task.id for x in report.practised] == ["0+1"]
+    sft, dpo = weights.orders
+    assert (sft.config["method"], dpo.config["method"]) == ("sft", "dpo")
+    assert rows(weights, 1) == [[("user", "What is 0+1?"), ("assistant", "1"), ("assistant", "wrong")]]
+    assert dpo.start == Path("/nowhere") / sft.name
+
+
+def test_self_reward_prefers_by_its_own_points_and_drops_ties() -> None:
+    weights = Weights()
+
+    def model(messages: Sequence[Message], schema: object, n: int) -> Scripted:
+        if schema is Written:
+            return Written(tasks=["Name a fruit that is red.", "Count from one up to ten."])
+        if schema is Points:
+            text = str(messages[-1]["content"])
+            return Points(why="", points=5 if "apple" in text else 1 if "stone" in text else 3)
+        return ["stone", "apple"][:n] if "fruit" in str(messages[-1]["content"]) else ["one", "two"][:n]
+
+    recipe = load("self_reward", tasks=2, n=2, readings=2)
+    (report,) = evolved(recipe, wearing(weights, model), weights)
+    assert rows(weights) == [[("user", "Name a fruit that is red."), ("assistant", "apple"), ("assistant", "stone")]]
+    assert {task.provenance for task in (x.task for x in report.practised)} == {"generated"}
+
+
+def test_v_star_trains_a_generator_on_what_is_right_and_a_verifier_on_pairs_of_all_turns() -> None:
+    weights = Weights()
+
+    def model(messages: Sequence[Message], n: int) -> list[str]:
+        return [answers([messages[-1]]), "wrong", "worse"][:n]
+
+    evolved(load("v_star", n=3, best_of=1), FunctionModel(model), weights, cycles=2)
+    methods = [order.config["method"] for order in weights.orders]
+    assert methods == ["sft", "dpo", "sft", "dpo"]
+    assert {row[-1][1] for row in rows(weights, 0)} == {"1", "3", "5", "7"}
+    assert [len(order.rows) for order in weights.orders] == [4, 8, 4, 16]
+
+
+class Knowing(Wearing):
+    """A model that can say how likely it finds a text: its verifier likes long ones."""
+
+    def adapted(self, adapter: str) -> Knowing:
+        return Knowing(self.weights, self.otherwise, f"small+{adapter}")
+
+    async def logprob(self, prompt: Sequence[ChatMessage], text: str) -> float:
+        assert self.name == "small+judge"
+        return float(len(text))
+
+
+@pytest.mark.parametrize("kind", [Knowing, Wearing])
+def test_the_verifier_picks_what_it_finds_likeliest_and_without_one_nothing_is_judged(kind: type[Wearing]) -> None:
+    task = Task(id="t", prompt="Say something.")
+    tried = Experience(task=task, attempts=tuple(Attempt(id=a, task=task, answer=a) for a in ("aa", "aaaa", "a")))
+    with memory() as store:
+        store.insert("Adapter judge", kind="adapter", metadata={"name": "judge", "base": "small", "role": "verifier"})
+        state = State(kind(Weights(), FunctionModel(answers)), store, Gold(), load("v_star"))
+        judged = asyncio.run(Likelihood()(state, tried))
+    expected = [0.5, 1.0, 0.0] if kind is Knowing else [None] * 3
+    assert [attempt.score for attempt in judged.attempts] == expected
+    assert isinstance(state.model, Adaptable)
+
+
+# --- weights
+
+
+def test_rest_grows_once_and_improves_three_times_with_a_bar_that_rises() -> None:
+    weights, sampled = Weights(), list[str]()
+
+    def model(messages: Sequence[Message], schema: object, n: int) -> Scripted:
+        if schema is Points:
+            return Points(why="", points=next(p for p in (5, 4, 3, 2) if f"{p} points" in str(messages[-1]["content"])))
+        if n > 1:
+            sampled.append(question(messages))
+        return [f"{p} points" for p in (2, 3, 4, 5)][:n]
+
+    recipe = load("rest", n=4, bars=(0.5, 0.7, 0.9))
+    evolved(recipe, FunctionModel(model), weights, cycles=4)
+    assert [len(order.rows) for order in weights.orders] == [12, 8, 4, 12]
+    assert len(sampled) == 8  # four tasks, in the first turn and in the fourth
+
+
+def test_a_bar_has_to_rise() -> None:
+    with pytest.raises(Misuse, match="each is higher than the one before"):
+        Rising((0.5, 0.5))
+
+
+def test_rest_em_takes_a_few_right_solutions_of_each_task_and_begins_from_the_base() -> None:
+    weights = Weights()
+
+    def model(messages: Sequence[Message], n: int) -> list[str]:
+        return [answers([messages[-1]]), "x", answers([messages[-1]]), answers([messages[-1]])][:n]
+
+    evolved(load("rest_em", n=4, cap=2), wearing(weights, model), weights, cycles=2)
+    assert [len(order.rows) for order in weights.orders] == [8, 8]
+    assert [order.start for order in weights.orders] == [None, None]
+
+
+def test_ssr_rehearses_tasks_that_the_base_wrote_and_answers_of_the_latest_model() -> None:
+    weights, writers = Weights(), list[str]()
+
+    def model(messages: Sequence[Message], schema: object) -> Scripted:
+        if schema is Written:
+            writers.append("base")
+            return Written(tasks=["Name one large river.", "Name one large town.", "How do cats greet people?"])
+        return "latest says so"
+
+    environment = Beside(Gold(), old=(Sums(), "dev"))
+    recipe = load("ssr", of=3, rehearse=2)
+    evolved(recipe, wearing(weights, model), weights, environment=environment)
+    synthetic = [says(row) for row in weights.orders[0].rows if row["synthetic"]]
+    assert sorted(row[0][1] for row in synthetic) == ["How do cats greet people?", "Name one large river."]
+    assert all(row[-1][1] == "latest says so" for row in synthetic)
+    assert len(weights.orders[0].rows) == 6
+
+
+def test_sdft_learns_right_answers_in_the_models_own_words_and_falls_back_on_gold() -> None:
+    weights = Weights()
+
+    class Loose(Gold):
+        async def verify(self, task: Task, attempt: Attempt) -> Feedback:
+            return Feedback(score=float(answers([{"content": task.prompt}]) in attempt.answer))
+
+    def model(messages: Sequence[Message]) -> str:
+        asked = str(messages[-1]["content"])
+        told = {"0+1": "It comes to 1", "1+2": "The reference answer is 3", "2+3": "It comes to 4"}
+        return next((said for one, said in told.items() if one in asked and "reference" in asked), "")
+
+    evolved(load("sdft"), wearing(weights, model), weights, environment=Loose())
+    assert [row[-1][1] for row in rows(weights)] == ["It comes to 1", "3", "5", "7"]
+    assert "Using it" not in json.dumps([dict(row) for row in weights.orders[0].rows])
+
+
+def test_elastic_reset_puts_the_average_in_place_of_the_adapter_on_schedule(
+    tmp_path: Path,
+) -> None:
+    weights = Weights(folder=tmp_path)
+
+    async def train(order: Order) -> Made:
+        """Drift by one each turn."""
+        made = await weights.train(order)
+        folder, value = tmp_path / order.name, float(len(weights.orders))
+        folder.mkdir()
+        save_file(
+            {"lora_A": np.ones((1, 2), np.float32), "lora_B": np.full((2, 1), value, np.float32)}, folder / WEIGHTS
+        )
+        (folder / "adapter_config.json").write_text(json.dumps({"r": 1}))
+        return made.but(path=str(folder))
+
+    async def install(folder: Path, base: str) -> None:
+        weights.learned[folder.name] = dict(weights.learned[weights.orders[-1].name])
+
+    def model(messages: Sequence[Message], n: int) -> list[str]:
+        return [answers([messages[-1]])] * n
+
+    recipe = load("elastic_reset", n=1, every=3, decay=0.5)
+    first, second = recipe.update
+    assert isinstance(first, Train)
+    assert isinstance(second, Average)
+    updates: list[Update] = [replace(first, by=train), replace(second, install=install)]
+    with memory() as store:
+
+        async def turned() -> list[Report]:
+            acting = replace(recipe, update=updates, gate=HeldOut())
+            state = State(wearing(weights, model), store, Gold(), acting)
+            return [report async for report in evolve(state, Record.open(clock=lambda: NOW), 3)]
+
+        reports = asyncio.run(turned())
+        assert [report.accepted for report in reports] == [True] * 3
+        live = store.list(kind="adapter", where={"role": "policy"})
+        (now,) = [tensors_of(Path(str(item.metadata["path"])))["lora_B"][0, 0] for item in live]
+        # Turn 1: nothing is in use yet. Turn 2: the average takes in 1, and is 0.5. Turn 3: it takes in 2, and is 1.25.
+        assert now == pytest.approx(1.25)
+        (moving,) = store.list(kind="adapter", where={"role": "average"})
+        assert not tensors_of(Path(str(moving.metadata["path"])))["lora_B"].any()
+        assert len(adapters(store)) == 3 + 3
+
+
+# --- SELF
+
+META = [{"prompt": "Spell cat.", "answer": "kat", "feedback": "It begins with c, not k.", "refined": "cat"}]
+
+
+def self_model(messages: Sequence[Message], schema: object) -> Scripted:
+    """Answer with a planted error, see it, and mend it; mend one task badly, and see that too; know one at once."""
+    text = str(messages[-1]["content"])
+    if schema is Review:
+        if "banana" in text:
+            return Review(text="The answer says banana where a number belongs.", verdict="wrong")
+        return Review(text="It is a number now.", verdict="right")
+    if "reviewed" in text:
+        assert "says banana where a number belongs" in text
+        return "banana still" if "2+3" in str(messages) else answers([messages[0]])
+    return "9" if "3+4" in text else "1 banana"
+
+
+def test_self_learns_the_skill_first_then_only_mended_answers_that_it_finds_right() -> None:
+    weights, environment = Weights(), Gold()
+    recipe = load("self", meta=META)
+    reports = evolved(recipe, wearing(weights, self_model), weights, cycles=3, environment=environment)
+    assert reports[0].practised == ()
+    skill = [says(row) for row in weights.orders[0].rows]
+    assert {row[-1] for row in skill} == {
+        ("assistant", "cat"),
+        ("assistant", '{"text":"It begins with c, not k.","verdict":"wrong"}'),
+    }
+    own = [says(row) for row in weights.orders[1].rows if row.get("lineage")]
+    assert sorted(own) == [
+        [("user", "What is 0+1?"), ("assistant", "1")],
+        [("user", "What is 1+2?"), ("assistant", "3")],
+    ]
+    assert environment.labels == []
+    assert all(f.source != "environment" for x in reports[1].practised for a in x.attempts for f in a.feedback)
+    assert len(weights.orders) == 3
+    assert len(weights.orders[1].rows) == 5
+
+
+def test_the_feedback_locates_the_planted_error() -> None:
+    seen = list[str]()
+
+    def model(messages: Sequence[Message], schema: object) -> Scripted:
+        if "reviewed" in str(messages[-1]["content"]):
+            seen.append(str(messages[-1]["content"]))
+        return self_model(messages, schema)
+
+    weights = Weights()
+    evolved(load("self"), wearing(weights, model), weights)
+    assert len(seen) == 3
+    assert all("banana" in text for text in seen)
+
+
+def test_answers_that_were_right_at_once_are_learned_only_if_asked_for() -> None:
+    weights = Weights()
+    evolved(load("self", as_it_was=True), wearing(weights, self_model), weights)
+    assert [row[-1][1] for row in rows(weights)] == ["1", "3", "9"]
+
+
+def test_online_answers_are_mended_when_they_count() -> None:
+    weights = Weights()
+    (plain,) = evolved(load("self"), wearing(weights, self_model), weights)
+    (online,) = evolved(load("self", online=True), wearing(Weights(), self_model), Weights())
+    assert {x.task.id: x.attempts[0].answer for x in online.experiences}["1+2"] == "3"
+    assert plain.practised
+
+
+def test_examples_of_the_skill_are_read_from_a_file_and_must_be_whole(tmp_path: Path) -> None:
+    file = tmp_path / "meta.jsonl"
+    file.write_text("\n".join(json.dumps(row) for row in META))
+    assert load("self", meta=file) is not None
+    with pytest.raises(Misuse, match="takes rows of prompt, answer, feedback and refined"):
+        load("self", meta=[{"prompt": "x"}])
+    with pytest.raises(Misuse, match="takes rows of"):
+        load("self", meta=tmp_path / "no.jsonl")
+    assert [len(says(row)) for row in rows_of(Meta.model_validate(META[0]))] == [3, 4, 2]
