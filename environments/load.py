@@ -6,10 +6,14 @@ import importlib
 import inspect
 import re
 from collections.abc import Callable
-from typing import TypeAlias
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from agentevo.errors import Misuse, UnknownName
 from agentevo.protocols import Environment
+
+if TYPE_CHECKING:
+    from agentevo.models.placing import Progress
 
 Option: TypeAlias = int | float | bool | str
 
@@ -30,6 +34,9 @@ ENVIRONMENTS = {
 }
 """Where each environment is made: module and callable, imported when it is asked for. Packages may add their own."""
 
+FETCHED = {"bfcl": "agentevo.environments.tool.bfcl:fetch"}
+"""What gets the parts of an environment that are not in this package. Packages may add their own."""
+
 _OPTION = r'[A-Za-z_]\w*=(?:"[^"]*"|[^",@/]*)'
 _SUITE = re.compile(
     rf"(?P<name>[A-Za-z][\w.-]*)(?::(?P<options>{_OPTION}(?:,{_OPTION})*))?(?:@(?P<version>[\w.+-]+))?(?:/(?P<split>[\w.-]+))?"
@@ -40,6 +47,13 @@ _SHAPE = 'NAME, NAME/SPLIT or NAME:OPTION=VALUE,...@VERSION/SPLIT; quote a value
 def names() -> list[str]:
     """Return the names of the environments that need nothing but their name; others need an option, a file say."""
     return [name for name in sorted(ENVIRONMENTS) if not _missing(_parameters(_maker(name)), {})]
+
+
+def fetcher(name: str) -> Callable[[Progress], Path] | None:
+    """Return what fetches the parts of an environment, and says where they are; None where nothing is missing."""
+    if name not in ENVIRONMENTS:
+        raise UnknownName("environment", name, ENVIRONMENTS)
+    return _named(FETCHED[name]) if name in FETCHED else None
 
 
 def load(suite: str) -> tuple[Environment, str]:
@@ -72,9 +86,13 @@ def _make(name: str, options: dict[str, Option]) -> Environment:
 def _maker(name: str) -> Callable[..., Environment]:
     if name not in ENVIRONMENTS:
         raise UnknownName("environment", name, ENVIRONMENTS)
-    module, _, attribute = ENVIRONMENTS[name].partition(":")
-    make: Callable[..., Environment] = getattr(importlib.import_module(module), attribute)
+    make: Callable[..., Environment] = _named(ENVIRONMENTS[name])
     return make
+
+
+def _named(place: str) -> Any:
+    module, _, attribute = place.partition(":")
+    return getattr(importlib.import_module(module), attribute)
 
 
 def _parameters(make: Callable[..., Environment]) -> list[inspect.Parameter]:

@@ -9,8 +9,10 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 from agentevo.errors import Misuse
+from agentevo.protocols import Environment
 
 PATH = "/usr/local/bin:/usr/bin:/bin"
 SYSTEM = (
@@ -71,6 +73,23 @@ class Walls:
             "PATH": PATH, "HOME": home, "TMPDIR": home, "LANG": "C.UTF-8", "TZ": "UTC", "PYTHONHASHSEED": "0",
             "PYTHONDONTWRITEBYTECODE": "1", "JAVA_TOOL_OPTIONS": java, **self.env,
         }  # fmt: skip
+
+
+@runtime_checkable
+class Walled(Protocol):
+    """An environment whose engine runs behind walls, and that says which."""
+
+    @property
+    def walls(self) -> Walls: ...
+
+
+def walls_of(environment: Environment) -> tuple[str, ...]:
+    """Say what runs an environment's episodes, and what it may touch, a line each."""
+    if isinstance(environment, Walled):
+        return environment.walls.told()
+    if environment.card.trusted:
+        return ("walls: none; its episodes run in this process",)
+    return ("walls: those of the sandbox, in which what an agent writes is run; `agentevo doctor` names its tier",)
 
 
 def system() -> list[str]:

@@ -8,13 +8,13 @@ import typer
 
 from agentevo.cli.comparing import show_suites
 from agentevo.cli.memory.shown import one_line, show_fields
-from agentevo.cli.output import show, show_json, tell
+from agentevo.cli.output import progress, show, show_json, tell
 
 if TYPE_CHECKING:
     from agentevo.protocols import Environment
     from agentevo.types import Card
 
-app = typer.Typer(help="List the environments, show one, and check that one keeps the contract.")
+app = typer.Typer(help="List the environments, show one, fetch what it needs, and check that it keeps the contract.")
 
 SHOWN = 3
 """So many tasks of each split are shown."""
@@ -52,23 +52,46 @@ def check(
     episodes: Annotated[int, typer.Option(min=2, help="How many episodes run at once.")] = 32,
     as_json: JsonOption = False,
 ) -> None:
-    """Check the contract clause by clause; exit with 1, naming the clause, at the first that is broken."""
+    """Say what its engine may touch, then check the contract; exit with 1, naming the clause, where one is broken."""
     from agentevo.environments import BrokenContract, check_environment
     from agentevo.environments.load import load
+    from agentevo.environments.walls import walls_of
 
     environment, _ = load(suite)
+    walls = walls_of(environment)
+    for line in [] if as_json else walls:
+        show(one_line(line))
     try:
         held = check_environment(environment, again=lambda: load(suite)[0], tasks=tasks, episodes=episodes)
     except BrokenContract as error:
         if as_json:
-            show_json({"suite": suite, "ok": False, "broken": error.clause, "why": str(error)})
+            show_json({"suite": suite, "ok": False, "walls": [*walls], "broken": error.clause, "why": str(error)})
         tell(f"error: {one_line(str(error))}")
         raise typer.Exit(1) from error
     if as_json:
-        show_json({"suite": suite, "ok": True, "clauses": list(held)})
+        show_json({"suite": suite, "ok": True, "walls": [*walls], "clauses": list(held)})
         return
     for clause in held:
         show(f"ok    {clause}")
+
+
+@app.command("fetch")
+def fetch(
+    name: Annotated[str, typer.Argument(help="Its name, such as bfcl.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Fetch what an environment needs that is not in this package, through pip, and check its hash."""
+    from agentevo.environments.load import fetcher
+
+    get = fetcher(name)
+    place = None
+    if get is not None:
+        with progress() as report:
+            place = str(get(report))
+    if as_json:
+        show_json({"name": name, "path": place})
+        return
+    show(f"{name}: {place}" if place else f"{name} needs nothing that is not here")
 
 
 def _first(environment: Environment) -> dict[str, list[str]]:
