@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from memory_console import Console
 from moments import attempt, experience
 
 from agentevo.cli.app import status
 from agentevo.environments.load import load
+
+if TYPE_CHECKING:
+    from memory_console import Console
 
 pytest_plugins = ("memory_console",)
 
