@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -10,14 +11,15 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from agentevo.environments.code.files import Call, calls_in
-from agentevo.environments.tool.served import BadCall, Served
-from agentevo.errors import BudgetExceeded, Misuse
-from agentevo.quote import cut, fenced
+from agentevo.environments.tool.aside import aside
+from agentevo.environments.tool.served import BadCall, Refused, Served
+from agentevo.errors import AgentEvoError, BudgetExceeded, Misuse
+from agentevo.quote import clean, cut, fenced
 from agentevo.types import Json, Message, Outcome, Tool
 
 LOG = logging.getLogger(__name__)
 
-Ask: TypeAlias = Callable[[Tool, Mapping[str, Json]], Awaitable[bool]]
+Ask: TypeAlias = Callable[[Tool, Mapping[str, Json]], bool | Awaitable[bool]]
 Policy: TypeAlias = Literal["allow", "deny"] | Ask
 ERROR = "Error: "
 
@@ -64,25 +66,37 @@ class ToolEpisode:
         source, limit = served.source if served else "", self._rules.output_chars
         try:
             found = await self._found(served, call)
+        except Refused as error:
+            return clean(cut(f"{ERROR}{error}", limit))
         except BadCall as error:
-            found = ERROR + str(error)
+            found = f"{ERROR}{error}"
         return fenced(cut(found, limit), f"data from {source}") if source and found else cut(found, limit)
 
     async def _found(self, served: Served | None, call: Call) -> str:
         if call.problem:
-            raise BadCall(call.problem)
+            raise Refused(call.problem)
         if served is None:
-            raise BadCall(f"there is no tool {call.name!r:.80}; there are: {', '.join(self._served) or 'none'}")
+            raise Refused(f"there is no tool {call.name!r:.80}; there are: {', '.join(self._served) or 'none'}")
         if served.tool.destructive:
             await self._allowed(served.tool, call.arguments)
         return await self._in_time(served, call.arguments)
 
     async def _allowed(self, tool: Tool, arguments: Mapping[str, Json]) -> None:
-        policy = self._rules.destructive
-        if policy == "allow" or (not isinstance(policy, str) and await policy(tool, arguments)):
+        policy, said = self._rules.destructive, "such calls are not allowed here"
+        if policy == "allow":
             return
-        said = "nobody allowed this call" if callable(policy) else "such calls are not allowed here"
-        raise BadCall(f"{tool.name!r} was not called: what it does cannot be taken back, and {said}")
+        if not isinstance(policy, str):
+            said = "nobody allowed this call"
+            try:
+                found = await aside(lambda: policy(tool, dict(arguments)))  # it may well wait for a person
+                if (await found if inspect.isawaitable(found) else found) is True:
+                    return
+            except AgentEvoError:
+                raise
+            except Exception:
+                LOG.exception("who was asked whether %s may be called failed", tool.name)
+                said = "who was asked failed"
+        raise Refused(f"{tool.name!r} was not called: what it does cannot be taken back, and {said}")
 
     async def _in_time(self, served: Served, arguments: Mapping[str, Json]) -> str:
         name, limit_s = served.tool.name, self._rules.timeout_s
@@ -95,7 +109,14 @@ class ToolEpisode:
             if timer.expired():
                 raise BadCall(_late(name, limit_s, error)) from error
             LOG.info("the tool %s failed", name, exc_info=error)
-            raise BadCall(f"{name!r} failed: {type(error).__name__}: {cut(str(error), 500)}") from error
+            raise BadCall(f"{name!r} failed: {type(error).__name__}: {cut(_words(error), 500)}") from error
+
+
+def _words(error: Exception) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - an error may fail to say what it is
+        return "it does not say why"
 
 
 def _late(name: str, limit_s: float, error: Exception) -> str:

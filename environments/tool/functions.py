@@ -13,9 +13,11 @@ from typing import Annotated, Any, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic.errors import PydanticUserError
+from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema
 
-from agentevo.environments.tool.served import BadCall, Served, as_text
+from agentevo.environments.tool.aside import aside
+from agentevo.environments.tool.served import BadCall, Refused, Served, as_text
 from agentevo.errors import Misuse
 from agentevo.quote import cut
 from agentevo.types import Json, Tool, why_invalid
@@ -35,8 +37,9 @@ class FunctionTool:
 
     Its parameters are described by annotations (also `Annotated[int, Field(ge=1, description=...)]`), defaults, and a
     docstring with `Args:` or `:param x:`. Arguments are checked before a call, and handed over as what was annotated.
-    A function that waits is awaited; any other runs in a thread, which goes on after a timeout.
-    destructive: what it does cannot be taken back, so that a policy is asked first.
+    A function that waits is awaited; any other runs in a thread of its own, which goes on after a timeout.
+    destructive: what it does cannot be taken back, so that a policy is asked first. trusted: nobody else has a hand in
+    what it returns, so that it is shown as it is; what any other function brings is quoted, as data from it.
     """
 
     function: Callable[..., object]
@@ -44,6 +47,7 @@ class FunctionTool:
     name: str = ""
     description: str = ""
     destructive: bool = False
+    trusted: bool = False
 
     def __post_init__(self) -> None:
         given: object = self.function
@@ -65,7 +69,8 @@ class FunctionTool:
             name=self.name, description=self.description, parameters=_schema(model, self.name),
             destructive=self.destructive,
         )  # fmt: skip
-        return Served(tool, functools.partial(_run, self.function, self.name, parameters, model))
+        run = functools.partial(_run, self.function, self.name, parameters, model)
+        return Served(tool, run, "" if self.trusted else self.name)
 
 
 def over(served: Served, function: Callable[..., object]) -> Served:
@@ -87,26 +92,50 @@ async def _run(
     values = [(p, getattr(given, f"p{n}")) for n, p in enumerate(parameters)]
     args = [value for p, value in values if p.kind is p.POSITIONAL_ONLY]
     kwargs = {p.name: value for p, value in values if p.kind is not p.POSITIONAL_ONLY}
-    if _waits(function):
-        found = function(*args, **kwargs)
-    else:
-        found = await asyncio.to_thread(function, *args, **kwargs)
-    return as_text(await found if inspect.isawaitable(found) else found)
+    try:
+        if _waits(function):
+            return as_text(await _awaited(function(*args, **kwargs)))
+        found, text = await aside(lambda: _called(function, args, kwargs))
+        return text if text is not None else as_text(await _awaited(found))
+    except SystemExit as error:  # it would end the app
+        raise BadCall(f"{name!r} failed: it wanted to end the process, with {error.code!r:.80}") from error
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise BadCall(f"{name!r} failed: it was cancelled from within") from error
+
+
+def _called(
+    function: Callable[..., object], args: list[object], kwargs: dict[str, object]
+) -> tuple[object, str | None]:
+    """Return what a function returned, and that as text, unless it is still to be awaited."""
+    found = function(*args, **kwargs)
+    return found, None if inspect.isawaitable(found) else as_text(found)
+
+
+async def _awaited(found: object) -> object:
+    return await found if inspect.isawaitable(found) else found
 
 
 def _waits(function: Callable[..., object]) -> bool:
+    return any(map(inspect.iscoroutinefunction, _kinds(function)))
+
+
+def _kinds(function: Callable[..., object]) -> tuple[object, object]:
+    """Return what tells which kind of callable a function, a partial or an object is."""
     inner = function.func if isinstance(function, functools.partial) else function
-    return inspect.iscoroutinefunction(inner) or inspect.iscoroutinefunction(getattr(inner, "__call__", None))  # noqa: B004 - which kind of callable
+    return inner, getattr(inner, "__call__", None)  # noqa: B004 - which kind of callable
 
 
 def _checked(name: str, model: type[BaseModel], arguments: Mapping[str, Json]) -> BaseModel:
-    """Return the arguments as the function takes them. Raise BadCall, with what was expected, where they do not fit."""
+    """Return the arguments as the function takes them. Raise Refused, with what was expected, where they do not fit."""
     try:
         return model.model_validate_json(json.dumps(arguments))
     except (ValidationError, ValueError, RecursionError) as error:
         why = why_invalid(error) if isinstance(error, ValidationError) else str(error)
         expected = json.dumps(_schema(model, name), ensure_ascii=False)
-        raise BadCall(
+        raise Refused(
             f"the arguments of {name!r} do not fit: {cut(why, 800)}. Expected: {cut(expected, 2000)}"
         ) from error
 
@@ -121,6 +150,8 @@ def _parameters(function: Callable[..., object], name: str) -> list[inspect.Para
         raise Misuse(
             f"the signature of {name!r} cannot be read ({error}); wrap it in a function of your own"
         ) from error
+    if any(map(inspect.isasyncgenfunction, _kinds(function))):
+        raise Misuse(f"{name!r} yields as it waits; expected a function that returns what it found, a list say")
     for p in parameters:
         if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
             raise Misuse(
@@ -135,17 +166,25 @@ def _model(function: Callable[..., object], name: str, parameters: list[inspect.
     hints = _hints(function, name)
     fields: dict[str, Any] = {}
     for n, p in enumerate(parameters):
-        default = ... if p.default is p.empty else p.default
-        hint = hints.get(p.name, Any)
+        hint, default = _taken(p, hints.get(p.name, Any))
         if p.name in told:  # what the annotation says itself comes later, and wins
             hint = Annotated[hint, Field(description=told[p.name])] if not _says(hint) else hint
-        fields[f"p{n}"] = (hint, Field(default, alias=p.name))
+        fields[f"p{n}"] = (hint, Field(alias=p.name, **default))
     try:
         return create_model(name, __config__=ConfigDict(extra="forbid", arbitrary_types_allowed=False), **fields)
     except (PydanticUserError, TypeError) as error:
         raise Misuse(
             f"the parameters of {name!r} cannot be described ({error!s:.300}); expected types of JSON"
         ) from error
+
+
+def _taken(p: inspect.Parameter, hint: Any) -> tuple[Any, dict[str, Any]]:
+    """Return a parameter's annotation and its default, which may stand in a Field where others have the default."""
+    if not isinstance(p.default, FieldInfo):
+        return hint, {"default": ... if p.default is p.empty else p.default}
+    if p.default.default_factory is not None:
+        return Annotated[hint, p.default], {"default_factory": p.default.default_factory}
+    return Annotated[hint, p.default], {"default": ... if p.default.is_required() else p.default.default}
 
 
 def _says(hint: object) -> bool:

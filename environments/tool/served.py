@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+import itertools
+import json
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from pydantic import BaseModel
-from pydantic_core import to_json
+from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
 
 from agentevo.types import Json, Tool
+
+MOST_YIELDED = 10_000
+"""So many elements are taken of what never ends."""
 
 
 class BadCall(Exception):
     """A call that could not be run, or failed: what it says is what the agent sees."""
+
+
+class Refused(BadCall):
+    """A call that was not made; what it says are our words, not the tool's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +30,13 @@ class Served:
     tool: Tool
     run: Callable[[Mapping[str, Json]], Awaitable[str]]
     source: str = ""
-    """Who says what it brings; empty for this process, whose word is taken as it is."""
+    """Who says what it brings; empty for a tool whose word is taken as it is."""
 
 
 def as_text(value: object) -> str:
     """Return what a tool brought as text: a text as it is, nothing as nothing, all else as JSON."""
+    if isinstance(value, Iterator):
+        value = list(itertools.islice(value, MOST_YIELDED))
     match value:
         case str():
             return value
@@ -34,6 +44,8 @@ def as_text(value: object) -> str:
             return ""
         case bytes():
             return value.decode(errors="replace")
-        case BaseModel():
-            return value.model_dump_json()
-    return to_json(value, fallback=str, bytes_mode="base64", inf_nan_mode="strings").decode()
+    try:
+        return to_json(value, fallback=str, bytes_mode="base64", inf_nan_mode="strings").decode()
+    except PydanticSerializationError:  # halves of surrogate pairs, which no UTF-8 can hold, or what has no end
+        plain = to_jsonable_python(value, fallback=str, bytes_mode="base64", inf_nan_mode="strings")
+        return json.dumps(plain, ensure_ascii=False, separators=(",", ":"))

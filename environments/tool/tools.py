@@ -23,8 +23,9 @@ class Tools:
 
     A server is an address, a command line, StdioServer or HttpServer; each episode has its own connection.
 
-    destructive: "deny", "allow", or an async callable (tool, arguments) -> bool that is asked before each call of a
-    tool marked so. A call may take `timeout_s` seconds and bring `output_chars` characters.
+    destructive: "deny", "allow", or a callable (tool, arguments) -> bool, async or not, that is asked before each call
+    of a tool marked so; nothing but True allows it. A call may take `timeout_s` seconds and bring `output_chars`
+    characters.
     """
 
     def __init__(
@@ -94,7 +95,7 @@ def check_distinct(served: Sequence[Served]) -> None:
 
 def _rules(destructive: Policy, timeout_s: float, output_chars: int) -> Rules:
     if destructive not in ("allow", "deny") and not callable(destructive):
-        raise Misuse(f"destructive is {destructive!r:.80}; expected 'allow', 'deny', or an async callable that decides")
+        raise Misuse(f"destructive is {destructive!r:.80}; expected 'allow', 'deny', or a callable that decides")
     if not timeout_s > 0 or output_chars < 100:
         raise Misuse(
             f"timeout_s={timeout_s!r}, output_chars={output_chars!r}: expected the seconds a call may take, above 0,"

@@ -53,7 +53,7 @@ def tools() -> tuple[Served, ...]:
     """Return the tools of any desk; each is described once."""
     methods = [method for name, method in inspect.getmembers(Desk, inspect.isfunction) if not name.startswith("_")]
     bound = [method.__get__(object.__new__(Desk)) for method in methods]
-    return tuple(FunctionTool(method).served() for method in bound)
+    return tuple(FunctionTool(method, trusted=True).served() for method in bound)
 
 
 def written(call: ToolCall) -> str:
