@@ -62,7 +62,7 @@ _NOTHING = Columns(
 
 
 class Shelf:
-    """The arrays of one namespace; `columns` and `vectors` bring them up to date before they answer."""
+    """The arrays of one namespace; `columns` brings them up to date before it answers."""
 
     def __init__(self, ns: int) -> None:
         self.ns = ns
@@ -82,22 +82,25 @@ class Shelf:
             return self._refreshed(db)
 
     def _refreshed(self, db: sqlite3.Connection) -> Columns:
-        query = "SELECT max(seq) FROM purged WHERE seq > ? AND ns = ?"
-        purged = db.execute(query, (self._purged, self.ns)).fetchone()[0]
+        query = """SELECT (SELECT max(seq) FROM purged WHERE seq > ? AND ns = ?),
+            EXISTS (SELECT 1 FROM items WHERE ns = ? AND version > ?)"""
+        asked = (self._purged, self.ns, self.ns, self._columns.version)
+        purged, has_changed = db.execute(query, asked).fetchone()
         if purged is not None:
             self._purged, self._columns, self._vectors, self._vectors_version = purged, _NOTHING, None, 0
-        changed = db.execute(
-            "SELECT row, version, kind, status, expires_at FROM items WHERE ns = ? AND version > ?",
-            (self.ns, self._columns.version),
-        ).fetchall()
-        if changed:
-            self._columns = _merged(self._columns, changed)
+        if has_changed or purged is not None:
+            query = "SELECT row, version, kind, status, expires_at FROM items WHERE ns = ? AND version > ?"
+            changed = db.execute(query, (self.ns, self._columns.version)).fetchall()
+            self._columns = _merged(self._columns, changed) if changed else self._columns
         return self._columns
 
     def vectors(self, db: sqlite3.Connection, dimensions: int) -> tuple[Columns, NDArray[np.float32]]:
-        """Return the columns and a matrix with one row for each; an item without a vector has zeros."""
+        """Return the columns and a matrix with one row for each; an item without a vector has zeros.
+
+        They are as `columns` left them, which whoever asks has called at this moment already.
+        """
         with self._lock:
-            columns = self._refreshed(db)
+            columns = self._columns
             if self._vectors is not None and self._vectors.shape[1] != dimensions:
                 self._vectors, self._vectors_version = None, 0
             if self._vectors is None or self._vectors_version < columns.version:

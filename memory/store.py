@@ -95,10 +95,12 @@ class Store:
 
     @property
     def dimensions(self) -> int | None:
-        found = self.ledger.meta("dimensions")
-        if found is not None and not isinstance(found, int):
-            raise corrupt(self.ledger.name, f"it says that its vectors have {found!r:.40} dimensions")
-        return found
+        return self._checked(self.ledger.meta("dimensions"))
+
+    def _checked(self, dimensions: object) -> int | None:
+        if dimensions is not None and not isinstance(dimensions, int):
+            raise corrupt(self.ledger.name, f"it says that its vectors have {dimensions!r:.40} dimensions")
+        return dimensions
 
     @property
     def fingerprint(self) -> str | None:
@@ -141,8 +143,8 @@ class Store:
 
     def compare(self, lengths: Iterable[int], fingerprint: str | None = None) -> None:
         """Raise EmbedderError where vectors of these lengths, made by this embedder, do not belong here."""
-        stored = self.dimensions
-        known = None if fingerprint is None else self.ledger.meta("fingerprint")
+        found = self.ledger.metas("dimensions", "fingerprint")
+        stored, known = self._checked(found["dimensions"]), found["fingerprint"]
         strange = sorted(set(lengths) - ({stored} if stored is not None else set()))
         if strange and (stored is not None or len(strange) > 1):
             raise EmbedderError(
