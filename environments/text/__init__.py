@@ -2,6 +2,7 @@
 
 from agentevo.environments.text.express import TextWorldExpress
 from agentevo.environments.text.java import MissingJava
+from agentevo.environments.text.reasoning import ReasoningGym
 from agentevo.environments.text.science import ScienceWorld
 
-__all__ = ["MissingJava", "ScienceWorld", "TextWorldExpress"]
+__all__ = ["MissingJava", "ReasoningGym", "ScienceWorld", "TextWorldExpress"]

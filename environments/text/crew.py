@@ -53,10 +53,17 @@ class Crew:
             return await self._engines[place].ask(method, **arguments)
 
     async def ask_any(self, method: str, **arguments: Json) -> Json:
+        """Ask the worker with the fewest episodes; where it is gone, once more."""
+        try:
+            return await self.ask_once(method, **arguments)
+        except EngineGone:
+            return await self.ask_once(method, **arguments)
+
+    async def ask_once(self, method: str, **arguments: Json) -> Json:
         """Ask the worker with the fewest episodes."""
         place = self.take()
         try:
-            return await self.ask(place, method, **arguments)
+            return await self._engines[place].ask(method, **arguments)
         finally:
             self.give(place)
 
