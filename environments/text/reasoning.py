@@ -43,7 +43,7 @@ class ReasoningGym:
     """Puzzles of the sets of reasoning-gym that find their own answers right, or of those named: `sets="gcd,maze"`.
 
     `tasks` puzzles of each set are in a split; the sets take turns. No question is in two splits. They are drawn when
-    the first is asked for, in a worker, which takes about a minute for all sets; some of them search long for a question.
+    the first is asked for, in a worker; for all sets that takes about a minute, as some search long for a question.
 
     The answer is what stands between the last <answer> and </answer>, or all of it, and scored by its set; nothing is
     scored 0, as is an answer that its set cannot read or takes more than a minute for. Needs the extra `text`.

