@@ -27,6 +27,7 @@ ENVIRONMENTS = {
     "leetcode": "agentevo.environments.code:LeetCode",
     "library": "agentevo.environments.code:HouseLibrary",
     "mbpp": "agentevo.environments.code:MBPP",
+    "reasoning_gym": "agentevo.environments.text:ReasoningGym",
     "scienceworld": "agentevo.environments.text:ScienceWorld",
     "shop": "agentevo.environments.tool.shop:Shop",
     "textworld_express": "agentevo.environments.text:TextWorldExpress",
