@@ -1,8 +1,8 @@
 """The wall around a server or an engine: a program of its own, which puts it up around itself and becomes the other.
 
 Covered: files (only what was granted can be read, and one folder written), TCP, signals to other processes; where the
-kernel allows new namespaces also all other network, and every process that is left behind. A network of its own has a
-loopback, which leads nowhere else: some engines are two programs that talk over it.
+kernel allows new namespaces also all other network, sockets that lie among files, and every process that is left
+behind. A network of its own has a loopback, which leads nowhere else: some engines are two programs that talk over it.
 Not covered: memory, processor time and disk; the names of running processes.
 """
 
@@ -22,6 +22,7 @@ import struct
 import sys
 from collections.abc import Sequence
 
+from agentevo.environments import wall_root
 from agentevo.environments.sandbox.box import landlock, syscalls
 
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
@@ -45,6 +46,8 @@ def _enclose(readable: Sequence[str], writable: Sequence[str], *, network: bool,
         syscalls.die_with_parent()
     if is_apart := _unshared(network=network):
         _fork(lifeline=lifeline)
+        with contextlib.suppress(OSError):  # the kernel gives namespaces, and no right to mount in them
+            wall_root.enter(readable, writable, DEVICES)
     read, write = landlock.READ | landlock.LIST | landlock.EXECUTE, landlock.handled(landlock.version())
     rules = landlock.opened((path for path in readable if os.path.exists(path)), read)
     rules += landlock.opened(DEVICES, landlock.READ | landlock.WRITE | landlock.DEVICE_CONTROL)
@@ -71,7 +74,7 @@ def _hold(rules: landlock.Rules, *, network: bool) -> None:
 def _unshared(*, network: bool) -> bool:
     """Enter namespaces of one's own, as the same user; return whether the kernel lets us."""
     user, group = os.getuid(), os.getgid()
-    flags = syscalls.NEWUSER | syscalls.NEWPID | syscalls.NEWIPC | (0 if network else syscalls.NEWNET)
+    flags = syscalls.NEWUSER | syscalls.NEWNS | syscalls.NEWPID | syscalls.NEWIPC | (0 if network else syscalls.NEWNET)
     try:
         syscalls.call("unshare", flags)
     except OSError:

@@ -23,6 +23,8 @@ from agentevo.types import Json, Message, Outcome, Task, Tool, ToolCall
 
 HERE = Path(__file__).parent
 TASK = Task(id="1", prompt="Do it.")
+REFUSED = {"PermissionError", "FileNotFoundError", "OSError"}
+"""What is not granted is not there, or cannot be touched; a read-only mount has an error without a name of its own."""
 linux = pytest.mark.skipif(sys.platform != "linux", reason="there are walls on Linux alone")
 
 
@@ -277,11 +279,12 @@ def test_walls_keep_a_server_from_files_network_and_environment(
             json.loads(acted(server, seen)[0].observation.strip("`").split("\n", 1)[1])
             for server in (plain(), plain(readable=[secret], network=True, env={"A": "b"}), plain(walls=False))
         )
-    assert {kept["secret"], kept["write"]} == {"PermissionError"}
+    assert {kept["secret"], kept["write"]} <= REFUSED
     assert kept["connect"] in ("PermissionError", "ConnectionRefusedError")  # the latter from a loopback of its own
     assert kept["home"] == "did it: 1"
     assert kept["environment"] == ["HOME", "LANG", "PATH", "TMPDIR", "TZ"]
-    assert (granted["secret"], granted["write"]) == ("did it: s", "PermissionError")
+    assert granted["secret"] == "did it: s"
+    assert granted["write"] in REFUSED
     assert granted["connect"] == "did it: None"
     assert "A" in granted["environment"]
     assert open_["secret"] == "did it: s"
