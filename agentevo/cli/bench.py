@@ -14,6 +14,7 @@ from agentevo.cli.comparing import show_across, show_comparison, show_recheck, s
 from agentevo.cli.memory.shown import one_line
 from agentevo.cli.output import number, progress, show_json, tell
 from agentevo.cli.watching import watched
+from agentevo.cli.weights_loop import NAME, TESTED, run_loop
 from agentevo.errors import Misuse
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ app = typer.Typer(help="Compare an agent with memory, without, and with cheap ru
 
 @app.command("run")
 def run(
-    suite: Annotated[str, typer.Argument(help="What to work on, such as house, house:level=2 or house@1/test.")],
+    suite: Annotated[str, typer.Argument(help="What to work on: house, house:level=2, house@1/test, or weights-loop.")],
     arms: Annotated[
         str, typer.Option(help="none, null, copy, rule, memory, or any recipe's name, parted by commas.")
     ] = "none,copy,rule,memory",
@@ -39,7 +40,9 @@ def run(
         typer.Option(help="stream: learn after each task. epochs: learn, then test. trials: try again what failed."),
     ] = "stream",
     tasks: Annotated[int, typer.Option(min=1, help="How many tasks are practised.")] = 60,
-    test: Annotated[int, typer.Option(min=1, help="How many are tested on (epochs).")] = 60,
+    test: Annotated[
+        int | None, typer.Option(min=1, help="How many are tested on: 60 (epochs), or 40 (weights-loop).")
+    ] = None,
     epochs: Annotated[int, typer.Option(min=1, help="How often tasks are practised (epochs), or tried again.")] = 1,
     embedder: Annotated[
         str | None, typer.Option(help="What recall compares texts with; hash needs no weights.")
@@ -49,7 +52,7 @@ def run(
     name: Annotated[str | None, typer.Option("--run", help="Name the run; the same name goes on where it was.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Run arms on a suite and compare them task by task."""
+    """Run arms on a suite and compare them task by task; `weights-loop` trains what an agent experienced."""
     from agentevo.benchmarks.compare import compare
     from agentevo.benchmarks.matrix import Plan
     from agentevo.benchmarks.suites import tuned
@@ -58,9 +61,12 @@ def run(
     from agentevo.settings import settings
 
     preset = settings()
+    if suite == NAME:
+        run_loop(model or preset.model, name, tasks, test or TESTED, embedder, as_json=as_json)
+        return
     plan = Plan(
         suite, tuned(suite, recipe), as_model(model or preset.model), [part.strip() for part in arms.split(",")],
-        seeds=seeds, protocol=protocol, tasks=tasks, test=test, epochs=epochs, embedder=embedder,  # type: ignore[arg-type]
+        seeds=seeds, protocol=protocol, tasks=tasks, test=test or 60, epochs=epochs, embedder=embedder,  # type: ignore[arg-type]
         budget=Budget(max_cost_usd=preset.max_cost_usd if max_cost is None else max_cost), concurrency=concurrency,
     )  # fmt: skip
     folder = folder_of(name, "bench")

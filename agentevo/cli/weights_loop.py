@@ -1,0 +1,94 @@
+"""`agentevo bench run weights-loop`: from experience into weights, and what came of it, side by side."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+from agentevo.cli.output import show, show_json, show_table, tell
+from agentevo.cli.watching import watched
+
+if TYPE_CHECKING:
+    from agentevo.benchmarks.weights_loop import Figures, Gated, Gathered, Moment, WeightsLoop
+
+NAME = "weights-loop"
+TESTED = 40
+
+
+def run_loop(model: str, run: str | None, tasks: int, test: int, embedder: str | None, *, as_json: bool) -> None:
+    """Run it, or go on with it, and show what happens."""
+    from agentevo.benchmarks.weights_loop import WeightsLoop
+    from agentevo.cli.models import pull_progress
+    from agentevo.models import as_model
+    from agentevo.runs import folder_of
+
+    with pull_progress():
+        loop = WeightsLoop(as_model(model), folder_of(run, NAME), tasks=tasks, test=test, embedder=embedder)
+        tell(f"{NAME} with {model}: about ten minutes on two cores; go on after a stop with --run {loop.folder.name}")
+        moments = asyncio.run(_played(loop, as_json=as_json))
+    if as_json:
+        show_json([{"what": type(moment).__name__.casefold(), **moment.model_dump(mode="json")} for moment in moments])
+
+
+async def _played(loop: WeightsLoop, *, as_json: bool) -> list[Moment]:
+    since, moments = time.monotonic(), list[Moment]()
+
+    async def playing() -> None:
+        async with aclosing(loop.play()) as played:
+            async for moment in played:
+                moments.append(moment)
+                if not as_json:
+                    _show(moment, time.monotonic() - since)
+
+    await watched(playing())
+    return moments
+
+
+def _show(moment: Moment, seconds: float) -> None:
+    from agentevo.benchmarks.weights_loop import Figures, Gathered
+
+    if isinstance(moment, Gathered):
+        _gathered(moment)
+    elif isinstance(moment, Figures):
+        _figures(moment)
+    else:
+        _gated(moment)
+    tell(f"  after {seconds:.0f} s")
+    sys.stdout.flush()
+
+
+def _gathered(found: Gathered) -> None:
+    show(f"gathered   {found.right} of {found.tasks} house commands right, answered with memory")
+    show(f"exported   {found.rows} rows without what was recalled; left out: {found.left_out}")
+    show(f"rehearsed  {found.rehearsed} answers of its own to ordinary requests are mixed in")
+
+
+def _gated(found: Gated) -> None:
+    said = "promoted" if found.accepted else "refused, kept beside"
+    show(f"trained on {found.of} ({found.rows} rows): {said}")
+    for part in found.reason.split("; "):
+        show(f"  {part}")
+
+
+def _figures(found: Figures) -> None:
+    groups = list(found.groups)
+    show(f"\nright on {found.tests} held-out commands")
+    rows = [(name, f"{s:.3f}", *(f"{found.groups[g][name]:.3f}" for g in groups)) for name, s in found.scores.items()]
+    show_table(("arm", "mean", *groups), rows)
+    show(f"\nadapter - base, both without memory: {_interval(found.over_base)}")
+    show("\nordinary requests, without memory")
+    arms = found.ordinary
+    show_table(
+        ("arm", "no command", "mentions what it has to"),
+        [(name, f"{arms[name]:.3f}", f"{found.facts[name]:.3f}") for name in arms],
+    )
+    show(f"\nadapter - base, of those that mention what they have to: {_interval(found.over_facts)}")
+
+
+def _interval(bounds: tuple[float, float, float]) -> str:
+    estimate, low, high = bounds
+    verdict = "does not exclude 0" if low <= 0 <= high else "excludes 0"
+    return f"{estimate:+.3f} (95% interval {low:+.3f} to {high:+.3f}, {verdict})"

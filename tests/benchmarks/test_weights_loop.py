@@ -1,0 +1,78 @@
+"""The weights loop: what was gathered is trained without what was recalled, gated, and poison is refused."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from wearing import Wearing, Weights
+
+from agentevo.benchmarks.weights_loop import Figures, Gated, Gathered, Moment, WeightsLoop, poisoned
+from agentevo.environments.tool.house import House
+from agentevo.models import FunctionModel
+from agentevo.types import Message
+from agentevo.weights.order import Made, Order
+
+HOUSE = House(tasks=50)
+RIGHT = {task.prompt: str(HOUSE.gold(task)[-1]["content"]) for s in HOUSE.splits() for task in HOUSE.tasks(s)}
+
+
+def ideal(messages: Sequence[Message]) -> str:
+    """Know the convention where examples of it stand in the prompt, and nothing of it else."""
+    asked = str(messages[-1]["content"])
+    return RIGHT[asked] if asked in RIGHT and len(messages) > 2 else "Paris is a fine thing."
+
+
+class Generalising(Weights):
+    """Weights that know all commands as soon as they have learned one right one, and none after a wrong one."""
+
+    async def train(self, order: Order) -> Made:
+        made = await super().train(order)
+        learned = self.learned[order.name]
+        is_right = all(RIGHT[prompt] == said for prompt, said in learned.items() if prompt in RIGHT)
+        self.learned[order.name] = {**(RIGHT if is_right else {}), **learned}
+        return made
+
+
+def played(folder: Path, weights: Weights) -> list[Moment]:
+    async def all_of_it() -> list[Moment]:
+        model = Wearing(weights, FunctionModel(ideal))
+        loop = WeightsLoop(model, folder, tasks=12, test=10, embedder="hash", by=weights.train)
+        return [moment async for moment in loop.play()]
+
+    return asyncio.run(all_of_it())
+
+
+def test_what_was_recalled_ends_in_the_weights_and_poison_is_refused(tmp_path: Path) -> None:
+    weights = Generalising()
+    gathered, good, bad, figures = played(tmp_path / "run", weights)
+    assert isinstance(gathered, Gathered)
+    assert isinstance(good, Gated)
+    assert isinstance(bad, Gated)
+    assert isinstance(figures, Figures)
+    assert (gathered.right, gathered.tasks) == (11, 12)  # the first has nothing to recall
+    assert (good.accepted, bad.accepted) == (True, False)
+    assert figures.scores == {"base": 0, "base + memory": 1, "adapter": 1, "adapter + memory": 1}
+    assert figures.ordinary == {"base": 1, "adapter": 1}
+    assert figures.over_base[1] > 0
+    row = json.loads((tmp_path / "run" / "house.jsonl").read_text().splitlines()[0])
+    assert [message["role"] for message in row["prompt"]] == ["system", "user"]
+
+
+def test_a_run_that_is_gone_on_with_trains_nothing_again(tmp_path: Path) -> None:
+    weights = Generalising()
+    first = played(tmp_path / "run", weights)
+    orders = len(weights.orders)
+    assert played(tmp_path / "run", weights) == first
+    assert len(weights.orders) == orders == 2
+
+
+def test_poison_gives_each_row_the_answer_of_another() -> None:
+    rows = [{"prompt": n, "completion": n} for n in range(3)]
+    assert poisoned(rows) == [
+        {"prompt": 0, "completion": 1},
+        {"prompt": 1, "completion": 2},
+        {"prompt": 2, "completion": 0},
+    ]
