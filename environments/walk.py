@@ -12,7 +12,8 @@ from agentevo.types import Attempt, Json, Message, Outcome, Task, Tool
 PROBE: Message = {"role": "assistant", "content": "look"}
 
 
-def _calling(name: str, arguments: str) -> Message:
+def calling(name: str, arguments: str) -> Message:
+    """Return the call of a tool, with its arguments as JSON, as the message of an assistant."""
     call: dict[str, Json] = {"id": "1", "type": "function", "function": {"name": name, "arguments": arguments}}
     return {"role": "assistant", "content": None, "tool_calls": [call]}
 
@@ -23,8 +24,8 @@ BAD_ACTIONS: Mapping[str, Message] = {
     "an action of a million characters": {"role": "assistant", "content": "x" * 1_000_000},
     "an action that is a number": {"role": "assistant", "content": 7},
     "an action that is a list": {"role": "assistant", "content": [{"type": "image"}, 1]},
-    "a call of a tool that is not there": _calling("no such tool", "{}"),
-    "a call with arguments that are not JSON": _calling("no such tool", "{"),
+    "a call of a tool that is not there": calling("no such tool", "{}"),
+    "a call with arguments that are not JSON": calling("no such tool", "{"),
     "a call that is no call": {"role": "assistant", "content": None, "tool_calls": [None, 1, {}]},
     "control characters": {"role": "assistant", "content": "\x00\x1b[2J\ud7ff\u202e"},
 }
@@ -72,7 +73,7 @@ async def _walked(episode: Episode, actions: Sequence[Message]) -> Walk:
                 raise
             return Walk(observation, tools, (), (*messages, *actions[1:]), refused_after=True, takes_no_steps=True)
         outcomes.append(outcome)
-        messages += _observed(action, outcome)
+        messages += observed(action, outcome)
         if _ends(outcome):
             break
     refused = bool(outcomes) and _ends(outcomes[-1]) and await ended_by_refusal(episode)
@@ -99,7 +100,7 @@ def _ends(outcome: Outcome) -> bool:
     return outcome.terminated or outcome.truncated
 
 
-def _observed(action: Message, outcome: Outcome) -> list[Message]:
+def observed(action: Message, outcome: Outcome) -> list[Message]:
     """Return what came back as messages: of the tool for each call, else of the user."""
     calls = action.get("tool_calls")
     ids = [call.get("id") for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []

@@ -9,17 +9,20 @@ import typer
 from agentevo.cli.comparing import show_suites
 from agentevo.cli.memory.shown import one_line, show_fields
 from agentevo.cli.output import progress, show, show_json, tell
+from agentevo.cli.playing import play
 
 if TYPE_CHECKING:
     from agentevo.protocols import Environment
     from agentevo.types import Card
 
-app = typer.Typer(help="List the environments, show one, fetch what it needs, and check that it keeps the contract.")
+app = typer.Typer(help="List the environments, show, check or play one, and fetch what it needs.")
 
 SHOWN = 3
 """So many tasks of each split are shown."""
 SuiteArgument = Annotated[str, typer.Argument(help="Its name, and options, such as house or house:level=2.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+app.command("play")(play)
 
 
 @app.command("list")
