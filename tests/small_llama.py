@@ -20,20 +20,22 @@ _CONTROL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 _MERGES = ["Ġ t", "h e", "Ġt he", "1 2", "a n", "Ġ a", "i n", "o r", "e r", "Ċ Ċ"]
 
 
-def install_llama(home: Path, name: str = "small", seed: int = 0, template: str = CHATML) -> Path:
+def install_llama(
+    home: Path, name: str = "small", seed: int = 0, template: str = CHATML, splits: str = "smollm"
+) -> Path:
     """Put the model into a home as `local/NAME`; return its folder."""
     folder = home / "models" / name
     folder.mkdir(parents=True)
-    file = write_llama(folder / "model.gguf", seed, template)
+    file = write_llama(folder / "model.gguf", seed, template, splits)
     card = Card(name=name, kind="model", size_bytes=file.stat().st_size, sha256=sha256_of(file), origin="a test")
     write_card(folder, card)
     return folder
 
 
-def write_llama(path: Path, seed: int = 0, template: str = CHATML) -> Path:
-    """Write the model as a GGUF file."""
+def write_llama(path: Path, seed: int = 0, template: str = CHATML, splits: str = "smollm") -> Path:
+    """Write the model as a GGUF file, which says by name how texts are split into tokens."""
     writer = GGUFWriter(str(path), "llama")
-    _describe(writer, template)
+    _describe(writer, template, splits)
     dice = np.random.default_rng(seed)
     for name, shape in _shapes().items():
         is_norm = name.endswith("norm.weight")
@@ -46,7 +48,7 @@ def write_llama(path: Path, seed: int = 0, template: str = CHATML) -> Path:
     return path
 
 
-def _describe(writer: GGUFWriter, template: str) -> None:
+def _describe(writer: GGUFWriter, template: str, splits: str) -> None:
     words = _words()
     writer.add_type("model")
     writer.add_name("small")
@@ -62,7 +64,7 @@ def _describe(writer: GGUFWriter, template: str) -> None:
     writer.add_vocab_size(len(words))
     writer.add_file_type(0)
     writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("smollm")
+    writer.add_tokenizer_pre(splits)
     writer.add_token_list(words)
     writer.add_token_types([3 if word in _CONTROL else 1 for word in words])
     writer.add_token_merges(_MERGES)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -67,10 +67,15 @@ class Chat:
         for i, message in enumerate(messages):
             if i < given or message.get("role") != "assistant":
                 continue
+            if not i:
+                raise Misuse("a row begins with what the assistant says; begin with a system or user message")
             before = self._render(messages[:i], tools, ask=True)
             after = self._render(messages[: i + 1], tools)
-            if not i or not after.startswith(before) or not text.startswith(after):
-                raise Misuse(self._out_of_order(i))
+            if not after.startswith(before) or not text.startswith(after):
+                raise Misuse(
+                    f"the chat template of {self._name} writes message {i} differently once more follow, so the tokens "
+                    "that were said cannot be told; give rows of `prompt` and `completion`, which end with one turn"
+                )
             yield len(before), len(before) + self._end_of_turn(text[len(before) : len(after)])
 
     def _end_of_turn(self, said: str) -> int:
@@ -83,21 +88,13 @@ class Chat:
             )
         return max(ends)
 
-    def _out_of_order(self, i: int) -> str:
-        if not i:
-            return "a row begins with what the assistant says; begin with what it was given, a system or user message"
-        return (
-            f"the chat template of {self._name} writes message {i} differently once more follow, so the tokens that "
-            "were said cannot be told; give rows of `prompt` and `completion` that end with the turn to be learnt"
-        )
-
     def _render(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Json]], *, ask: bool = False) -> str:
         if self._written_calls:
             calling = Calling.of(tools, "auto")
-            read = plain(messages)
+            read = plain([_with_arguments(message, _as_text) for message in messages])
             shown, offered = (calling.instructed(read) if calling else read), None
         else:
-            shown, offered = [_parsed(message) for message in messages], list(tools) or None
+            shown, offered = [_with_arguments(message, _as_object) for message in messages], list(tools) or None
         import jinja2
 
         try:
@@ -113,22 +110,31 @@ def _control_tokens(tokenizer: PreTrainedTokenizerBase) -> Iterator[str]:
     return (str(token.content) for token in tokenizer.added_tokens_decoder.values() if token.special)
 
 
-def _parsed(message: Message) -> dict[str, Json]:
-    """Return a message with the arguments of its calls as objects, as templates take them."""
+def _with_arguments(message: Message, as_read: Callable[[Json], Json]) -> Message:
+    """Return a message with the arguments of its calls as its reader takes them."""
     calls = message.get("tool_calls")
     if not isinstance(calls, list):
         return dict(message)
-    return {**message, "tool_calls": [_parsed_call(call) for call in calls]}
+    return {**message, "tool_calls": [_call(call, as_read) for call in calls]}
 
 
-def _parsed_call(call: Json) -> Json:
+def _call(call: Json, as_read: Callable[[Json], Json]) -> Json:
     function = call.get("function") if isinstance(call, dict) else None
     if not isinstance(call, dict) or not isinstance(function, dict):
         raise Misuse(f"a tool call in the messages has no function: {call!r:.200}")
-    arguments = function.get("arguments")
+    return {**call, "function": {**function, "arguments": as_read(function.get("arguments") or {})}}
+
+
+def _as_text(arguments: Json) -> Json:
+    """Return arguments as the chat API has them, which is how the runtime's model wrote them."""
+    return arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
+
+
+def _as_object(arguments: Json) -> Json:
+    """Return arguments as templates take them."""
     if not isinstance(arguments, str):
-        return call
+        return arguments
     try:
-        return {**call, "function": {**function, "arguments": json.loads(arguments or "{}")}}
+        return json.loads(arguments)  # type: ignore[no-any-return]
     except ValueError as error:
         raise Misuse(f"a tool call in the messages has arguments that are no JSON: {arguments!r:.200}") from error

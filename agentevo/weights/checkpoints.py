@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import logging
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -70,7 +71,7 @@ def stored(out: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, SafetensorError) as error:
-        has_no_room = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        has_no_room = _number_of(error) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         advice = (
             "the disk is full; make room and call again"
             if has_no_room or is_full(out.parent)
@@ -81,3 +82,9 @@ def stored(out: Path) -> Iterator[None]:
 
 def is_full(folder: Path) -> bool:
     return shutil.disk_usage(folder).free < _LITTLE if folder.is_dir() else False
+
+
+def _number_of(error: Exception) -> int | None:
+    """Return the number of an error of the system; safetensors has it in the text alone."""
+    found = re.search(r"os error (\d+)", str(error))
+    return int(found[1]) if found else getattr(error, "errno", None)

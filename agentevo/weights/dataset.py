@@ -130,6 +130,21 @@ def _saved(folder: Path) -> Iterator[Row]:
     yield from saved
 
 
+def card_beside(data: Data) -> dict[str, Json]:
+    """Return the card that an export has written with its rows, or nothing where there is none."""
+    if not isinstance(data, str | Path):
+        return {}
+    path = Path(data)
+    file = path / "card.json" if path.is_dir() else path.with_suffix(".card.json")
+    try:
+        card = json.loads(file.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise Misuse(f"{file} cannot be read ({error}); export the rows again, or move it away") from error
+    return card if isinstance(card, dict) else {}
+
+
 # --- one row
 
 
@@ -232,7 +247,7 @@ def _check(prepared: Prepared, config: TrainConfig) -> None:
             f"all {prepared.rows} rows teach the same answer, and a model trained on them would give it to everything; "
             "export more than one kind"
         )
-    real = 1 - prepared.synthetic / prepared.rows
+    real = (prepared.rows - prepared.synthetic) / prepared.rows
     if real < config.min_real:
         raise Misuse(
             f"{real:.0%} of the {prepared.rows} rows are real, the others synthetic, but min_real asks for at least "

@@ -23,7 +23,7 @@ from agentevo.weights.chat import Chat
 from agentevo.weights.checkpoints import alone, begin, is_full, last, stored
 from agentevo.weights.config import Outcome, TrainConfig, Training, versions
 from agentevo.weights.curve import curve
-from agentevo.weights.dataset import Data, Prepared, prepare
+from agentevo.weights.dataset import Data, Prepared, card_beside, prepare
 from agentevo.weights.load import Base, base, quiet
 from agentevo.weights.trainers import Parts, trainer
 
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 ADAPTER = "adapter_model.safetensors"
 SHAPE = "adapter_config.json"
 CURVE = "loss.svg"
-Card: TypeAlias = Mapping[str, Json]
 Progress: TypeAlias = Callable[[str, int, int], None]
 """Called with what is being done, how many steps of it are done, and how many there are, or 0."""
 
@@ -59,15 +58,14 @@ def train(
     out: str | Path,
     config: TrainConfig | None = None,
     start: str | Path | None = None,
-    card: Card | None = None,
     progress: Progress | None = None,
 ) -> Trained:
     """Train an adapter for `model` and put it into the folder `out`, which must not exist.
 
-    `start` is an adapter to go on from, and `card` what is known of the data. A training that was killed goes on from
-    its last checkpoint when it is called again with the same rows and settings. Raises Misuse for rows, settings or
-    models that cannot be trained on, TrainingError if the training fails, WeightsError for weights that cannot be read
-    or written; then there is no `out`.
+    `start` is an adapter to go on from. A training that was killed goes on from its last checkpoint when it is called
+    again with the same rows and settings. Raises Misuse for rows, settings or models that cannot be trained on,
+    TrainingError if the training fails, WeightsError for weights that cannot be read or written: then there is no
+    `out`.
     """
     config, out = config or TrainConfig(), Path(out)
     report = progress or (lambda label, done, total: None)
@@ -78,7 +76,7 @@ def train(
     chat = Chat(tokenizer, on.name, written_calls=on.gguf is not None)
     report("reading rows", 0, 0)
     prepared = prepare(data, chat, config, _limit(on, config))
-    training = _described(on, config, prepared, Path(start) if start else None, card or {})
+    training = _described(on, config, prepared, Path(start) if start else None, card_beside(data))
     with stored(out), alone(out) as work, _threads(config):
         begin(work, training.key)
         parts = Parts(
@@ -100,7 +98,9 @@ def train(
 # --- what is trained
 
 
-def _described(on: Base, config: TrainConfig, prepared: Prepared, start: Path | None, card: Card) -> Training:
+def _described(
+    on: Base, config: TrainConfig, prepared: Prepared, start: Path | None, card: Mapping[str, Json]
+) -> Training:
     device, precision = _device(config)
     return Training(
         config=config,

@@ -1,0 +1,184 @@
+"""Back into the runtime: what it says with an adapter, or with a merged model, is what torch says."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from gguf import GGUFReader, GGUFWriter
+from small_llama import HEADS, KEY_HEADS, install_llama
+from small_training import trained
+from spoken import runtime_logprobs, torch_logprobs
+
+from agentevo.errors import Misuse, UnknownName, WeightsError
+from agentevo.models.installed import find
+from agentevo.models.pull import pull
+from agentevo.weights.config import Training
+from agentevo.weights.gguf import convert, install_adapter
+from agentevo.weights.load import base, quiet
+from agentevo.weights.merge import Form, merge
+from agentevo.weights.train import Trained
+
+PROMPTS = ("say 1", "order 12", "in the river")
+
+
+@pytest.fixture(scope="session")
+def expected(whole: Trained) -> list[list[float]]:
+    """What the adapted model says, computed by peft."""
+    from peft import PeftModel
+
+    on = base(whole.path.parent / "base")
+    with quiet():
+        model = PeftModel.from_pretrained(on.model(), str(whole.path)).eval()
+    return [torch_logprobs(model, on.tokenizer(), text) for text in PROMPTS]
+
+
+def by_runtime(model: str) -> list[list[float]]:
+    return [runtime_logprobs(model, text) for text in PROMPTS]
+
+
+def apart(said: list[list[float]], expected: list[list[float]]) -> float:
+    """Return how far log-probabilities are apart, as far as both go."""
+    pairs = [(a, b) for one, other in zip(said, expected, strict=True) for a, b in zip(one, other, strict=False)]
+    return max(abs(a - b) for a, b in pairs)
+
+
+def test_the_runtime_says_with_the_adapter_what_torch_says(
+    whole: Trained, small: str, expected: list[list[float]]
+) -> None:
+    assert install_adapter(whole.path, model=small, name="one") == "local/small+one"
+    assert apart(by_runtime("small+one"), expected) < 2e-3
+    assert apart(by_runtime("small"), expected) > 0.5
+
+
+def test_rows_of_queries_and_keys_are_reordered_or_the_runtime_says_something_else(
+    whole: Trained, small: str, tmp_path: Path, expected: list[list[float]]
+) -> None:
+    file = convert(whole.path, tmp_path / "right.gguf", model=small)
+    wrong = find("small").path.parent / "adapters" / "wrong.gguf"
+    wrong.parent.mkdir()
+    _as_peft_has_them(file, wrong)
+    assert apart(by_runtime("small+wrong"), expected) > 0.02
+
+
+def _as_peft_has_them(right: Path, wrong: Path) -> None:
+    """Write an adapter with the rows of queries and keys in the order that GGUF files do not have."""
+    writer = GGUFWriter(str(wrong), "llama")
+    writer.add_type("adapter")
+    writer.add_string("adapter.type", "lora")
+    reader = GGUFReader(right)
+    writer.add_float32("adapter.lora.alpha", reader.fields["adapter.lora.alpha"].contents())
+    for tensor in reader.tensors:
+        values, heads = tensor.data, {"attn_q": HEADS, "attn_k": KEY_HEADS}.get(tensor.name.split(".")[2])
+        if heads and tensor.name.endswith("lora_b"):
+            rows, rank = values.shape
+            values = values.reshape(heads, rows // heads // 2, 2, rank).swapaxes(1, 2).reshape(rows, rank)
+        writer.add_tensor(tensor.name, values)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+@pytest.mark.parametrize(("form", "tolerance"), [("f16", 2e-3), ("q8_0", 0.05)])
+def test_a_merged_file_says_what_the_adapter_does(
+    whole: Trained, small: str, tmp_path: Path, form: Form, tolerance: float, expected: list[list[float]]
+) -> None:
+    pull(str(merge(whole.path, tmp_path / "merged.gguf", form=form)), name="merged")
+    assert apart(by_runtime("merged"), expected) < tolerance
+    assert apart(by_runtime("small"), expected) > 10 * tolerance
+
+
+def test_a_merged_folder_says_what_the_adapter_does(
+    whole: Trained, small: str, tmp_path: Path, expected: list[list[float]]
+) -> None:
+    on = base(merge(whole.path, tmp_path / "merged", form="safetensors"))
+    said = [torch_logprobs(on.model(), on.tokenizer(), text) for text in PROMPTS]
+    assert apart(said, expected) < 1e-4
+
+
+@pytest.mark.parametrize("form", ["q4_1", "Q4_K_M"])
+def test_a_merge_that_would_round_the_update_away_is_refused(whole: Trained, tmp_path: Path, form: Form) -> None:
+    with pytest.raises(Misuse, match="rounding to 4 bits leaves 5 to 8 percent"):
+        merge(whole.path, tmp_path / "merged.gguf", form=form)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_replies_after_switching_are_those_before(whole: Trained, small: str, tmp_path: Path) -> None:
+    other = trained(tmp_path / "other", seed=3, learning_rate=2e-2)
+    install_adapter(whole.path, name="one")
+    install_adapter(other.path)  # called as its folder
+    alone = {model: by_runtime(model) for model in ("small", "small+one", "small+other")}
+    assert len({str(said) for said in alone.values()}) == 3
+    for model in ("small+one", "small", "small+other", "small+one", "small"):
+        assert by_runtime(model) == alone[model]
+
+
+def test_an_adapter_that_is_not_there_is_an_error(whole: Trained, small: str) -> None:
+    install_adapter(whole.path, name="one")
+    with pytest.raises(UnknownName, match=r"unknown adapter of small 'two'; known: one"):
+        by_runtime("small+two")
+
+
+def test_a_name_is_taken_once_unless_it_is_replaced(whole: Trained, small: str, tmp_path: Path) -> None:
+    install_adapter(whole.path, name="one")
+    with pytest.raises(Misuse, match="local/small has an adapter 'one' already"):
+        install_adapter(whole.path, name="one")
+    before = by_runtime("small+one")
+    other = trained(tmp_path / "other", seed=3, learning_rate=2e-2)
+    install_adapter(other.path, name="one", replace=True)
+    assert by_runtime("small+one") != before
+    with pytest.raises(Misuse, match="cannot be a name"):
+        install_adapter(whole.path, name="../one")
+
+
+@pytest.fixture
+def copied(whole: Trained, small: str, tmp_path: Path) -> Path:
+    return shutil.copytree(whole.path, tmp_path / "copied")
+
+
+def test_an_adapter_of_another_base_is_not_installed(whole: Trained, copied: Path, tmp_path: Path) -> None:
+    install_llama(tmp_path / "home", "other", seed=1)
+    with pytest.raises(Misuse, match=r"copied is an adapter for local/small, not for local/other"):
+        install_adapter(copied, model="local/other")
+    assert not find("other").adapters
+    folder = base("local/small").folder
+    Training.read(copied).but(base=str(folder), base_sha256=base(folder).sha256).write(copied)
+    with pytest.raises(Misuse, match="only those for local/NAME run offline"):
+        install_adapter(copied)
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "error", "why"),
+    [
+        ("training.json", "{}", WeightsError, "training.json is damaged"),
+        ("adapter_model.safetensors", "", WeightsError, "safetensors cannot be read"),
+        ("adapter_config.json", "", WeightsError, "adapter_config.json cannot be read"),
+        ("adapter_config.json", '{"use_dora": true, "lora_alpha": 1, "r": 1}', Misuse, "was made with use_dora"),
+    ],
+)
+def test_an_adapter_that_cannot_be_read_leaves_nothing_installed(
+    copied: Path, file: str, text: str, error: type[Exception], why: str
+) -> None:
+    (copied / file).write_text(text)
+    with pytest.raises(error, match=why):
+        install_adapter(copied, model="local/small")
+    assert not find("small").adapters
+    assert not [path for path in find("small").path.parent.rglob("*") if "copied" in path.name]
+
+
+def test_numbers_beyond_16_bit_are_refused(copied: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(copied / "adapter_model.safetensors")
+    save_file({name: tensor * 1e9 for name, tensor in tensors.items()}, copied / "adapter_model.safetensors")
+    with pytest.raises(WeightsError, match=r"numbers for .* that 16 bit cannot"):
+        install_adapter(copied)
+
+
+def test_what_is_merged_is_never_written_over(whole: Trained, small: str, tmp_path: Path) -> None:
+    (tmp_path / "merged.gguf").write_text("mine")
+    with pytest.raises(Misuse, match=r"merged.gguf exists"):
+        merge(whole.path, tmp_path / "merged.gguf")
+    assert (tmp_path / "merged.gguf").read_text() == "mine"
