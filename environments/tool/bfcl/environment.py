@@ -29,13 +29,14 @@ class BFCL:
     conversation is in train, in all its variants, the others are in test.
 
     An attempt is right if after each turn the systems are as they are after the right calls, and if it has asked for
-    all that those bring: the wheel's own comparison. The simulators run behind a wall, each conversation in a process.
+    all that those bring: the wheel's own comparison. The simulators run behind a wall, each conversation in a process;
+    walls=False is for systems that have none.
     """
 
-    def __init__(self, category: str = "all") -> None:
+    def __init__(self, category: str = "all", walls: bool = True) -> None:
         if category not in (*CATEGORIES, "all"):
             raise UnknownName("category of bfcl", category, (*CATEGORIES, "all"))
-        self._category = category
+        self._category, self._walls = category, walls
         self._chosen = CATEGORIES if category == "all" else (category,)
 
     def __repr__(self) -> str:
@@ -93,7 +94,7 @@ class BFCL:
     @property
     def walls(self) -> Walls:
         """What the simulators may touch."""
-        return Walls(readable=(str(wheel.place()),))
+        return Walls(readable=(str(wheel.place()),), walls=self._walls)
 
     async def aclose(self) -> None:
         """End the simulators; they end with this process, too."""
