@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from agentevo.overlap import Held, alike, digest, grams, words
 
 LONG = "Please tell Anna that the budget meeting was moved to Friday at three in the afternoon"
+MORE = " ".join(f"other{n}" for n in range(200))
 
 
 @given(st.text())
@@ -55,7 +56,7 @@ def test_grams_are_the_same_in_each_process() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    [LONG.upper(), f"Recalled:\n> {LONG}!\nAnd now?", " ".join(LONG.split()[:12]), LONG.replace("Anna", "Ben")],
+    [LONG.upper(), f"{MORE}\n> {LONG}!\n{MORE}", " ".join(LONG.split()[:12]), LONG.replace("Anna", "Ben")],
     ids=["same", "quoted in a longer one", "a part", "one word changed"],
 )
 def test_a_held_text_is_found_however_it_comes(text: str) -> None:
