@@ -1,0 +1,51 @@
+"""Every environment that comes with the package keeps the contract, with 32 episodes at once; slow engines in soak."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from agentevo.environments import check_environment, load, names
+from agentevo.environments.clauses import CLAUSES
+from agentevo.environments.load import ENVIRONMENTS
+from agentevo.errors import Misuse
+
+QUICK = (
+    "house", "house:level=2", "house:level=3", "shop", "shop:level=3", "world", "world:level=2", "world:level=3",
+    "duo", "duo:level=2,seat=mate", "duo:level=3,seat=both",
+)  # fmt: skip
+SLOW = [*sorted({*ENVIRONMENTS} - {suite.partition(":")[0] for suite in QUICK}), "library:mode=workspace"]
+EPISODES = 32
+
+
+@pytest.mark.parametrize("suite", QUICK)
+def test_it_keeps_the_contract(suite: str) -> None:
+    environment, _ = load(suite)
+    held = check_environment(environment, again=lambda: load(suite)[0], tasks=1, episodes=EPISODES, patience_s=60)
+    assert held == tuple(clause.__name__ for clause in CLAUSES)
+
+
+def test_so_do_answers_from_a_file(tmp_path: Path) -> None:
+    rows = [{"question": f"What is {n} and {n}?", "answer": str(2 * n)} for n in range(20)]
+    file = tmp_path / "sums.jsonl"
+    file.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    suite = f'answers:source="{file}"'
+    held = check_environment(load(suite)[0], again=lambda: load(suite)[0], episodes=EPISODES)
+    assert held == tuple(clause.__name__ for clause in CLAUSES)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("suite", SLOW)
+def test_what_takes_long_keeps_it_too(suite: str) -> None:
+    if suite.partition(":")[0] not in names():
+        pytest.skip("it has nothing without a file of tasks")
+    try:
+        environment, _ = load(suite)
+    except Misuse as error:
+        pytest.skip(str(error))
+    held = check_environment(
+        environment, again=lambda: load(suite)[0], tasks=1, episodes=EPISODES, limit_s=900, patience_s=60
+    )
+    assert {"deterministic", "order", "closes", "cancelled", "together", "verify", "null"} <= set(held)
