@@ -34,7 +34,8 @@ def run_loop(model: str, run: str | None, tasks: int, test: int, embedder: str |
 
 
 async def _played(loop: WeightsLoop, *, as_json: bool) -> list[Moment]:
-    since, moments = time.monotonic(), list[Moment]()
+    since = time.monotonic()
+    moments: list[Moment] = []
 
     async def playing() -> None:
         async with aclosing(loop.play()) as played:

@@ -8,8 +8,8 @@ import pytest
 from sums import outcome
 
 from agentevo.errors import Misuse
-from agentevo.phases.gate import HeldOut
-from agentevo.types import Decision, Report
+from agentevo.phases.gate import Gains, HeldOut
+from agentevo.types import Attempt, Decision, Experience, Feedback, Json, Report, Task
 
 
 def report(scores: Sequence[float], first: int = 0) -> Report:
@@ -140,3 +140,56 @@ def test_a_negative_margin_is_a_gain_that_must_be_shown() -> None:
     assert decided(low, high, gate).accepted
     assert not decided(low, low, gate).accepted
     assert decided(low, low).accepted
+
+
+def suites(target: Sequence[float], **others: Sequence[float]) -> Report:
+    """Return a report on target tasks, and on tasks of splits beside, with these scores."""
+    scored = [("", n, s) for n, s in enumerate(target)]
+    scored += [(name, n, s) for name, scores in others.items() for n, s in enumerate(scores)]
+    made = []
+    for name, n, value in scored:
+        data: dict[str, Json] = {"suite": name} if name else {}
+        task = Task(id=f"{name}{n}", prompt="?", data=data)
+        attempt = Attempt(id=f"{name}{n}", task=task, feedback=(Feedback(score=value),))
+        made.append(Experience(task=task, attempts=(attempt,)))
+    return Report(experiences=tuple(made))
+
+
+KEEPS = Gains(target=("dev",), retention=("old",), margin=0.1)
+OLD = [1.0] * 20
+
+
+def test_what_gains_and_keeps_the_rest_is_accepted() -> None:
+    decision = KEEPS(suites([0.0] * 20, old=OLD), suites([1.0] * 20, old=OLD))
+    assert decision.accepted
+    assert decision.reason.startswith("accepted; target passes: 0.000 before, 1.000 after")
+    assert "old passes: 1.000 before, 1.000 after" in decision.reason
+
+
+def test_what_gains_nothing_is_rejected() -> None:
+    assert not KEEPS(suites([0.5] * 20, old=OLD), suites([0.5] * 20, old=OLD)).accepted
+
+
+def test_what_gains_and_forgets_is_rejected() -> None:
+    decision = KEEPS(suites([0.0] * 20, old=OLD), suites([1.0] * 20, old=[0.0] * 10 + [1.0] * 10))
+    assert (decision.accepted, "old fails" in decision.reason) == (False, True)
+
+
+def test_a_loss_within_the_margin_is_no_harm() -> None:
+    lost = [0.0] + [1.0] * 199
+    assert KEEPS(suites([0.0] * 20, old=[1.0] * 200), suites([1.0] * 20, old=lost)).accepted
+
+
+def test_a_gain_can_be_asked_for_and_splits_are_what_it_looks_at() -> None:
+    some = [1.0] * 6 + [0.0] * 14
+    assert Gains()(suites([0.0] * 20), suites(some)).accepted
+    assert not Gains(0.3)(suites([0.0] * 20), suites(some)).accepted
+    assert (KEEPS.splits, Gains().splits) == (("dev", "old"), ())
+
+
+@pytest.mark.parametrize(
+    "options", [{"gain": 1.0}, {"margin": -0.1}, {"target": "dev"}, {"retention": ("old",)}, {"confidence": 1.0}]
+)
+def test_a_gate_for_gains_that_makes_no_sense_is_refused(options: dict[str, object]) -> None:
+    with pytest.raises(Misuse):
+        Gains(**options)  # type: ignore[arg-type]

@@ -306,9 +306,7 @@ def test_sdft_learns_right_answers_in_the_models_own_words_and_falls_back_on_gol
     assert "Using it" not in json.dumps([dict(row) for row in weights.orders[0].rows])
 
 
-def test_elastic_reset_puts_the_average_in_place_of_the_adapter_on_schedule(
-    tmp_path: Path,
-) -> None:
+def test_elastic_reset_puts_the_average_in_place_of_the_adapter_on_schedule(empty_home: Path, tmp_path: Path) -> None:
     weights = Weights(folder=tmp_path)
 
     async def train(order: Order) -> Made:
