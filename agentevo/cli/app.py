@@ -11,7 +11,7 @@ import typer
 from typer.main import get_command
 
 import agentevo
-from agentevo.cli import bench, demo, doctor, env, evolve, export, memory, models, recipes, run, sandbox
+from agentevo.cli import bench, demo, doctor, env, evolve, export, memory, models, recipes, run, sandbox, train
 from agentevo.cli.output import one_line, plain_streams, settle_stdout, tell
 from agentevo.errors import AgentEvoError
 
@@ -28,6 +28,7 @@ app = typer.Typer(
 app.command("demo")(demo.demo)
 app.command("run")(run.run)
 app.command("evolve")(evolve.evolve)
+app.command("train")(train.train)
 app.add_typer(bench.app, name="bench")
 app.add_typer(memory.app, name="memory")
 app.add_typer(recipes.app, name="recipes")
