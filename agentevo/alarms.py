@@ -8,14 +8,19 @@ from agentevo.scoring import UNTESTED
 from agentevo.types import Experience, Op, Report
 
 NAMED = 3
+PARTLY = "the model failed in "
+"""What an alarm begins with that is no reason to stop: the other attempts came to an end."""
 
 
 def alarms(experiences: Sequence[Experience]) -> tuple[str, ...]:
-    """Say so where not one attempt came to an end: a wrong key or a model that is gone looks like bad answers."""
-    stopped = [attempt.stopped for x in experiences for attempt in x.attempts]
-    if not stopped or not all(stopped):
+    """Say so where no attempt came to an end, or a model failed in some: no model looks like being wrong."""
+    made = [attempt for x in experiences for attempt in x.attempts]
+    if made and all(attempt.stopped for attempt in made):
+        return (f"all {len(made)} attempts were stopped, the first by: {made[0].stopped}",)
+    failed = [attempt.stopped for attempt in made if attempt.has_failed]
+    if not failed:
         return ()
-    return (f"all {len(stopped)} attempts were stopped, the first by: {stopped[0]}",)
+    return (f"{PARTLY}{len(failed)} of {len(made)} attempts, which score as they are; first: {failed[0]}",)
 
 
 def untold(report: Report) -> str | None:

@@ -108,10 +108,17 @@ async def _next(found: AsyncGenerator[Report, None], turn: int) -> Report | None
 
 def _check(last: Report) -> None:
     """Raise where the last turn did not end as it should."""
+    from agentevo.alarms import PARTLY
+
     if BUDGET in last.alarms:
         raise BudgetExceeded(last.reason)
-    if last.alarms:
-        raise RunError(last.reason if "model" in last.alarms else "; ".join(last.alarms))
+    if "model" in last.alarms:
+        raise RunError(last.reason)
+    partly = [alarm for alarm in last.alarms if alarm.startswith(PARTLY)]
+    for alarm in partly:
+        tell(alarm)
+    if len(partly) < len(last.alarms):
+        raise RunError("; ".join(alarm for alarm in last.alarms if alarm not in partly))
 
 
 # --- showing it

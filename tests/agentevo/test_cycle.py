@@ -266,6 +266,23 @@ def test_a_model_that_is_gone_is_an_alarm_and_not_just_a_bad_score() -> None:
         assert set(report.alarms) == {"all 4 attempts were stopped, the first by: model: no such key"}
 
 
+def test_attempts_in_which_the_model_failed_are_told_from_wrong_answers() -> None:
+    async def now_and_then(state: State, task: Task) -> list[Attempt]:
+        why = "model: it timed out" if task.id.endswith("1") else ""
+        return [Attempt(id=task.id, task=task, answer="1", stopped=why)]
+
+    with memory() as store:
+        (report,) = evolved(moment(store, replace(LEARNING, act=now_and_then)))
+        told = [alarm for alarm in report.alarms if alarm.startswith("the model failed in ")]
+        failed = sum(a.has_failed for x in report.experiences for a in x.attempts)
+        total = len(report.experiences)
+        assert 0 < failed < total
+        assert (
+            f"the model failed in {failed} of {total} attempts, which score as they are; first: model: it timed out"
+            in told
+        )
+
+
 # --- what is gone when a run goes on
 
 
