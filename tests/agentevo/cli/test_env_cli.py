@@ -35,11 +35,25 @@ def test_environments_are_listed_with_what_they_need(capsys: pytest.CaptureFixtu
     assert status(["env", "list", "--json"]) == 0
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
     assert rows["house"]["splits"] == {"train": 200, "dev": 60, "test": 200}
+    assert set(rows) == set(ENVIRONMENTS)
+    for name in ("duo", "house", "library", "shop", "world"):
+        assert (rows[name]["null_score"], rows[name]["gold_score"], rows[name]["licence"]) == (0.0, 1.0, "Apache-2.0")
     assert rows["answers"]["needs"] == "answers needs the option 'source': write answers:source=..."
     assert status(["env", "list"]) == 0
     said = capsys.readouterr().out
     assert "house@1 train 200, dev 60, test 200" in " ".join(said.split())
     assert "write answers:source=..." in said
+
+
+@pytest.mark.parametrize("suite", ["duo:tasks=10", "library:tasks=10", "shop:tasks=10", "world:tasks=10"])
+def test_each_that_comes_with_the_package_is_shown(suite: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert status(["env", "show", suite, "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert {split: len(prompts) for split, prompts in shown["tasks"].items()} == {"train": 3, "dev": 3, "test": 3}
+    assert status(["env", "show", suite]) == 0
+    said = capsys.readouterr().out
+    assert f"{suite.partition(':')[0]}@1\n" in said
+    assert "told first" in said
 
 
 def test_an_environment_shows_its_card_and_first_tasks(capsys: pytest.CaptureFixture[str]) -> None:
@@ -65,18 +79,20 @@ def test_a_task_cannot_drive_the_terminal(tmp_path: Path, capsys: pytest.Capture
 
 def test_a_kept_contract_is_shown_clause_by_clause(capsys: pytest.CaptureFixture[str]) -> None:
     assert status(["env", "check", "house:tasks=10", "--tasks", "2", "--episodes", "4"]) == 0
-    said = capsys.readouterr().out
-    assert all(line.startswith("ok    ") for line in said.splitlines())
-    assert "ok    gold\n" in said
+    walls, *clauses = capsys.readouterr().out.splitlines()
+    assert walls == "walls: none; its episodes run in this process"
+    assert all(line.startswith("ok    ") for line in clauses)
+    assert clauses[-1] == "ok    gold"
     assert status(["env", "check", "house:tasks=10", "--tasks", "2", "--episodes", "4", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert (told["ok"], "deterministic" in told["clauses"]) == (True, True)
+    assert (told["ok"], told["walls"], "deterministic" in told["clauses"]) == (True, [walls], True)
 
 
 def test_a_broken_contract_names_the_clause_and_exits_with_1(careless: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert status(["env", "check", careless, "--tasks", "2", "--episodes", "4"]) == 1
     said = capsys.readouterr()
-    assert (said.out, said.err.count("\n")) == ("", 1)
+    assert (said.out.count("\n"), said.err.count("\n")) == (1, 1)
+    assert said.out.startswith("walls: ")
     assert said.err.startswith("error: house breaks 'null' (")
     assert status(["env", "check", careless, "--tasks", "2", "--episodes", "4", "--json"]) == 1
     told = json.loads(capsys.readouterr().out)
