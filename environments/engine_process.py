@@ -17,6 +17,7 @@ import tempfile
 import weakref
 from collections.abc import Mapping
 from pathlib import Path
+from typing import IO
 
 from agentevo.environments.walls import Walls, system, walled
 from agentevo.errors import AgentEvoError, Misuse
@@ -76,7 +77,7 @@ class Process:
             os.set_blocking(descriptor, False)
             self._poll.register(descriptor, select.POLLIN)
         self._received, self._number, self._is_ready, self._is_silent = bytearray(), 0, False, False
-        self._finalizer = weakref.finalize(self, _kill, self._process, self._home, os.getpid())
+        self._finalizer = weakref.finalize(self, _end, self._process, self._line, self._said, self._home, os.getpid())
 
     @property
     def has_ended(self) -> bool:
@@ -209,13 +210,13 @@ class Process:
 
     def end(self) -> None:
         """Let go of all that is left of it."""
-        self._line.close()
-        self._said.close()
         self._finalizer()
 
 
-def _kill(process: subprocess.Popen[bytes], home: str, owner: int) -> None:
-    """End a worker that nobody ended; in a forked child it is not ours to end."""
+def _end(process: subprocess.Popen[bytes], line: socket.socket, said: IO[bytes], home: str, owner: int) -> None:
+    """End a worker, whether or not somebody else did; in a forked child it is not ours to end."""
+    line.close()
+    said.close()
     if os.getpid() == owner:
         with contextlib.suppress(ProcessLookupError):
             if process.poll() is None:
