@@ -17,6 +17,7 @@ from agentevo.events import Added, Ended, Piece, is_heard, tell
 from agentevo.models.usage import spending
 from agentevo.phases.act import check_sampling
 from agentevo.phases.calls import as_sent
+from agentevo.phases.context import HINTS, MEMORY
 from agentevo.phases.judge import RIGHT
 from agentevo.phases.trajectory import why_stopped
 from agentevo.protocols import Act, Judge, State
@@ -151,7 +152,7 @@ class Refined:
         attempts = await self.act(state, draft.task.but(prompt=asked))
         if not attempts or attempts[0].stopped or not attempts[0].answer:
             return None
-        return attempts[0].but(task=draft.task)
+        return attempts[0].but(task=draft.task, bare=_without_review(draft, attempts[0]))
 
     async def _said(self, state: State, draft: Attempt, review: Sequence[Feedback], n: int) -> Attempt | None:
         """Ask for a better draft; return None where the model says nothing."""
@@ -177,6 +178,14 @@ class Refined:
     def _asking(self, review: Sequence[Feedback]) -> str:
         said = "\n".join(part for f in review for part in (f.verdict, f.text) if part) or "It is not right yet."
         return f"{self.prompt.strip()}\n{fenced(said, 'review')}"
+
+
+def _without_review(draft: Attempt, again: Attempt) -> dict[str, tuple[Message, ...]]:
+    """Return what a prompt with a review in it is without it: the prompt of the draft, as far as that had none."""
+    both = f"{HINTS}+{MEMORY}"
+    own = draft.bare.get(HINTS, draft.messages[: draft.prompt])
+    stripped = {both: draft.bare.get(both, draft.bare.get(MEMORY, own))} if MEMORY in again.bare else {}
+    return {**again.bare, HINTS: own, **stripped}
 
 
 def _called_tools(attempt: Attempt) -> bool:

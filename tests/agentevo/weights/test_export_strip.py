@@ -17,9 +17,10 @@ from agentevo.errors import ExportError
 from agentevo.memory import Insert, Memory
 from agentevo.overlap import words
 from agentevo.phases.act import Sample
+from agentevo.phases.combine import Refined
 from agentevo.phases.context import Latest, Recalled
 from agentevo.phases.loop import Loop
-from agentevo.protocols import Act, Part
+from agentevo.protocols import Act, Part, State
 from agentevo.types import Attempt, Experience, Feedback, Message, Section, Task
 from agentevo.weights import export_sft
 from agentevo.weights.rows import Strip
@@ -170,6 +171,34 @@ def test_a_run_with_tools_is_a_row_of_many_turns() -> None:
     asked, result, _ = exported["completion"]
     assert asked["tool_calls"][0]["function"] == {"name": "look", "arguments": {"at": "hall"}}
     assert (result["name"], result["tool_call_id"]) == ("look", asked["tool_calls"][0]["id"])
+
+
+async def critic(state: State, judged: Experience) -> Experience:
+    (one,) = judged.attempts
+    is_right, text = one.answer == "In the attic.", "Wrong, think of zirconium."
+    told = (
+        Feedback(source="judge", verdict="right") if is_right else Feedback(text=text, source="judge", verdict="wrong")
+    )
+    return judged.but(attempts=(one.told(told),))
+
+
+@pytest.mark.parametrize("rounds", [1, 2])
+@pytest.mark.parametrize(
+    ("strip", "left"), [(("memory", "hints"), set()), (("hints",), {"quokka"}), (("memory",), {"zirconium"})]
+)
+def test_the_review_of_a_draft_that_was_acted_again_is_a_hint(
+    strip: Sequence[Strip], left: set[str], rounds: int
+) -> None:
+    answers = ["In the cellar.", "In the attic."] if rounds == 1 else ["In the hut.", "In the cellar.", "In the attic."]
+    replies = [reply for answer in answers for reply in (call(at="hall"), answer)]
+    act = Refined(Loop(context=[Recalled(1, "experience")]), by=critic, rounds=rounds)
+    with filled() as m:
+        one = made(m, act, World(), replies=replies)
+        assert one.answer == "In the attic."
+        assert {"zirconium", "quokka"} <= tokens(one.messages)
+        exported = row(m, one, strip=strip)
+    assert tokens(exported) & {"zirconium", "quokka"} == left
+    assert exported["prompt"][-1]["content"].startswith(TASK.prompt)
 
 
 def test_calls_that_a_model_writes_stand_as_it_wrote_them() -> None:
