@@ -35,7 +35,7 @@ def interrupted(server: OpenAIServer, requests: int, *arguments: str) -> Done:
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     server.wait_for_requests(requests)
     process.send_signal(signal.SIGINT)
-    out, talk = process.communicate(timeout=30)
+    out, talk = process.communicate(timeout=120)
     return Done(process.returncode, out, talk)
 
 
@@ -53,5 +53,5 @@ def on_a_terminal(columns: int, *arguments: str) -> bytes:
         pass  # a terminal whose other end is closed
     finally:
         os.close(ours)
-    assert process.wait(30) == 0
+    assert process.wait(120) == 0
     return said

@@ -190,20 +190,20 @@ class OpenAIServer:
     def wait_for_requests(self, count: int) -> None:
         """Wait until so many requests have arrived in full."""
         with self._arrivals:
-            if not self._arrivals.wait_for(lambda: len(self.bodies) >= count, timeout=30):
+            if not self._arrivals.wait_for(lambda: len(self.bodies) >= count, timeout=120):
                 raise TimeoutError(f"{len(self.bodies)} requests came, expected {count}")
 
     def __enter__(self) -> Self:
         self._thread.start()
-        asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(timeout=10)
+        asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(timeout=60)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(timeout=10)
+        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(timeout=60)
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(timeout=10)
+        self._thread.join(timeout=60)
         self._loop.close()
 
     async def _start(self) -> None:

@@ -83,7 +83,7 @@ def test_an_interrupt_ends_a_reply_with_one_line(server: OpenAIServer, variables
     assert process.stdout is not None
     assert process.stdout.read(6) == "half a"
     process.send_signal(signal.SIGINT)
-    rest, talk = process.communicate(timeout=30)
+    rest, talk = process.communicate(timeout=120)
     assert (process.returncode, rest, talk) == (130, "\n", "interrupted\n")
     assert not list(Path(variables["AGENTEVO_HOME"]).rglob("*"))
 
@@ -93,7 +93,7 @@ def test_a_reader_that_leaves_ends_the_command_quietly(variables: dict[str, str]
     os.close(reading)
     process = subprocess.Popen([str(AGENTEVO), "--version"], env=variables, stdout=writing, stderr=subprocess.PIPE)
     os.close(writing)
-    _, talk = process.communicate(timeout=30)
+    _, talk = process.communicate(timeout=120)
     assert (process.returncode, talk) == (141, b"")
 
 
@@ -156,6 +156,6 @@ def test_an_interrupted_pull_installs_nothing(variables: dict[str, str]) -> None
             connection.recv(4096)
             connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\nGGUF" + bytes(70_000))
             process.send_signal(signal.SIGINT)
-            said = process.communicate(timeout=30)
+            said = process.communicate(timeout=120)
     assert (process.returncode, *said) == (130, "", "interrupted\n")
     assert not list((Path(variables["AGENTEVO_HOME"]) / "models").rglob("*"))

@@ -250,7 +250,7 @@ def test_when_the_loop_that_made_the_call_ends_another_takes_over(tmp_path: Path
 
     leaver = threading.Thread(target=lambda: asyncio.run(leave_early()))
     leaver.start()
-    assert started.wait(10)
+    assert started.wait(60)
     text = asyncio.run(asyncio.wait_for(stay(), 20))
     leaver.join()
     assert (text, len(calls)) == ("taken over", 2)
