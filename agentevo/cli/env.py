@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,7 +10,7 @@ import typer
 from agentevo.cli.comparing import show_suites
 from agentevo.cli.memory.shown import one_line, show_fields
 from agentevo.cli.output import progress, show, show_json, tell
-from agentevo.cli.playing import play
+from agentevo.cli.playing import end, play
 
 if TYPE_CHECKING:
     from agentevo.protocols import Environment
@@ -56,7 +57,7 @@ def check(
     as_json: JsonOption = False,
 ) -> None:
     """Say what its engine may touch, then check the contract; exit with 1, naming the clause, where one is broken."""
-    from agentevo.environments import BrokenContract, check_environment
+    from agentevo.environments import BrokenContract
     from agentevo.environments.load import load
     from agentevo.environments.walls import walls_of
 
@@ -65,7 +66,7 @@ def check(
     for line in [] if as_json else walls:
         show(one_line(line))
     try:
-        held = check_environment(environment, again=lambda: load(suite)[0], tasks=tasks, episodes=episodes)
+        held = asyncio.run(_checked(environment, suite, tasks, episodes))
     except BrokenContract as error:
         if as_json:
             show_json({"suite": suite, "ok": False, "walls": [*walls], "broken": error.clause, "why": str(error)})
@@ -76,6 +77,24 @@ def check(
         return
     for clause in held:
         show(f"ok    {clause}")
+
+
+async def _checked(environment: Environment, suite: str, tasks: int, episodes: int) -> tuple[str, ...]:
+    """Check an environment, and end it and all that were made beside it."""
+    from agentevo.environments import acheck_environment
+    from agentevo.environments.load import load
+
+    made = [environment]
+
+    def again() -> Environment:
+        made.append(load(suite)[0])
+        return made[-1]
+
+    try:
+        return await acheck_environment(environment, again=again, tasks=tasks, episodes=episodes)
+    finally:
+        for one in made:
+            await end(one)
 
 
 @app.command("fetch")

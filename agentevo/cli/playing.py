@@ -46,13 +46,16 @@ def play(
     environment, named = load(suite)
     chosen = environment.task(task) if task else _drawn(environment, split or named, seed)
     with asyncio.Runner() as runner:  # the loop stands still while a person thinks
-        episode = runner.run(environment.open(chosen, seed, level))
-        game = _Game(runner, episode, as_json=as_json)
         try:
-            game.play(chosen)
+            episode = runner.run(environment.open(chosen, seed, level))
+            game = _Game(runner, episode, as_json=as_json)
+            try:
+                game.play(chosen)
+            finally:
+                runner.run(episode.close())
+            told = runner.run(_scored(environment, chosen, game.messages))
         finally:
-            runner.run(episode.close())
-        told = runner.run(_scored(environment, chosen, game.messages))
+            runner.run(end(environment))
     if as_json:
         show_json(_transcript(suite, chosen, game, told))
     else:
@@ -62,6 +65,13 @@ def play(
 def _drawn(environment: Environment, split: str, seed: int) -> Task:
     tasks = environment.tasks(split)
     return tasks[seed % len(tasks)]
+
+
+async def end(environment: Environment) -> None:
+    """End what an environment keeps for its episodes, such as the workers of an engine."""
+    aclose = getattr(environment, "aclose", None)
+    if aclose is not None:
+        await aclose()
 
 
 async def _scored(environment: Environment, task: Task, messages: Sequence[Message]) -> Feedback:
