@@ -11,7 +11,21 @@ import typer
 from typer.main import get_command
 
 import agentevo
-from agentevo.cli import bench, demo, doctor, env, evolve, export, memory, models, recipes, run, sandbox, train
+from agentevo.cli import (
+    adapters,
+    bench,
+    demo,
+    doctor,
+    env,
+    evolve,
+    export,
+    memory,
+    models,
+    recipes,
+    run,
+    sandbox,
+    train,
+)
 from agentevo.cli.output import one_line, plain_streams, settle_stdout, tell
 from agentevo.errors import AgentEvoError
 
@@ -34,6 +48,7 @@ app.add_typer(memory.app, name="memory")
 app.add_typer(recipes.app, name="recipes")
 app.add_typer(env.app, name="env")
 app.add_typer(export.app, name="export")
+models.app.add_typer(adapters.app, name="adapters")
 app.add_typer(models.app, name="models")
 app.add_typer(sandbox.app, name="sandbox")
 app.command("doctor")(doctor.doctor)

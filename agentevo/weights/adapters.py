@@ -107,7 +107,7 @@ async def promoting(memory: Reads, item: Item, reason: str = "promoted") -> list
         raise Misuse(f"adapter {name_of(item)!r} is not promoted: {why}; train another without that")
     where: dict[str, Json] = {name: item.metadata[name] for name in ("base", "role") if name in item.metadata}
     others = [other for other in await memory.alist(kind="adapter", where=where) if other.id != item.id]
-    ops = [Op(verb="quarantine", id=other.id, reason=f"replaced by {name_of(item)}") for other in others]
+    ops = [Op(verb="quarantine", id=other.id, reason=_replacing(item)) for other in others]
     if item.status == "live":
         return ops
     return [*ops, Op(verb="restore" if item.status == "forgotten" else "release", id=item.id, reason=reason)]
@@ -149,13 +149,18 @@ async def rollback(memory: Memory, name: str, reason: str = "") -> Transaction:
 
 async def _replaced(memory: Memory, item: Item) -> list[Item]:
     """Return what was put aside by the very transaction that made an adapter live."""
+    said = _replacing(item)
     made_live = [c.transaction for c in _changes(memory, item) if c.verb in ("release", "restore")]
     others = (other for other in adapters(memory) if other.status == "quarantined" and BLOCKED not in other.metadata)
     return [
         other
         for other in others
-        if any(c.verb == "quarantine" and c.transaction in made_live[-1:] for c in _changes(memory, other))
+        if any(c.reason == said and c.transaction in made_live[-1:] for c in _changes(memory, other))
     ]
+
+
+def _replacing(item: Item) -> str:
+    return f"replaced by {name_of(item)}"
 
 
 def _changes(memory: Memory, item: Item) -> list[Change]:

@@ -1,0 +1,115 @@
+"""`agentevo models adapters`: the adapters that a memory holds; each command is one on its items."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from agentevo.cli.memory.opening import NamespaceOption, PathOption, opened
+from agentevo.cli.memory.shown import one_line, show_fields
+from agentevo.cli.output import show, show_json, show_table
+
+if TYPE_CHECKING:
+    from agentevo.types import Item, Json
+
+app = typer.Typer(help="List, show, promote and roll back the adapters that a memory holds.")
+
+NameArgument = Annotated[str, typer.Argument(help="The adapter's name, or its item's id.")]
+ReasonOption = Annotated[str, typer.Option(help="Why; it is kept in the history.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command("list")
+def list_(
+    context: typer.Context, path: PathOption = None, namespace: NamespaceOption = None, as_json: JsonOption = False
+) -> None:
+    """List the adapters, the newest first: live is in use, quarantined waits or was refused."""
+    from agentevo.weights.adapters import adapters
+
+    with opened(context, path, namespace) as memory:
+        found = [_row(item) for item in adapters(memory)]
+    if as_json:
+        show_json([*found])
+        return
+    names = ("name", "status", "role", "base", "held_out", "id")
+    show_table(names, [tuple(_cell(row[name]) for name in names) for row in found])
+
+
+@app.command("show")
+def show_adapter(
+    context: typer.Context,
+    name: NameArgument,
+    path: PathOption = None,
+    namespace: NamespaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show an adapter: its card, where it lies, what the gate said, what it was trained on, and its history."""
+    from agentevo.memory.history import Change
+    from agentevo.weights.adapters import find
+
+    with opened(context, path, namespace) as memory:
+        item = find(memory, name)
+        changes = [change for change in memory.history(item.id) if isinstance(change, Change)]
+    history: list[Json] = [{"at": c.at, "verb": c.verb, "actor": c.actor, "reason": c.reason} for c in changes]
+    if as_json:
+        show_json({**item.model_dump(mode="json"), "history": history})
+        return
+    show(item.text + "\n")
+    about = {**_row(item), **{n: item.metadata.get(n) for n in ("path", "gate", "blocked") if n in item.metadata}}
+    show_fields([(field, _cell(value)) for field, value in about.items()])
+    show_fields([("trained on", f"{len(item.derived_from)} attempts and items")])
+    show("\nhistory")
+    show_fields([(f"  {c.verb}", one_line(c.reason) or "-") for c in changes])
+
+
+@app.command()
+def promote(
+    context: typer.Context,
+    name: NameArgument,
+    reason: ReasonOption = "",
+    path: PathOption = None,
+    namespace: NamespaceOption = None,
+) -> None:
+    """Put an adapter into use, in place of the one that is; `memory undo` takes that back."""
+    from agentevo.weights.adapters import find
+    from agentevo.weights.adapters import promote as do
+
+    with opened(context, path, namespace) as memory:
+        asyncio.run(do(memory, name, reason))
+        item = find(memory, name)
+    show(f"{item.metadata.get('base')} now answers with {item.metadata.get('name')}")
+
+
+@app.command()
+def rollback(
+    context: typer.Context,
+    name: NameArgument,
+    reason: ReasonOption = "",
+    path: PathOption = None,
+    namespace: NamespaceOption = None,
+) -> None:
+    """Take an adapter out of use, and put back the one that it replaced, if there was one."""
+    from agentevo.weights.adapters import find, in_use
+    from agentevo.weights.adapters import rollback as do
+
+    with opened(context, path, namespace) as memory:
+        asyncio.run(do(memory, name, reason))
+        base = str(find(memory, name).metadata.get("base"))
+        now = asyncio.run(in_use(memory, base))
+    show(f"{base} now answers {'with ' + str(now.metadata.get('name')) if now else 'without an adapter'}")
+
+
+def _row(item: Item) -> dict[str, Json]:
+    from agentevo.weights.adapters import scores_of
+
+    told = {name: item.metadata.get(name, "") for name in ("name", "role", "base")}
+    held_out = scores_of(item).get("held_out")
+    return {"id": item.id, **told, "status": item.status, "held_out": held_out, "created_at": item.created_at}
+
+
+def _cell(value: Json) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.3f}" if isinstance(value, float) and abs(value) < 1000 else one_line(str(value))

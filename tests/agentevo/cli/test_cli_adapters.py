@@ -1,0 +1,85 @@
+"""`agentevo models adapters`: what is live is said, promoted and rolled back, all of it in the ledger."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from agentevo.cli.app import status
+from agentevo.memory import Memory
+from agentevo.types import Json
+
+ABOUT: dict[str, Json] = {
+    "base": "local/small",
+    "role": "policy",
+    "scores": {"held_out": 0.5},
+    "gate": "accepted; target passes",
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A memory with two adapters, of which none is in use."""
+    with Memory.open(tmp_path / "memory", embedder="hash") as memory:
+        for name in ("one", "two"):
+            card = f"Adapter {name} for local/small"
+            item = memory.insert(card, kind="adapter", metadata={**ABOUT, "name": name}, derived_from=["attempt"])
+            memory.quarantine(item.id)
+    return tmp_path / "memory"
+
+
+def said(capsys: pytest.CaptureFixture[str], *arguments: str, expected: int = 0) -> str:
+    assert status(["models", "adapters", *arguments]) == expected
+    found = capsys.readouterr()
+    return found.out if not expected else found.err
+
+
+def live(capsys: pytest.CaptureFixture[str], folder: Path) -> list[str]:
+    rows = json.loads(said(capsys, "list", "--path", str(folder), "--json"))
+    return [row["name"] for row in rows if row["status"] == "live"]
+
+
+def test_adapters_are_listed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    heading, *rows = said(capsys, "list", "--path", str(folder)).splitlines()
+    assert heading.split() == ["name", "status", "role", "base", "held_out", "id"]
+    assert sorted(row.split()[:5] for row in rows) == [
+        ["one", "quarantined", "policy", "local/small", "0.500"],
+        ["two", "quarantined", "policy", "local/small", "0.500"],
+    ]
+
+
+def test_one_is_in_use_at_a_time_until_it_is_rolled_back(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    where = ("--path", str(folder))
+    assert said(capsys, "promote", "one", *where) == "local/small now answers with one\n"
+    assert said(capsys, "promote", "two", "--reason", "better", *where) == "local/small now answers with two\n"
+    assert live(capsys, folder) == ["two"]
+    assert said(capsys, "rollback", "two", *where) == "local/small now answers with one\n"
+    assert live(capsys, folder) == ["one"]
+    assert said(capsys, "rollback", "one", *where) == "local/small now answers without an adapter\n"
+    assert "nothing to roll back" in said(capsys, "rollback", "one", *where, expected=2)
+
+
+def test_undo_takes_a_promotion_back(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said(capsys, "promote", "one", "--path", str(folder))
+    assert status(["memory", "--path", str(folder), "undo"]) == 0
+    capsys.readouterr()
+    assert live(capsys, folder) == []
+
+
+def test_an_adapter_is_shown_with_what_the_gate_said_and_its_history(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said(capsys, "promote", "one", "--reason", "it helps", "--path", str(folder))
+    shown = said(capsys, "show", "one", "--path", str(folder))
+    assert shown.startswith("Adapter one for local/small\n")
+    assert "accepted; target passes" in shown
+    assert "it helps" in shown
+    told = json.loads(said(capsys, "show", "one", "--path", str(folder), "--json"))
+    assert [line["verb"] for line in told["history"]] == ["insert", "quarantine", "release"]
+    assert told["derived_from"] == ["attempt"]
+
+
+def test_an_unknown_adapter_lists_those_there_are(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "unknown adapter 'on'" in said(capsys, "show", "on", "--path", str(folder), expected=2)
