@@ -99,8 +99,10 @@ def tell(text: str) -> None:
 
 
 def printable(text: str) -> str:
-    """Leave out the control characters with which a model's text could move the cursor or recolour the terminal."""
-    return "".join(c for c in text if c in "\n\t" or not (ord(c) < 32 or 127 <= ord(c) < 160))
+    """Leave out the characters with which a model's text could drive the terminal, or deceive who reads it."""
+    return DRIVING.sub(
+        lambda found: found[0] if "\ud800" <= found[0] <= "\udfff" else "", text
+    )  # these show as escapes
 
 
 def one_line(error: Exception) -> str:

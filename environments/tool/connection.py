@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 import json
 import re
@@ -12,7 +11,10 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from agentevo.environments.tool.schemas import Checker
+from pydantic import ValidationError
+
+from agentevo.environments.tool.http import Bound, over_http
+from agentevo.environments.tool.schemas import Checker, fit
 from agentevo.environments.tool.served import BadCall, Served
 from agentevo.environments.tool.servers import HttpServer, Server, ServerUnavailable, StdioServer
 from agentevo.environments.tool.stdio import StdioTransport
@@ -24,7 +26,7 @@ from agentevo.types import Json, Tool
 if TYPE_CHECKING:
     import mcp_types
     from mcp import Client
-    from mcp.client._transport import TransportStreams
+    from mcp.shared.dispatcher import ProgressFnT
 
 MOST_TOOLS = 128
 """A model that is told of more finds none; providers refuse them too."""
@@ -46,6 +48,7 @@ class Connection:
     served: tuple[Served, ...] = ()
     _client: Client | None = None
     _process: StdioTransport | None = None
+    _bound: Bound = field(default_factory=Bound)
     _task: asyncio.Task[None] | None = None
     _done: asyncio.Event = field(default_factory=asyncio.Event)
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -98,7 +101,7 @@ class Connection:
         if isinstance(self.server, StdioServer):
             self._process = StdioTransport(self.server)
             return Client(self._process)
-        return Client(_http(self.server))
+        return Client(over_http(self.server, self._bound))
 
     # --- its tools
 
@@ -123,11 +126,11 @@ class Connection:
 
     def _served(self, tool: mcp_types.Tool) -> Served:
         marked = tool.annotations is not None and tool.annotations.destructive_hint is True
-        is_long = len(json.dumps(tool.input_schema)) > _SCHEMA
-        schema: dict[str, Json] = {"type": "object"} if is_long else tool.input_schema
+        schema = fit(tool.input_schema, _SCHEMA)
+        is_destructive = tool.name in self.server.destructive or (marked and tool.name not in self.server.allowed)
         ours = Tool(
-            name=_ODD.sub("_", tool.name)[:64], description=clean(tool.description or "", _SAID), parameters=schema,
-            destructive=tool.name in self.server.destructive or (marked and tool.name not in self.server.allowed),
+            name=_ODD.sub("_", self.server.prefix + tool.name)[:64], description=clean(tool.description or "", _SAID),
+            parameters=schema, destructive=is_destructive,
         )  # fmt: skip
         run = functools.partial(self._run, tool.name, Checker(ours.name, schema))
         return Served(ours, run, f"{self.server.name}.{ours.name}")
@@ -142,7 +145,7 @@ class Connection:
             said[0] = f"{progress:g}{f' of {total:g}' if total else ''} {clean(message or '', 200)}".strip()
 
         try:
-            result = await client.call_tool(name, dict(arguments), progress_callback=note)
+            result = await _called(client, name, arguments, note)
         except asyncio.CancelledError as error:
             if said[0]:
                 error.add_note(f"it had last said: {said[0]}")
@@ -170,13 +173,16 @@ class Connection:
             return self._client
 
     def _failed(self, name: str, error: Exception) -> str:
+        told = self._bound.problem or _told(error)
         if self._process is not None and self._process.is_over:
             return f"{name!r} failed: the server stopped ({self._why('')}); the next call starts it again"
         if self._task is None or self._task.done() or self._is_broken(error):
             self._done.set()
             self._client = None
-            return f"{name!r} failed: the connection broke ({_told(error)}); the next call makes it anew"
-        return f"{name!r} failed: {_told(error)}"
+            return f"{name!r} failed: the connection broke ({told}); the next call makes it anew"
+        if isinstance(_first(error), ValidationError):
+            return f"{name!r} failed: what the server answered is no result of a tool"
+        return f"{name!r} failed: {told}"
 
     def _is_broken(self, error: Exception) -> bool:
         """Say whether an error is of the connection, and not the answer to what was asked over it."""
@@ -185,7 +191,7 @@ class Connection:
 
         first = _first(error)
         if not isinstance(first, MCPError):
-            return True
+            return not isinstance(first, ValidationError)
         is_closed = first.code == CONNECTION_CLOSED or first.message == "Session terminated"
         return is_closed and isinstance(self.server, HttpServer)  # of a process more is known: see is_over
 
@@ -193,6 +199,9 @@ class Connection:
         first = _first(error)
         if isinstance(first, ServerUnavailable | MissingExtra | UnknownName):
             return first
+        if isinstance(first, ValidationError):
+            where = ".".join(map(str, first.errors(include_url=False)[0]["loc"]))
+            return ServerUnavailable(f"{self.server.name} cannot be used: it does not keep to the protocol, in {where}")
         return ServerUnavailable(f"{self.server.name} cannot be used: {self._why(_told(error))}")
 
     def _offline(self) -> str:
@@ -204,16 +213,14 @@ class Connection:
         return self._process.why() if self._process is not None else otherwise
 
 
-@contextlib.asynccontextmanager
-async def _http(server: HttpServer) -> AsyncIterator[TransportStreams]:
-    from mcp.client.streamable_http import streamable_http_client
-    from mcp.shared._httpx_utils import create_mcp_http_client
+async def _called(
+    client: Client, name: str, arguments: Mapping[str, Json], note: ProgressFnT
+) -> mcp_types.CallToolResult:
+    """Call a tool, and take its result as it is: checking it by the server's schema could take hours, for a pattern."""
+    import mcp_types
 
-    async with (
-        create_mcp_http_client(headers=dict(server.headers)) as client,
-        streamable_http_client(server.url, http_client=client) as streams,
-    ):
-        yield streams
+    request = mcp_types.CallToolRequest(params=mcp_types.CallToolRequestParams(name=name, arguments=dict(arguments)))
+    return await client.session.send_request(request, mcp_types.CallToolResult, progress_callback=note)
 
 
 async def _ended(task: asyncio.Task[None], patience_s: float) -> None:

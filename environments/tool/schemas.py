@@ -9,6 +9,8 @@ from agentevo.environments.tool.served import BadCall
 from agentevo.quote import clean, cut
 from agentevo.types import Json
 
+_FREE = ("description", "title", "$comment")
+"""What a schema says to whoever reads it; all else of it is for checking."""
 _REGEXES = ("pattern", "patternProperties")
 
 
@@ -40,6 +42,41 @@ class Checker:
             why = f"{place}: {found.message}" if place else found.message
             expected = clean(cut(json.dumps(self._schema, ensure_ascii=False), 2_000))
             raise BadCall(f"the arguments of {self._name!r} do not fit: {clean(why, 800)}. Expected: {expected}")
+
+
+def fit(schema: Mapping[str, Json], limit: int) -> dict[str, Json]:
+    """Return a server's schema as a model may be told it: words cleaned; nothing of it where it is long, or no schema.
+
+    What must stay as it is, to be sent back so, is left out where a prompt cannot hold it: the server checks it anyway.
+    """
+    try:
+        text = json.dumps(schema)
+        fitting = _cleaned(dict(schema)) if len(text) <= limit else {}
+    except RecursionError:
+        fitting = {}
+    is_object = isinstance(fitting, dict) and fitting.get("type", "object") == "object"
+    return {**fitting, "type": "object"} if isinstance(fitting, dict) and is_object else {"type": "object"}
+
+
+def _cleaned(part: Json) -> Json:
+    if isinstance(part, list):
+        return [_cleaned(one) for one in part]
+    if not isinstance(part, dict):
+        return part
+    cleaned: dict[str, Json] = {}
+    for key, value in part.items():
+        if key in _FREE and isinstance(value, str):
+            cleaned[key] = clean(value)
+        elif _is_clean(key) and (isinstance(value, dict) or _is_clean(value)):
+            cleaned[key] = _cleaned(value)
+    return cleaned
+
+
+def _is_clean(value: Json) -> bool:
+    """Say whether the texts in a value can stand in a prompt; those of schemas inside it are looked at there."""
+    if isinstance(value, list):
+        return all(map(_is_clean, value))
+    return not isinstance(value, str) or clean(value) == value
 
 
 def _without_patterns(schema: Json) -> Json:

@@ -35,7 +35,7 @@ class StdioServer:
     programs, libraries, the files that its command names, what these were installed with, and what is granted. Without
     `network` it reaches nobody. walls=False runs it with all rights of this process. only: the tools that are taken of
     those it has. destructive: tools that cannot be taken back, beside those it calls so itself; allowed: tools that
-    it calls so, and that may be called all the same.
+    it calls so, and that may be called all the same. prefix: what the names of its tools begin with here.
     """
 
     command: str
@@ -49,6 +49,7 @@ class StdioServer:
     only: tuple[str, ...] = ()
     destructive: tuple[str, ...] = ()
     allowed: tuple[str, ...] = ()
+    prefix: str = ""
     name: str = ""
 
     def __init__(
@@ -64,6 +65,7 @@ class StdioServer:
         only: Sequence[str] = (),
         destructive: Sequence[str] = (),
         allowed: Sequence[str] = (),
+        prefix: str = "",
         name: str = "",
     ) -> None:
         if not command or not isinstance(command, str):
@@ -72,7 +74,7 @@ class StdioServer:
             "command": command, "args": args, "env": dict(env or {}), "folder": _real(folder) if folder else None,
             "readable": tuple(map(_real, readable)), "writable": tuple(map(_real, writable)), "network": network,
             "walls": walls, "only": tuple(only), "destructive": tuple(destructive),
-            "allowed": tuple(allowed), "name": name or Path(command).stem,
+            "allowed": tuple(allowed), "prefix": prefix, "name": name or Path(command).stem,
         }  # fmt: skip
         for key, value in values.items():
             object.__setattr__(self, key, value)
@@ -108,6 +110,7 @@ class HttpServer:
     only: Sequence[str] = ()
     destructive: Sequence[str] = ()
     allowed: Sequence[str] = ()
+    prefix: str = ""
     name: str = ""
 
     def __post_init__(self) -> None:

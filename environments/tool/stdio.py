@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import os
 import signal
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 
-MOST_LINE = 8_000_000
-"""Bytes in one message."""
+MOST_LINE = 64_000_000
+"""Bytes in one message: what is read of it is cut afterwards."""
 MOST_MESSAGES = 10_000
 """Messages between two of ours."""
 MOST_ODD = 200
@@ -94,11 +95,11 @@ class StdioTransport:
         with to_client:
             while chunk := await self._process.stdout.read(_CHUNK):
                 buffer += chunk
-                *lines, rest = buffer.split(b"\n") if b"\n" in chunk else (buffer,)
-                buffer = bytearray(rest)
-                for line in lines:
-                    if (message := self._message(bytes(line))) is not None:
-                        await to_client.send(message)
+                if b"\n" in chunk:  # or else a long line would be copied with every piece of it
+                    *lines, buffer = buffer.split(b"\n")
+                    for line in lines:
+                        if (message := self._message(bytes(line))) is not None:
+                            await to_client.send(message)
                 if self._is_flood(len(buffer)):
                     return self._kill()
             await _exited(self._process)  # so that its status can be told
@@ -113,8 +114,11 @@ class StdioTransport:
         if not line.strip():
             return None
         try:
-            message = jsonrpc_message_adapter.validate_json(line.decode(errors="replace"), by_name=False)
-        except ValueError:
+            try:
+                message = jsonrpc_message_adapter.validate_json(line, by_name=False)
+            except ValueError:
+                message = jsonrpc_message_adapter.validate_json(_mended(line), by_name=False)
+        except (ValueError, RecursionError):
             self._odd += 1
             return None
         self._since += 1
@@ -167,6 +171,11 @@ class StdioTransport:
         # Process.wait would also wait for whoever else holds the pipes.
         process._transport.close()  # type: ignore[attr-defined]
         return self._held.close()
+
+
+def _mended(line: bytes) -> bytes:
+    """Return a line of JSON with what is no UTF-8 replaced, and halves of surrogate pairs: names of files have both."""
+    return json.dumps(json.loads(line.decode(errors="replace")), ensure_ascii=False).encode(errors="replace")
 
 
 async def _exited(process: Process, patience_s: float = GRACE_S) -> None:

@@ -90,7 +90,10 @@ def check_distinct(served: Sequence[Served]) -> None:
     names = [one.tool.name for one in served]
     for name in names:
         if names.count(name) > 1:
-            raise Misuse(f"two tools are named {name!r}; give one of them a name of its own: name=")
+            raise Misuse(
+                f"two tools are named {name!r}; give one of them a name of its own: name= of a function, prefix= of a"
+                " server, or leave it out with only="
+            )
 
 
 def _rules(destructive: Policy, timeout_s: float, output_chars: int) -> Rules:
