@@ -19,7 +19,7 @@ def parsed(text: str, names: Sequence[str]) -> tuple[str, dict[str, Json]]:
         if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
             raise NoCall(f"{text!r:.200} is no call of a function by its name")
         arguments = dict(zip(names, map(ast.literal_eval, call.args), strict=False))
-        arguments |= {str(given.arg): ast.literal_eval(given.value) for given in call.keywords}
+        arguments |= {given.arg: ast.literal_eval(given.value) for given in call.keywords if given.arg is not None}
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise NoCall(f"{text!r:.200} is not one call with plain values: {error}") from error
     if len(arguments) != len(call.args) + len(call.keywords):

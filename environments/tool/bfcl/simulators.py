@@ -22,7 +22,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
 from typing import Any, NoReturn
 
-CALL_S, JUDGE_S = 10.0, 60.0
+CALL_S, JUDGE_S = 5.0, 60.0
 MEMORY = 2 << 30
 EVALUATOR = "bfcl_eval.eval_checker.multi_turn_eval"
 FAILED = "Error during execution: "
