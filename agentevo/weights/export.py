@@ -141,6 +141,8 @@ def _candidates(
 
 def _told(attempt: Attempt, standing: Standing, rules: Rules, *, must_be_right: bool) -> Said | Left:
     try:
+        if rules.turns == "all" and _length(attempt) > rules.max_chars:
+            raise Left("too long")  # before anything reads it
         standing.must_be_good(attempt)
         if attempt.has_failed:
             raise Left("the model failed")
@@ -149,6 +151,10 @@ def _told(attempt: Attempt, standing: Standing, rules: Rules, *, must_be_right: 
         return said(attempt, rules.strip, rules.turns)
     except Left as left:
         return left
+
+
+def _length(attempt: Attempt) -> int:
+    return sum(len(said) for m in attempt.messages[attempt.prompt :] if isinstance(said := m.get("content"), str))
 
 
 def _must_be_right(attempt: Attempt, min_score: float | None) -> None:
