@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from agentevo.cli.app import status
-from agentevo.environments.load import ENVIRONMENTS
+from agentevo.environments.load import ENVIRONMENTS, FETCHED
 from agentevo.environments.tool.house import House
+from agentevo.errors import WeightsError
+from agentevo.models.placing import Progress
 from agentevo.types import Attempt, Feedback, Message, Task
 
 
@@ -114,3 +116,35 @@ def test_misuse_is_one_line(verb: str, suite: str, complaint: str, capsys: pytes
     said = capsys.readouterr()
     assert (said.out, said.err.count("\n")) == ("", 1)
     assert complaint in said.err
+
+
+def test_what_an_environment_needs_is_fetched_where_something_is_missing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(FETCHED, "house", f"{__name__}:fetched")
+    assert status(["env", "fetch", "house"]) == 0
+    assert capsys.readouterr().out == "house: /somewhere/house\n"
+    assert status(["env", "fetch", "house", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"name": "house", "path": "/somewhere/house"}
+    assert status(["env", "fetch", "shop"]) == 0
+    assert capsys.readouterr().out == "shop needs nothing that is not here\n"
+
+
+def test_fetching_what_is_not_there_or_cannot_be_fetched_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(FETCHED, "house", f"{__name__}:unfetched")
+    for name, code, complaint in (("hous", 2, "unknown environment 'hous'; known: house, "), ("house", 1, "no index")):
+        assert status(["env", "fetch", name]) == code
+        said = capsys.readouterr()
+        assert (said.out, said.err.count("\n")) == ("", 1)
+        assert complaint in said.err
+
+
+def fetched(progress: Progress) -> Path:
+    progress("downloading house", 1, 2)
+    return Path("/somewhere/house")
+
+
+def unfetched(progress: Progress) -> Path:
+    raise WeightsError("no index")
