@@ -14,7 +14,7 @@ from agentevo.cli.comparing import show_across, show_comparison, show_recheck, s
 from agentevo.cli.memory.shown import one_line
 from agentevo.cli.output import number, progress, show_json, tell
 from agentevo.cli.watching import watched
-from agentevo.cli.weights_loop import NAME, TESTED, run_loop
+from agentevo.cli.weights_loop import NAME, loop_of, run_loop
 from agentevo.errors import Misuse
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def run(
 
     preset = settings()
     if suite == NAME:
-        run_loop(model or preset.model, name, tasks, test or TESTED, embedder, as_json=as_json)
+        run_loop(loop_of(model or preset.model, name, tasks, test, embedder), as_json=as_json)
         return
     plan = Plan(
         suite, tuned(suite, recipe), as_model(model or preset.model), [part.strip() for part in arms.split(",")],

@@ -18,16 +18,21 @@ NAME = "weights-loop"
 TESTED = 40
 
 
-def run_loop(model: str, run: str | None, tasks: int, test: int, embedder: str | None, *, as_json: bool) -> None:
-    """Run it, or go on with it, and show what happens."""
+def loop_of(model: str, run: str | None, tasks: int, test: int | None, embedder: str | None) -> WeightsLoop:
+    """Return the run of a name, or a new one."""
     from agentevo.benchmarks.weights_loop import WeightsLoop
-    from agentevo.cli.models import pull_progress
     from agentevo.models import as_model
     from agentevo.runs import folder_of
 
+    return WeightsLoop(as_model(model), folder_of(run, NAME), tasks=tasks, test=test or TESTED, embedder=embedder)
+
+
+def run_loop(loop: WeightsLoop, *, as_json: bool) -> None:
+    """Run it, or go on with it, and show what happens."""
+    from agentevo.cli.models import pull_progress
+
     with pull_progress():
-        loop = WeightsLoop(as_model(model), folder_of(run, NAME), tasks=tasks, test=test, embedder=embedder)
-        tell(f"{NAME} with {model}: about ten minutes on two cores; go on after a stop with --run {loop.folder.name}")
+        tell(f"{NAME} with {loop.model.name}: some ten minutes; go on after a stop with --run {loop.folder.name}")
         moments = asyncio.run(_played(loop, as_json=as_json))
     if as_json:
         show_json([{"what": type(moment).__name__.casefold(), **moment.model_dump(mode="json")} for moment in moments])

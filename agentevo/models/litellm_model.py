@@ -75,12 +75,12 @@ class LiteLLMModel:
         return partial(count_tokens, self._name.removeprefix(LOCAL))
 
     def adapted(self, adapter: str) -> LiteLLMModel:
-        """Return a `local/` model with one of its adapters, in place of the one it may have."""
+        """Return a `local/` model with one of its adapters, in place of the one it may have, or with none."""
         base = self._name.partition("+")[0]
         if not base.startswith(LOCAL):
             raise Misuse(f"{self._name!r} takes no adapter {adapter!r}: only the offline models of this machine do")
         changed = copy.copy(self)
-        changed._name, changed._traits = f"{base}+{adapter}", None
+        changed._name, changed._traits = f"{base}+{adapter}" if adapter else base, None
         return changed
 
     def __repr__(self) -> str:

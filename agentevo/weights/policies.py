@@ -40,7 +40,7 @@ class Train:
     attempts, those that scored so much. turns: "answer" leaves out what led to the answer: drafts, reviews, calls. What
     stood in prompts from memory, and hints, is left out: the weights are to
     do without. config: settings of `TrainConfig`, such as {"steps": 30}. role: "policy" is what answers. Nothing is
-    trained where fewer than `at_least` rows of the turn are left.
+    trained where fewer than `at_least` rows of the turn are left: feedback on one answer is no training.
     """
 
     method: Method = "sft"
@@ -50,7 +50,7 @@ class Train:
     least: float | None = None
     turns: Turns = "all"
     role: str = POLICY
-    at_least: int = 1
+    at_least: int = 8
     config: Mapping[str, Json] = field(default_factory=dict)
     by: Trainer = train_here
 

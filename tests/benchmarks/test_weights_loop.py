@@ -7,9 +7,11 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
 from wearing import Wearing, Weights
 
 from agentevo.benchmarks.weights_loop import Figures, Gated, Gathered, Moment, WeightsLoop, poisoned
+from agentevo.cli.weights_loop import run_loop
 from agentevo.environments.tool.house import House
 from agentevo.models import FunctionModel
 from agentevo.types import Message
@@ -59,6 +61,23 @@ def test_what_was_recalled_ends_in_the_weights_and_poison_is_refused(tmp_path: P
     assert figures.over_base[1] > 0
     row = json.loads((tmp_path / "run" / "house.jsonl").read_text().splitlines()[0])
     assert [message["role"] for message in row["prompt"]] == ["system", "user"]
+
+
+def test_what_came_of_it_is_shown_side_by_side(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    weights = Generalising()
+    loop = WeightsLoop(
+        Wearing(weights, FunctionModel(ideal)), tmp_path / "run", tasks=12, test=10, embedder="hash", by=weights.train
+    )
+    run_loop(loop, as_json=False)
+    said = capsys.readouterr().out
+    assert "gathered   11 of 12 house commands right" in said
+    assert "trained on wrong answers (11 rows): refused, kept beside" in said
+    arms = [line.split()[:-3] for line in said.splitlines() if line.startswith(("base", "adapter  ", "adapter +"))]
+    assert arms[:4] == [["base"], ["base", "+", "memory"], ["adapter"], ["adapter", "+", "memory"]]
+    assert "excludes 0" in said
+    run_loop(loop, as_json=True)
+    told = json.loads(capsys.readouterr().out)
+    assert [moment["what"] for moment in told] == ["gathered", "gated", "gated", "figures"]
 
 
 def test_a_run_that_is_gone_on_with_trains_nothing_again(tmp_path: Path) -> None:

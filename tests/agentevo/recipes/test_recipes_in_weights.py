@@ -65,7 +65,7 @@ def training(recipe: Recipe, weights: Weights) -> Recipe:
     update: list[Update] = []
     for policy in recipe.update:
         if isinstance(policy, Train):
-            policy = replace(policy, by=weights.train)
+            policy = replace(policy, by=weights.train, at_least=min(policy.at_least, 1))
         elif isinstance(policy, Average):
             policy = replace(policy, install=install)
         update.append(policy)
@@ -330,7 +330,7 @@ def test_elastic_reset_puts_the_average_in_place_of_the_adapter_on_schedule(empt
     first, second = recipe.update
     assert isinstance(first, Train)
     assert isinstance(second, Average)
-    updates: list[Update] = [replace(first, by=train), replace(second, install=install)]
+    updates: list[Update] = [replace(first, by=train, at_least=1), replace(second, install=install)]
     with memory() as store:
 
         async def turned() -> list[Report]:

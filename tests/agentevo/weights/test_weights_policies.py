@@ -46,7 +46,7 @@ def memory() -> Memory:
 
 
 def recipe(weights: Weights, gate: Gate | None, **options: object) -> Recipe:
-    train = Train(by=weights.train, **options)  # type: ignore[arg-type]
+    train = Train(**{"by": weights.train, "at_least": 1, **options})  # type: ignore[arg-type]
     return Recipe(
         act=Sample(), practice=teacher, judge=[Verify()], refine=[Threshold(0.0)], update=[train], gate=gate, name="t"
     )
