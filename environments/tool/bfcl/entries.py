@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,10 @@ class Entry:
     held: Mapping[str, int]
     right: tuple[tuple[ToolCall, ...], ...]
     is_long: bool
+
+    @cached_property
+    def by_name(self) -> dict[str, Tool]:
+        return {tool.name: tool for tool in self.functions}
 
     def tools(self, turn: int) -> tuple[Tool, ...]:
         """Return the functions that can be called in a turn."""

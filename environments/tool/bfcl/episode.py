@@ -116,11 +116,10 @@ def problem(entry: Entry, turn: int, call: Call) -> str:
     """
     if call.problem:
         return call.problem
-    tools = {tool.name: tool for tool in entry.functions}
-    if call.name not in tools:
+    if call.name not in entry.by_name:
         offered = ", ".join(tool.name for tool in entry.tools(turn))
         return f"there is no function {call.name!r:.80}; there are: {offered}"
-    schema = tools[call.name].parameters
+    schema = entry.by_name[call.name].parameters
     properties, required = schema.get("properties"), schema.get("required")
     known = properties if isinstance(properties, dict) else {}
     missing = [name for name in required if name not in call.arguments] if isinstance(required, list) else []

@@ -7,14 +7,12 @@ call, through `eval`, is taken away; its comparison of states and results is wha
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import importlib
 import inspect
 import json
 import os
 import resource
-import select
 import signal
 import socket
 import sys
@@ -151,13 +149,15 @@ class _Child:
         """Return an answer, or None where none comes: the process is ended then."""
         if self._is_over:
             return None
-        answer = b""
-        with contextlib.suppress(OSError), self._line.makefile("rwb") as file:
-            file.write(json.dumps([method, arguments]).encode() + b"\n")
-            file.flush()
-            if select.select([self._line], [], [], patience_s)[0]:
-                answer = file.readline()
-        if not answer:
+        answer = bytearray()
+        try:
+            self._line.settimeout(patience_s)
+            self._line.sendall(json.dumps([method, arguments]).encode() + b"\n")
+            while not answer.endswith(b"\n"):
+                if not (more := self._line.recv(1 << 16)):
+                    raise EOFError
+                answer += more
+        except (OSError, EOFError):
             self.end()
             return None
         return json.loads(answer)
@@ -179,11 +179,9 @@ def _serve(line: socket.socket, make: Callable[[], object]) -> NoReturn:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     try:
         one = make()
-        with line.makefile("rwb") as file:
-            for text in file:
-                method, arguments = json.loads(text)
-                file.write(json.dumps(getattr(one, method)(*arguments)).encode() + b"\n")
-                file.flush()
+        for text in line.makefile("rb"):
+            method, arguments = json.loads(text)
+            line.sendall(json.dumps(getattr(one, method)(*arguments)).encode() + b"\n")
     finally:
         os._exit(0)
 
