@@ -50,9 +50,7 @@ demo: setup
 	@$(VENV)/bin/agentevo demo
 
 test: setup
-	@$(PY) -m coverage erase
-	$(PY) -m coverage run -m pytest -q -m "not soak"
-	@$(PY) -m coverage combine -q && $(PY) -m coverage report
+	$(PY) -m pytest -q -m "not soak" -n logical --maxprocesses 4 --dist loadfile --cov --cov-report term-missing:skip-covered
 
 soak: setup
 	AGENTEVO_SOAK=1 $(PY) -m pytest -q
