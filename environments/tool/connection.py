@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
-import json
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from agentevo.environments.tool.http import Bound, over_http
+from agentevo.environments.tool.results import in_words
 from agentevo.environments.tool.schemas import Checker, fit
 from agentevo.environments.tool.served import BadCall, Served
 from agentevo.environments.tool.servers import HttpServer, Server, ServerUnavailable, StdioServer
@@ -32,6 +33,8 @@ MOST_TOOLS = 128
 """A model that is told of more finds none; providers refuse them too."""
 START_TIMEOUT_S = 60.0
 END_TIMEOUT_S = 5.0
+SIGN_TIMEOUT_S = 5.0
+"""For a server that let a call run out to show that it is there; it is started again otherwise."""
 _SAID, _SCHEMA = 2_000, 20_000
 _ODD = re.compile(r"[^A-Za-z0-9_-]")
 
@@ -49,6 +52,8 @@ class Connection:
     _client: Client | None = None
     _process: StdioTransport | None = None
     _bound: Bound = field(default_factory=Bound)
+    _is_doubted: bool = False
+    _is_silent: bool = False
     _task: asyncio.Task[None] | None = None
     _done: asyncio.Event = field(default_factory=asyncio.Event)
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -56,7 +61,7 @@ class Connection:
     async def open(self) -> Connection:
         """Connect and list the tools. Raise ServerUnavailable, which says why, where that cannot be done."""
         ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._done = asyncio.Event()
+        self._done, self._is_doubted, self._is_silent = asyncio.Event(), False, False
         self._task = asyncio.create_task(self._live(ready))
         try:
             async with asyncio.timeout(START_TIMEOUT_S):
@@ -116,7 +121,8 @@ class Connection:
         for name in (*only, *self.server.destructive, *self.server.allowed):
             if name not in names:
                 raise UnknownName(f"tool of {self.server.name}", name, names)
-        taken = [tool for tool in tools if not only or tool.name in only]
+        known = {tool.name: tool for tool in reversed(tools) if tool.name}  # of two with one name the first
+        taken = [tool for tool in reversed(known.values()) if not only or tool.name in only]
         if len(taken) > MOST_TOOLS:
             raise ServerUnavailable(
                 f"{self.server.name} has {len(taken)} tools, and an agent is told of {MOST_TOOLS} at most: use only="
@@ -147,12 +153,13 @@ class Connection:
         try:
             result = await _called(client, name, arguments, note)
         except asyncio.CancelledError as error:
+            self._is_doubted = True
             if said[0]:
                 error.add_note(f"it had last said: {said[0]}")
             raise
         except Exception as error:  # whatever a server makes of the client
             raise BadCall(self._failed(name, error)) from error
-        text = _text(result)
+        text = in_words(result)
         if result.is_error:
             raise BadCall(text or f"{name!r} failed, and does not say why")
         return text
@@ -160,7 +167,7 @@ class Connection:
     async def _connected(self) -> Client:
         """Return the client; one that broke off is connected again, by one call of those that wait."""
         async with self._lock:
-            if self._client is None or (self._process is not None and self._process.is_over):
+            if self._client is None or (self._process is not None and await self._is_lost(self._client)):
                 before = {one.tool.name for one in self.served}
                 await self.close()
                 try:
@@ -171,6 +178,21 @@ class Connection:
                     raise BadCall(f"{self.server.name} was started again, and has other tools than before")
             assert self._client is not None
             return self._client
+
+    async def _is_lost(self, client: Client) -> bool:
+        """Say whether a process has ended, or no longer listens: one that let a call run out is asked for a sign."""
+        assert self._process is not None
+        if self._is_doubted and not (self._process.is_over or self._is_silent):
+            try:
+                async with asyncio.timeout(SIGN_TIMEOUT_S):
+                    await _sign(client)
+            except asyncio.CancelledError:  # this call has no more time; the next one need not wait again
+                self._is_silent = True
+                raise
+            except Exception:  # noqa: BLE001 - whatever a server makes of the client
+                return True
+        self._is_doubted = False
+        return self._process.is_over or self._is_silent
 
     def _failed(self, name: str, error: Exception) -> str:
         told = self._bound.problem or _told(error)
@@ -202,6 +224,8 @@ class Connection:
         if isinstance(first, ValidationError):
             where = ".".join(map(str, first.errors(include_url=False)[0]["loc"]))
             return ServerUnavailable(f"{self.server.name} cannot be used: it does not keep to the protocol, in {where}")
+        if self._process is not None and self._process.was_stopped:
+            return ServerUnavailable(f"{self.server.name} cannot be used: {_told(error)}{self._process.last_words()}")
         return ServerUnavailable(f"{self.server.name} cannot be used: {self._why(_told(error))}")
 
     def _offline(self) -> str:
@@ -211,6 +235,15 @@ class Connection:
 
     def _why(self, otherwise: str) -> str:
         return self._process.why() if self._process is not None else otherwise
+
+
+async def _sign(client: Client) -> None:
+    """Wait for any answer; not to a ping, which newer versions of the protocol do not have."""
+    import mcp_types
+    from mcp import MCPError
+
+    with contextlib.suppress(MCPError):
+        await client.session.send_request(mcp_types.ListToolsRequest(), mcp_types.ListToolsResult)
 
 
 async def _called(
@@ -240,23 +273,3 @@ def _first(error: BaseException) -> BaseException:
 def _told(error: BaseException) -> str:
     first = _first(error)
     return clean(cut(f"{first}" or type(first).__name__, 300))
-
-
-def _text(result: mcp_types.CallToolResult) -> str:
-    """Return what a server brought as text; what is no text is named, not shown."""
-    shown = [text for block in result.content if (text := _block(block))]
-    if result.structured_content is not None and not shown:
-        return json.dumps(result.structured_content, ensure_ascii=False)
-    return "\n".join(shown)
-
-
-def _block(block: mcp_types.ContentBlock) -> str:
-    match block.type:
-        case "text":
-            return block.text
-        case "image" | "audio":
-            return f"[{block.type}, {block.mime_type}, {len(block.data)} characters of base64, not shown]"
-        case "resource":
-            return str(getattr(block.resource, "text", f"[{block.resource.uri}, not shown]"))
-        case "resource_link":
-            return f"[{block.name}: {block.uri}]"

@@ -40,6 +40,7 @@ class StdioTransport:
 
     def __init__(self, server: StdioServer) -> None:
         self._server, self._last_words, self.problem = server, "", ""
+        self.was_stopped = False  # by us, with nothing wrong about the process itself
         self._process: Process | None = None
         self._pumps: list[asyncio.Task[None]] = []
         self._since, self._odd = 0, 0
@@ -53,8 +54,12 @@ class StdioTransport:
         """Say what ended it, as far as that is known."""
         code = None if self._process is None else self._process.returncode
         ended = self.problem or (f"it ended with status {code}" if code is not None else "it does not answer")
+        return f"{ended}{self.last_words()}"
+
+    def last_words(self) -> str:
+        """Return what it said last on stderr, as the end of a sentence; nothing where it said nothing."""
         words = clean(self._last_words.strip())
-        return f"{ended}; its last words: {words}" if words else ended
+        return f"; its last words: {words}" if words else ""
 
     async def __aenter__(
         self,
@@ -160,6 +165,7 @@ class StdioTransport:
         process = self._process
         if process is None:
             return self._held.close()
+        self.was_stopped = not self.is_over
         if process.stdin is not None:
             process.stdin.close()
         await _exited(process, 0 if self.problem else GRACE_S)

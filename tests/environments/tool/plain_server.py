@@ -48,6 +48,15 @@ def hang(given: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
+def sulk(given: dict[str, Any]) -> dict[str, Any]:
+    """Hang, but only the first time in this home."""
+    mark = Path.home() / "sulked"
+    if not mark.exists():
+        mark.touch()
+        time.sleep(600)
+    return text("better now")
+
+
 def flood(given: dict[str, Any]) -> dict[str, Any]:
     while True:
         sys.stdout.write("x" * 1_000_000)
@@ -113,7 +122,7 @@ def shut(given: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
-FUNCTIONS = (die, shut, hang, flood, shout, chatter, hostile, huge, garbled, shapeless, slow, spawn, look)
+FUNCTIONS = (die, shut, hang, sulk, flood, shout, chatter, hostile, huge, garbled, shapeless, slow, spawn, look)
 RUN = {f.__name__: f for f in FUNCTIONS}
 TOOLS: dict[str, list[dict[str, Any]]] = {
     "many": [tool(f"tool{n}") for n in range(500)],
@@ -130,7 +139,7 @@ TOOLS: dict[str, list[dict[str, Any]]] = {
 }
 ALL = [
     *(tool(name) for name in ("die", "shut", "flood", "shout", "chatter", "hostile", "huge", "garbled", "shapeless")),
-    tool("hang"),
+    tool("hang"), tool("sulk"), tool("die"), tool(""),
     {**tool("slow"), "outputSchema": {"type": "object", "properties": {"x": {"type": "string", "pattern": "(a+)+$"}}}},
     tool("spawn", mark={"type": "string"}),
     tool("look", secret={"type": "string", "pattern": "(a+)+$"}, port={"type": "integer"}),
@@ -139,6 +148,9 @@ ALL = [
 
 
 def answer(how: str, id: object, method: str, params: dict[str, Any]) -> dict[str, Any] | None:
+    if how == "refuses" and method == "tools/list":
+        send(id=id, error={"code": -32603, "message": "no licence \x1b[2J"})
+        return {}
     if method == "initialize":
         version, who = params["protocolVersion"], {"name": "plain", "version": "1"}
         return {"protocolVersion": version, "capabilities": {"tools": {}}, "serverInfo": who}

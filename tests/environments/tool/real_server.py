@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 
 from mcp.server.mcpserver import Context, MCPServer
@@ -29,6 +30,16 @@ async def restock(sku: str, by: int, context: Context) -> str:
     await context.report_progress(1, 2, "counting")
     stock[sku] += by
     return f"{sku}: {stock[sku]}"
+
+
+@server.tool()
+async def wait() -> str:
+    """Wait for what never comes, and note who gave up."""
+    try:
+        await asyncio.Event().wait()
+    finally:
+        stock["given up"] = stock.get("given up", 0) + 1
+    return "never"
 
 
 @server.tool(annotations=ToolAnnotations(destructive_hint=True))

@@ -183,6 +183,28 @@ def test_a_call_that_hangs_is_given_up_and_says_how_far_it_came() -> None:
     assert "it had last said: 4 of 9" in found[0].observation
 
 
+def test_a_server_that_hangs_for_good_is_started_again_at_the_next_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "SIGN_TIMEOUT_S", 0.5)
+    found = acted(plain(folder=tmp_path), call("sulk"), call("sulk"), timeout_s=5)
+    assert "'sulk' took longer than 5 s and was given up" in found[0].observation
+    assert found[1].observation == "```data from plain.sulk\nbetter now\n```"
+
+
+def test_a_server_that_hangs_longer_than_a_call_may_take_is_started_again_after_that(tmp_path: Path) -> None:
+    found = acted(plain(folder=tmp_path), call("sulk"), call("sulk"), call("sulk"), timeout_s=4)
+    assert ["was given up" in outcome.observation for outcome in found] == [True, True, False]
+
+
+def test_a_call_that_is_given_up_is_cancelled_at_the_server_which_goes_on() -> None:
+    found = acted(real(), call("restock", sku="pen", by=4), call("wait"), call("count", sku="given up"),
+                  call("count", sku="pen"), timeout_s=3)  # fmt: skip
+    assert "was given up" in found[1].observation
+    assert '"count": 1' in found[2].observation
+    assert '"count": 7' in found[3].observation  # it was not started again
+
+
 @pytest.mark.parametrize(
     ("tool", "why"),
     [
@@ -206,6 +228,17 @@ def test_a_server_with_too_many_tools_is_refused_unless_some_are_chosen() -> Non
 def test_a_server_that_does_not_start_says_why() -> None:
     with pytest.raises(ServerUnavailable, match="it ended with status 1; its last words: no such database"):
         acted(plain("broken"))
+
+
+def test_a_server_that_refuses_says_why() -> None:
+    with pytest.raises(ServerUnavailable, match=r"plain cannot be used: no licence \[2J$"):
+        acted(plain("refuses"))
+
+
+def test_tools_that_are_listed_twice_or_without_a_name_are_taken_once_or_not() -> None:
+    names = [tool.name for tool in tools_of(plain())]
+    assert names.count("die") == 1
+    assert "" not in names
 
 
 def test_a_server_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
