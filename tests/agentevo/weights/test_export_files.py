@@ -192,11 +192,12 @@ def peak(count: int, folder: Path, export: Callable[..., DataCard]) -> int:
 @pytest.mark.parametrize("export", [export_sft, pytest.param(export_pairs, marks=pytest.mark.soak)])
 def test_memory_does_not_grow_with_the_number_of_experiences(tmp_path: Path, export: Callable[..., DataCard]) -> None:
     export(many(10), tmp_path / "loaded.jsonl")
-    few, more = peak(300, tmp_path, export), peak(10_000 if IS_SOAK else 1_500, tmp_path, export)
+    few, more = peak(300, tmp_path, export), peak(5_000 if IS_SOAK else 1_500, tmp_path, export)
     assert more < few + 500_000, (few, more)
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(1_800)
 def test_50_000_experiences_of_a_memory_are_exported_in_bounded_memory(tmp_path: Path) -> None:
     with Memory.open(tmp_path / "m", embedder="hash") as memory:
         with memory._store.ledger.writing():  # one transaction, or it takes minutes
