@@ -278,7 +278,8 @@ def _packages(module: str) -> dict[str, tuple[str | None, list[str]]]:
         raise Misuse(f"there is no module {top!r} to make an engine of; install it, or put it on sys.path")
     folders = [Path(folder).resolve() for folder in spec.submodule_search_locations or ()]
     if top != __name__.partition(".")[0]:
-        return {top: (spec.origin and str(Path(spec.origin).resolve()), [*map(str, folders)])}
+        origin = str(Path(spec.origin).resolve()) if spec.has_location and spec.origin else None
+        return {top: (origin, [*map(str, folders)])} if origin or folders else {}
     names = [parts[:count] for count in range(len(parts))]
     return {".".join([top, *name]): (None, [str(folders[0].joinpath(*name).resolve())]) for name in names}
 
