@@ -61,6 +61,7 @@ def _line(finding: Finding) -> str:
 def examine(offline: bool = False) -> Iterator[Finding]:
     """Yield what is found, quick checks first; the state is `ok`, `skip`, `warn` (not needed) or `fail`."""
     yield _python()
+    yield _checked("java", _java)
     yield from _packages()
     yield from _home()
     settings, finding = _settings()
@@ -79,6 +80,16 @@ def _python() -> Finding:
     if sys.version_info[:2] < OLDEST_PYTHON:
         return Finding("python", "fail", version, "install Python 3.11 or newer")
     return Finding("python", "ok", f"{version} in {sys.prefix}")
+
+
+def _java() -> Finding:
+    from agentevo.environments.text.java import MissingJava, find_java
+
+    try:
+        return Finding("java", "ok", find_java("a text world"))
+    except MissingJava:
+        todo = "apt install default-jre-headless, brew install openjdk, or set JAVA_HOME"
+        return Finding("java", "skip", "not found; the environments scienceworld and textworld_express need it", todo)
 
 
 def _packages() -> Iterator[Finding]:

@@ -18,8 +18,8 @@ MOST_WORKERS = 64
 class Crew:
     """So many workers with an engine each; an episode stays with the worker that had the fewest when it was opened.
 
-    Plain code that asks has a worker of its own: whoever waits for an answer without giving the event loop a turn must
-    not wait behind somebody who needs that turn. Safe from several threads and event loops.
+    Plain code that asks where an event loop is running has a worker of its own: whoever keeps the loop from its turns
+    must not wait behind somebody who needs one. Safe from several threads and event loops.
     """
 
     def __init__(
@@ -69,6 +69,10 @@ class Crew:
 
     def ask_now(self, method: str, **arguments: Json) -> Json:
         """Ask from plain code, also where an event loop is running."""
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return asyncio.run(self.ask_any(method, **arguments))
         with self._aside_lock, ThreadPoolExecutor(1, "agentevo-engine") as thread:
             return thread.submit(asyncio.run, self._aside.ask(method, **arguments)).result()
 

@@ -29,6 +29,8 @@ class Seen(Record):
     done: bool
     actions: tuple[str, ...] = ()
     commands: int = 0
+    own: float | None = None
+    """The engine's score, where that is another."""
 
 
 class WorldEpisode:

@@ -36,9 +36,9 @@ class Played:
 class Worlds:
     """An engine's games as tasks. An attempt is scored by its messages: its commands are given again from the start.
 
-    The score is the engine's own at the end, from 0 to 1. Games run in `workers` processes behind walls, so many at
-    once as there are episodes. By way of "tools" an agent calls `act` and `valid_actions`; by way of "words" what it
-    says is its command. After `steps` commands an episode is truncated; what comes later does not count.
+    The score is what the engine gives at the end, from 0 to 1. Games run in `workers` processes behind walls, as many
+    at once as there are episodes. By way of "tools" an agent calls `act` and `valid_actions`; by way of "words" what
+    it says is its command. After `steps` commands an episode is truncated; what comes later does not count.
     """
 
     def __init__(
@@ -91,13 +91,14 @@ class Worlds:
         commands: list[Json] = [*given[: self._steps]]
         found = await self._crew.ask_any("replay", settings=dict(played.settings), commands=commands)
         seen = Seen.model_validate(found)
-        return Feedback(
-            score=seen.score, verdict="right" if seen.score >= 1 else "wrong", source="environment",
-            evidence={"commands": seen.commands, "is_over": seen.done, "last": seen.text[:LAST]},
-        )  # fmt: skip
+        evidence: dict[str, Json] = {"commands": seen.commands, "is_over": seen.done, "last": seen.text[:LAST]}
+        if seen.own is not None:
+            evidence["own_score"] = seen.own
+        verdict = "right" if seen.score >= 1 else "wrong"
+        return Feedback(score=seen.score, verdict=verdict, source="environment", evidence=evidence)
 
     def gold(self, task: Task) -> Sequence[Message]:
-        """Return commands that win the game, as its engine knows them; asking takes a worker of its own."""
+        """Return commands that win the game, as its engine knows them."""
         return [acting(command, self._way) for command in self._gold(self._made.asked(task))]
 
     async def aclose(self) -> None:

@@ -45,11 +45,15 @@ class ScienceGame:
     """One game: the first thing seen is its task, then the room; looking around takes its first move, as it does there.
 
     It is over when the task is completed, and when a wrong thing was focused on, which the simulator scores below 0.
+    Some variations have up to half of their score at the start, by where one happens to stand. So the score here is the
+    share gained of what there was to gain; `own` is the simulator's.
     """
 
     def __init__(self, simulator: Any) -> None:
         self._simulator, self._fault = simulator, jvm.failure()
-        self.seen = self._as_seen(simulator.step("look around"))
+        said = simulator.step("look around")
+        self._first: float = max(0.0, simulator.getScore())
+        self.seen = self._as_seen(said)
         self.seen["text"] = f"{simulator.getTaskDescription()}\n\n{self.seen['text']}"
 
     def act(self, command: str) -> Seen:
@@ -64,6 +68,7 @@ class ScienceGame:
         return list(self._simulator.getValidActionObjectCombinations())
 
     def _as_seen(self, said: str) -> Seen:
-        score = self._simulator.getScore()
-        done = score < 0 or self._simulator.getCompleted()
-        return {"text": said.strip(), "score": min(1.0, max(0.0, score)), "done": done}
+        own = self._simulator.getScore()
+        gained = (own - self._first) / (1 - self._first)
+        done = own < 0 or self._simulator.getCompleted()
+        return {"text": said.strip(), "score": min(1.0, max(0.0, gained)), "done": done, "own": own}

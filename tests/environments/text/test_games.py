@@ -1,0 +1,222 @@
+"""Games in worker processes: what a worker keeps, and that an episode goes on whatever became of its game there."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from toy_games import Toy
+
+from agentevo.environments.engine import EngineGone
+from agentevo.environments.leftovers import held
+from agentevo.environments.text.crew import Crew
+from agentevo.environments.text.engines.games import Games
+from agentevo.environments.text.episode import WorldEpisode
+from agentevo.environments.walls import Walls
+from agentevo.errors import Misuse
+from agentevo.types import Json, Message, Outcome
+
+THREE: dict[str, Json] = {"to": 3}
+
+
+def act(*commands: str) -> Message:
+    calls: list[Json] = [
+        {"id": str(n), "type": "function", "function": {"name": "act", "arguments": json.dumps({"command": one})}}
+        for n, one in enumerate(commands)
+    ]
+    return {"role": "assistant", "content": None, "tool_calls": calls}
+
+
+# --- what a worker keeps
+
+
+def test_a_game_is_where_its_commands_have_brought_it() -> None:
+    games = Games(Toy(), 4)
+    games.begin("a", THREE, [])
+    games.begin("b", THREE, ["up"])
+    assert [games.act("a", 0, "up"), games.act("b", 1, "up")] == [
+        {"text": "1", "score": 1 / 3, "done": False}, {"text": "2", "score": 2 / 3, "done": False},
+    ]  # fmt: skip
+
+
+def test_a_game_that_is_elsewhere_than_believed_or_gone_is_answered_with_none() -> None:
+    games = Games(Toy(), 4)
+    games.begin("a", THREE, ["up"])
+    assert (games.act("a", 0, "up"), games.act("a", 2, "up"), games.act("b", 0, "up")) == (None, None, None)
+    games.end("a")
+    assert (games.act("a", 1, "up"), games.actions("a", 1, "", 5)) == (None, None)
+
+
+def test_the_least_recently_used_game_goes_first() -> None:
+    games = Games(Toy(), 2)
+    games.begin("a", THREE, [])
+    games.begin("b", THREE, [])
+    games.act("a", 0, "up")
+    games.begin("c", THREE, [])
+    assert (games.act("b", 0, "up"), games.act("a", 1, "up") is None) == (None, False)
+
+
+def test_games_that_would_disturb_each_other_are_not_kept_together() -> None:
+    games, shared = Games(Toy(), 4), {"to": 3, "shared": True}
+    for begin in (
+        lambda: games.begin("other", shared, []),
+        lambda: games.replay(shared, []),
+        lambda: games.gold(shared),
+    ):
+        games.begin("a", shared, [])
+        games.begin("b", {"to": 4, "shared": True}, [])
+        begin()
+        assert (games.act("a", 0, "up"), games.act("b", 0, "up") is None) == (None, False)
+
+
+def test_a_replay_ends_with_the_game_and_says_how_many_commands_it_took() -> None:
+    games = Games(Toy(), 4)
+    assert games.replay(THREE, ["up", "down", "up", "up", "up", "down"]) == {
+        "text": "3", "score": 1.0, "done": True, "commands": 5,
+    }  # fmt: skip
+
+
+# --- episodes in workers
+
+
+@asynccontextmanager
+async def crew(workers: int = 1, kept: int = 4, timeout_s: float = 60) -> AsyncIterator[Crew]:
+    made = Crew("toy_games:make", {"kept": kept}, Walls(walls=False), workers, timeout_s)
+    try:
+        yield made
+    finally:
+        await made.aclose()
+
+
+async def opened(of: Crew, steps: int = 100, **settings: Json) -> WorldEpisode:
+    async def told() -> str:
+        return ""
+
+    episode = WorldEpisode(of, {**THREE, **settings}, steps, "tools", "weak", told)
+    await episode.begin()
+    return episode
+
+
+def test_rewards_are_how_the_score_changes() -> None:
+    async def run() -> list[Outcome]:
+        async with crew() as of:
+            episode = await opened(of)
+            outcomes = [
+                await episode.step(act(*commands)) for commands in (["up"], ["down"], ["up", "up"], ["up", "up"])
+            ]
+            await episode.close()
+            return outcomes
+
+    outcomes = asyncio.run(run())
+    assert [round(outcome.reward, 3) for outcome in outcomes] == [0.333, -0.333, 0.667, 0.333]
+    assert outcomes[-1].terminated
+    assert outcomes[-1].observation == "3\n\nError: not run, because the game is over.\n\nThe score is 1.00 of 1."
+
+
+def test_more_episodes_than_a_worker_keeps_go_on_all_the_same() -> None:
+    async def one(of: Crew) -> list[str]:
+        episode = await opened(of)
+        seen = [(await episode.step(act("up"))).observation for _ in range(3)]
+        await episode.close()
+        return seen
+
+    async def run() -> list[list[str]]:
+        async with crew(workers=2, kept=2) as of:
+            return await asyncio.gather(*(one(of) for _ in range(32)))
+
+    assert asyncio.run(run()) == [["1", "2", "3\n\nThe score is 1.00 of 1."]] * 32
+
+
+def test_an_episode_goes_on_in_a_new_worker_where_its_own_has_died(tmp_path: Path) -> None:
+    async def run() -> list[str]:
+        async with crew() as of:
+            episode = await opened(of, marker=str(tmp_path / "died"))
+            seen = [(await episode.step(act(one))).observation for one in ("up", "die", "up")]
+            await episode.close()
+            return seen
+
+    assert asyncio.run(run()) == ["1", "1", "2"]
+
+
+def test_a_worker_that_hangs_each_time_is_gone() -> None:
+    async def run() -> None:
+        async with crew(timeout_s=0.2) as of:
+            await of.ask_any("replay", settings={**THREE}, commands=["sleep", "sleep"])
+
+    with pytest.raises(EngineGone, match="did not answer 'replay' within"):
+        asyncio.run(run())
+
+
+def test_a_step_that_is_cancelled_did_not_happen() -> None:
+    async def run() -> list[str]:
+        async with crew() as of:
+            episode = await opened(of)
+            await episode.step(act("up"))
+            step = asyncio.ensure_future(episode.step(act("sleep")))
+            await asyncio.sleep(0.05)
+            step.cancel()
+            await asyncio.wait({step})
+            assert step.cancelled()
+            seen = [(await episode.step(act("up"))).observation]
+            await episode.close()
+            return seen
+
+    assert asyncio.run(run()) == ["2"]
+
+
+def test_what_is_possible_is_listed_also_where_the_game_has_to_be_begun_again() -> None:
+    listing: Message = {
+        "role": "assistant", "content": None,
+        "tool_calls": [{"id": "1", "function": {"name": "valid_actions", "arguments": '{"containing": "WAIT 5"}'}}],
+    }  # fmt: skip
+
+    async def run() -> tuple[str, str]:
+        async with crew(kept=1) as of:
+            first, second = await opened(of), await opened(of)
+            said = (await first.step(listing)).observation
+            await first.step(act("up"))
+            after = (await first.step(act("up"))).observation
+            await first.close()
+            await second.close()
+            return said, after
+
+    said, after = asyncio.run(run())
+    assert said.splitlines() == ["wait 5", *(f"wait {n}" for n in range(50, 60))]
+    assert after == "2"
+
+
+def test_what_shows_nothing_is_said_so_that_it_is_answered() -> None:
+    async def run() -> str:
+        async with crew() as of:
+            episode = await opened(of)
+            return (await episode.step(act("nothing"))).observation
+
+    assert asyncio.run(run()) == "Nothing happens."
+
+
+def test_plain_code_asks_also_where_a_loop_is_running_and_nothing_is_left_afterwards() -> None:
+    async def run() -> list[str]:
+        before = held()
+        async with crew() as of:
+            found = of.ask_now("gold", settings={**THREE})
+        assert held() - before == {}
+        assert isinstance(found, list)
+        return [str(one) for one in found]
+
+    assert asyncio.run(run()) == ["up", "up", "up"]
+
+
+def test_closing_twice_is_fine_and_a_step_after_it_is_refused() -> None:
+    async def run() -> None:
+        async with crew() as of:
+            episode = await opened(of)
+            await episode.close()
+            await episode.close()
+            await episode.step(act("up"))
+
+    with pytest.raises(Misuse, match="this episode is closed"):
+        asyncio.run(run())
