@@ -9,6 +9,7 @@ import pty
 import signal
 import subprocess
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from commands import AGENTEVO
@@ -16,9 +17,14 @@ from commands import AGENTEVO
 from agentevo.cli.app import status
 from agentevo.cli.typed import as_action, signature
 from agentevo.environments.code.files import calls_in
+from agentevo.environments.load import ENVIRONMENTS
+from agentevo.environments.text.duo import Duo
 from agentevo.environments.text.world import World
+from agentevo.environments.tool.house import House
+from agentevo.environments.tool.house.environment import HouseEpisode
 from agentevo.environments.tool.shop import Shop
-from agentevo.types import Json, Tool
+from agentevo.protocols import FeedbackLevel
+from agentevo.types import Json, Task, Tool
 
 TASK = World().tasks("test")[0]
 RIGHT = str(World().gold(TASK)[0]["content"])
@@ -101,6 +107,47 @@ def test_whoever_moves_is_named_and_actions_are_listed(
     assert said.count("say ") > 60
     assert "There are no tools here.\n" in said
     assert ":quit ends." in said
+
+
+def test_all_that_was_done_is_scored(typing: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    duo = Duo(level=2)
+    moves = [str(action["content"]) for action in duo.gold(duo.tasks("test")[0])]
+    assert played(typing, "\n".join(moves[:3]), "duo:level=2") == 0
+    assert capsys.readouterr().out.endswith("score 0.75 (wrong)\n")
+
+
+class Engine(House):
+    """A house that keeps something for its episodes, and says when it ends."""
+
+    ended: ClassVar[list[str]] = []
+
+    async def open(self, task: Task, seed: int = 0, feedback: FeedbackLevel = "weak") -> HouseEpisode:
+        return Opened(await super().open(task, seed, feedback), self.ended)  # type: ignore[return-value]
+
+    async def aclose(self) -> None:
+        self.ended.append("environment")
+
+
+class Opened:
+    """An episode that says when it is closed."""
+
+    def __init__(self, episode: HouseEpisode, ended: list[str]) -> None:
+        self._ended = ended
+        self.observation, self.tools, self.step = episode.observation, episode.tools, episode.step
+
+    async def close(self) -> None:
+        self._ended.append("episode")
+
+
+def test_what_was_opened_is_ended(typing: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    typing.setitem(ENVIRONMENTS, "engine", f"{__name__}:Engine")
+    for typed, verb in (("", "play"), ("hello\n", "play"), ("", "check")):
+        Engine.ended.clear()
+        typing.setattr("sys.stdin", io.StringIO(typed))
+        status(["env", verb, "engine:tasks=10"])
+        assert set(Engine.ended) == {"episode", "environment"}
+        assert Engine.ended[-1] == "environment"
+    capsys.readouterr()
 
 
 def test_many_lines_are_one_answer(

@@ -14,6 +14,8 @@ import pytest
 
 from agentevo.environments.load import load
 from agentevo.environments.text.world import World
+from agentevo.environments.text.world.facts import Fact, is_lost
+from agentevo.environments.text.world.place import BAG, Exit, Place, Scene, Thing
 from agentevo.environments.text.world.rules import Rules
 from agentevo.environments.text.world.words import CHARM, COLOURS, CRAFTS, OPEN, PREPARE
 from agentevo.environments.walk import attempt_of, walked
@@ -184,6 +186,49 @@ def test_food_takes_a_word_at_one_moment_alone() -> None:
             found = score(world, task, *commands)
             assert found is not None
             assert found < 1
+
+
+def test_a_thing_takes_one_word_in_its_life() -> None:
+    world, rules = World(level=2), Rules.of(0)
+    task = next(task for task in world.tasks("train") if "\nsay " in gold(world, task))
+    way, say, *rest = gold(world, task).splitlines()
+    other = next(word for word in rules.words.values() if word not in say)
+    again = f"say {other} to {say.split(' to ')[1]}"
+    assert played(world, task, way, say, again)[2].observation == "Nothing happens."
+    assert score(world, task, "\n".join([way, say, again, *rest])) == 1.0
+
+
+def test_what_is_locked_in_cannot_be_taken() -> None:
+    world = World(level=2)
+    task = next(task for task in world.tasks("train") if "\ntake" in gold(world, task) and " key " in gold(world, task))
+    way, _, take, *_ = gold(world, task).splitlines()
+    treasure = take.removeprefix("take ")
+    assert played(world, task, way, take)[1].observation == f"There is no {treasure} to take here."
+
+
+def test_a_locked_door_is_in_the_way_and_a_jammed_one_loses() -> None:
+    rules = Rules.of(0)
+    things = [Thing(f"{colour} key", "key", colour, BAG) for colour in COLOURS]
+    things += [Thing("oak door", "door", "oak", "hall"), Thing("old cup", "ware", "", "attic")]
+    ways = {"hall": {"north": Exit("attic", "oak door")}, "attic": {"south": Exit("hall", "oak door")}}
+    place, facts = Place(Scene("hall", ways, tuple(things)), rules), [Fact("old cup", mark="warm")]
+    assert place.do("go north") == "The oak door is locked."
+    place.do(f"use {rules.keys['oak']} key on oak door")
+    assert place.do("go north").startswith("You are in the attic. You see: old cup.")
+    for colour in COLOURS:
+        other = Place(Scene("hall", ways, tuple(things)), rules)
+        other.do(f"use {colour} key on oak door")
+        assert is_lost(other, facts) == (colour != rules.keys["oak"])
+
+
+def test_what_is_spoiled_where_it_is_to_be_scores_nothing() -> None:
+    world, rules = World(level=2), Rules.of(0)
+    task = next(task for task in world.tasks("train") if " of " in gold(world, task))
+    way, use, *rest = gold(world, task).splitlines()
+    tool = use.split()[1]
+    other = next(known for known in rules.tools.values() if known != tool)
+    assert score(world, task, "\n".join([way, *rest])) == 0.5
+    assert score(world, task, "\n".join([way, *rest, use.replace(tool, other, 1)])) == 0.0
 
 
 def test_time_runs_out() -> None:
