@@ -162,7 +162,7 @@ def test_by_way_of_words_what_is_said_is_the_command_and_counts_until_the_steps_
         try:
             walk = await walked(spoken, task, said)
             seen: Message = {"role": "user", "content": "..."}
-            answered = [message for one in said for message in (one, seen)]
+            answered: list[Message] = [message for one in said for message in (one, seen)]
             return len(walk.tools), walk.outcomes, (await spoken.verify(task, attempt(task, *answered))).score
         finally:
             await spoken.aclose()

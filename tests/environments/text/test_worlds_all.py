@@ -1,0 +1,196 @@
+"""Every game, experiment and set of the text engines, against what the engines themselves say."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import shutil
+from collections.abc import Iterator, Sequence
+
+import pytest
+
+from agentevo.environments import check_environment
+from agentevo.environments.text import ReasoningGym, ScienceWorld, TextWorldExpress
+from agentevo.environments.text.commands import commands_of
+from agentevo.environments.text.express import FOLDS, GOALS, SEEDS
+from agentevo.environments.text.science import KINDS, variations
+from agentevo.environments.text.sets import SETS
+from agentevo.environments.text.worlds import Worlds
+from agentevo.environments.walk import attempt_of, walked
+from agentevo.protocols import Environment
+from agentevo.types import Attempt, Message, Task
+
+CLAUSES = (
+    "card", "splits", "disjoint", "lookup", "travels", "deterministic", "order", "closes", "cancelled", "together",
+    "actions", "verify", "null", "gold",
+)  # fmt: skip
+
+
+def missing(*packages: str, java: bool = True) -> bool:
+    return (java and shutil.which("java") is None) or any(importlib.util.find_spec(name) is None for name in packages)
+
+
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(7200)]
+needs_express = pytest.mark.skipif(missing("textworld_express"), reason="needs Java and textworld-express")
+needs_science = pytest.mark.skipif(missing("scienceworld"), reason="needs Java and scienceworld")
+needs_reasoning = pytest.mark.skipif(missing("reasoning_gym", java=False), reason="needs reasoning-gym")
+
+
+@pytest.fixture(scope="module")
+def express() -> Iterator[TextWorldExpress]:
+    environment = TextWorldExpress()
+    yield environment
+    asyncio.run(environment.aclose())
+
+
+@pytest.fixture(scope="module")
+def science() -> Iterator[ScienceWorld]:
+    environment = ScienceWorld()
+    yield environment
+    asyncio.run(environment.aclose())
+
+
+@pytest.fixture(scope="module")
+def reasoning() -> Iterator[ReasoningGym]:
+    environment = ReasoningGym()
+    yield environment
+    asyncio.run(environment.aclose())
+
+
+def unlike(environment: Environment, task: Task, right: Sequence[Message]) -> list[str]:
+    """Name a task whose gold does not score 1, or where nothing does not score 0."""
+    told = [{"role": "user", "content": ""}, *right]
+    attempts = [attempt_of(task, told), Attempt(id="null", task=task)]
+    gold, null = (asyncio.run(environment.verify(task, attempt)).score for attempt in attempts)
+    return [] if (gold, null) == (1.0, 0.0) else [f"{task.id}: gold {gold}, null {null}"]
+
+
+@needs_express
+@pytest.mark.parametrize("fold", FOLDS)
+@pytest.mark.parametrize("game", GOALS)
+def test_gold_wins_every_game_of_textworld_express(express: TextWorldExpress, game: str, fold: str) -> None:
+    tasks = [express.task(f"twx-{game}-{FOLDS[fold] + n}") for n in range(SEEDS)]
+    assert [name for task in tasks for name in unlike(express, task, express.gold(task))] == []
+
+
+@needs_science
+@pytest.mark.parametrize("kind", KINDS)
+def test_gold_wins_every_experiment_of_scienceworld(science: ScienceWorld, kind: str) -> None:
+    tasks = [science.task(f"sw-{kind}-{n}") for n in range(KINDS[kind].variations)]
+    assert [name for task in tasks for name in unlike(science, task, science.gold(task))] == []
+
+
+@needs_reasoning
+def test_the_sets_of_reasoning_gym_find_their_own_answers_right(reasoning: ReasoningGym) -> None:
+    tasks = [task for split in reasoning.splits() for task in reasoning.tasks(split)]
+    assert {task.data["group"] for task in tasks} == {*SETS}
+    assert len({task.prompt for task in tasks}) == len(tasks) == 6 * len(SETS)
+    assert [name for task in tasks for name in unlike(reasoning, task, reasoning.gold(task))] == []
+
+
+# --- the contract
+
+
+@needs_express
+def test_textworld_express_keeps_the_contract() -> None:
+    assert check_environment(TextWorldExpress(), again=TextWorldExpress, tasks=8, limit_s=1800) == CLAUSES
+
+
+@needs_express
+def test_words_instead_of_tools_keep_the_contract() -> None:
+    def make() -> Worlds:
+        return TextWorldExpress(games="simonsays,coin", way="words", workers=2)
+
+    assert check_environment(make(), again=make, tasks=2, limit_s=1800) == CLAUSES
+
+
+@needs_science
+def test_scienceworld_keeps_the_contract() -> None:
+    assert check_environment(ScienceWorld(), again=ScienceWorld, tasks=2, limit_s=1800) == CLAUSES
+
+
+@needs_reasoning
+def test_reasoning_gym_keeps_the_contract() -> None:
+    def make() -> Environment:
+        return ReasoningGym(sets="gcd,maze,chain_sum,countdown,n_queens", tasks=4)
+
+    assert check_environment(make(), again=make, tasks=8, limit_s=1800) == CLAUSES
+
+
+# --- beside the packages
+
+
+@needs_express
+def test_the_seeds_of_textworld_express_are_those_of_its_package() -> None:
+    from textworld_express import TextWorldExpressEnv
+
+    env = TextWorldExpressEnv()
+    try:
+        assert set(env.getGameNames()) == {*GOALS}
+        found = {"train": env.getValidSeedsTrain(), "dev": env.getValidSeedsDev(), "test": env.getValidSeedsTest()}
+    finally:
+        env.close()
+    assert found == {fold: [*range(first, first + SEEDS)] for fold, first in FOLDS.items()}
+
+
+@needs_express
+@pytest.mark.parametrize("game", GOALS)
+def test_an_episode_of_textworld_express_shows_and_scores_what_its_package_does(
+    express: TextWorldExpress, game: str
+) -> None:
+    from textworld_express import TextWorldExpressEnv
+
+    task = express.task(f"twx-{game}-17")
+    gold = express.gold(task)
+    walk = asyncio.run(walked(express, task, gold, "none"))
+    env = TextWorldExpressEnv()
+    try:
+        env.reset(gameName=game, seed=17, gameFold="train", gameParams="")
+        own = [env.step(command) for command in commands_of(attempt_of(task, gold), "tools")[: len(walk.outcomes)]]
+    finally:
+        env.close()
+    assert [outcome.observation for outcome in walk.outcomes] == [seen.strip() for seen, *_ in own]
+    assert own[-1][3]["score"] == 1.0
+
+
+@needs_express
+@pytest.mark.parametrize("game", GOALS)
+def test_games_of_one_seed_at_once_go_as_each_does_alone(express: TextWorldExpress, game: str) -> None:
+    tasks = [express.task(f"twx-{game}-{n % 8}") for n in range(24)]
+    gold = {task.id: express.gold(task) for task in tasks}
+
+    async def run() -> list[bool]:
+        alone = {task.id: await walked(express, task, gold[task.id]) for task in tasks}
+        at_once = await asyncio.gather(*(walked(express, task, gold[task.id]) for task in tasks))
+        return [walk == alone[task.id] for task, walk in zip(tasks, at_once, strict=True)]
+
+    assert asyncio.run(run()) == [True] * 24
+
+
+@needs_science
+def test_the_variations_of_scienceworld_are_those_of_its_package() -> None:
+    from scienceworld import ScienceWorldEnv
+
+    env = ScienceWorldEnv()
+    try:
+        assert set(env.get_task_names()) == {*KINDS}
+        for kind in KINDS:
+            env.load(kind, 0, "")
+            own = {
+                "train": env.get_variations_train(), "dev": env.get_variations_dev(), "test": env.get_variations_test(),
+            }  # fmt: skip
+            assert own == {split: [*variations(kind, split)] for split in own}
+    finally:
+        env.close()
+
+
+@needs_science
+@pytest.mark.parametrize("kind", ["power-component", "find-plant", "boil"])
+def test_an_experiment_ends_the_same_each_time_in_each_worker(science: ScienceWorld, kind: str) -> None:
+    task = science.task(f"sw-{kind}-0")
+    gold = science.gold(task)
+    walks = [asyncio.run(walked(science, task, gold)) for _ in range(3)]
+    other = ScienceWorld()
+    walks.append(asyncio.run(walked(other, task, gold)))
+    asyncio.run(other.aclose())
+    assert walks == [walks[0]] * 4
