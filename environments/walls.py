@@ -17,9 +17,10 @@ from agentevo.protocols import Environment
 PATH = "/usr/local/bin:/usr/bin:/bin"
 SYSTEM = (
     "/usr", "/bin", "/sbin", "/lib", "/lib64", "/proc", "/etc/ld.so.cache", "/etc/ssl/certs", "/etc/ssl/openssl.cnf",
-    "/etc/hosts", "/etc/nsswitch.conf", "/etc/passwd", "/etc/group", "/etc/localtime", "/etc/alternatives",
+    "/etc/hosts", "/etc/resolv.conf", "/etc/nsswitch.conf", "/etc/passwd", "/etc/group", "/etc/localtime",
+    "/etc/alternatives",
 )  # fmt: skip
-"""What an engine may read of the machine. Landlock keeps the environments of other processes from it."""
+"""What may be read of the machine behind any wall. Landlock keeps the environments of other processes from it."""
 _BOX = Path(__file__).parent / "sandbox" / "box"
 _START = """
 import sys, types

@@ -12,15 +12,11 @@ from pathlib import Path
 from typing import TypeAlias
 
 from agentevo.environments.tool.programs import installed_with
+from agentevo.environments.walls import PATH, SYSTEM
 from agentevo.errors import AgentEvoError, Misuse
 
-PATH = "/usr/local/bin:/usr/bin:/bin"
-SYSTEM = (
-    "/usr", "/bin", "/sbin", "/lib", "/lib64", "/proc", "/etc/ld.so.cache", "/etc/ssl/certs", "/etc/ssl/openssl.cnf",
-    "/etc/hosts", "/etc/resolv.conf", "/etc/nsswitch.conf", "/etc/passwd", "/etc/group", "/etc/localtime",
-    "/etc/mime.types", "/etc/gitconfig", "/etc/alternatives",
-)  # fmt: skip
-"""What a server may read of the machine. Landlock keeps the environments of other processes from it."""
+READABLE = (*SYSTEM, "/etc/mime.types", "/etc/gitconfig")
+"""What a server may read of the machine."""
 
 
 class ServerUnavailable(AgentEvoError):
@@ -92,7 +88,7 @@ class StdioServer:
         """Return what the server may read."""
         named = [self.program(), *(arg for arg in self.args if _is_file(arg))]
         own = [path for name in named for path in (name, os.path.realpath(name), *installed_with(name))]
-        return [*SYSTEM, *own, sys.prefix, sys.base_prefix, *self.readable]
+        return [*READABLE, *own, sys.prefix, sys.base_prefix, *self.readable]
 
     def environment(self, home: str) -> dict[str, str]:
         """Return the whole environment of the server."""
