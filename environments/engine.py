@@ -28,8 +28,9 @@ _FACTORY = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 class Engine:
     """An object that `factory`, "package.module:callable", makes of `arguments` in a process of its own.
 
-    Of agentevo's own packages the worker imports the named module alone, not the packages that it stands in. It starts
-    with the first ask, and ends with `aclose`, or with this process. One answer may take `timeout_s` seconds.
+    Of agentevo's own packages the worker imports the named module alone, not the packages that it stands in. What that
+    imports is installed, or lies in its own package: not beside a script, nor in the folder somebody happens to be in.
+    It starts with the first ask, and ends with `aclose`, or with this process. One answer may take `timeout_s` seconds.
     """
 
     def __init__(
