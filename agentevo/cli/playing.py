@@ -123,10 +123,12 @@ class _Game:
         seen = self._episode.observation
         self._say(f"{task.id}\n")
         self._say(seen if task.prompt.strip() in seen else f"{task.prompt}\n\n{seen}")
-        if tools := self._episode.tools:
-            self._say(f"\n{self._listed(tools[:MOST_TOOLS])}")
-        more = len(tools) - MOST_TOOLS
-        self._say(f"\n{f'{more} more tools are there. ' if more > 0 else ''}:help says how to play.{self._turn()}")
+        tools = self._episode.tools
+        if tools:
+            more = f"\n  and {len(tools) - MOST_TOOLS} more: :tools" if len(tools) > MOST_TOOLS else ""
+            self._say(f"\n{self._listed(tools[:MOST_TOOLS])}{more}")
+        ends = " What is no call of a tool is said, and that mostly ends it." if tools else ""
+        self._say(f"\n:help says how to play.{ends}{self._turn()}")
 
     def _step(self, action: Message) -> bool:
         """Act, show what came of it, and say whether the episode is over."""

@@ -94,8 +94,29 @@ def test_tools_are_called_by_name(typing: pytest.MonkeyPatch, capsys: pytest.Cap
     assert played(typing, typed, "shop", "--task", task.id) == 0
     said = capsys.readouterr().out
     assert "\n  ship_order(order, carrier)  Ship an open order" in said
-    assert "> list_carriers\n[" in said
+    assert (
+        "\n:help says how to play. What is no call of a tool is said, and that mostly ends it.\n> list_carriers\n["
+        in said
+    )
     assert said.endswith("done\n> It is shipped.\nright\n(reward +1)\nscore 1 (right)\n")
+
+
+def test_many_tools_are_not_all_shown_at_first(typing: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    typing.setattr("sys.stdin", io.StringIO(":tools\n"))
+    typing.setitem(ENVIRONMENTS, "crowded", f"{__name__}:Crowded")
+    assert status(["env", "play", "crowded:tasks=10"]) == 0
+    first, _, second = capsys.readouterr().out.partition("> :tools\n")
+    assert (first.count("  tool_"), second.count("  tool_")) == (30, 40)
+    assert "\n  and 10 more: :tools\n" in first
+
+
+class Crowded(House):
+    """A house with tools that do nothing."""
+
+    async def open(self, task: Task, seed: int = 0, feedback: FeedbackLevel = "weak") -> HouseEpisode:
+        episode = await super().open(task, seed, feedback)
+        episode.tools = tuple(Tool(name=f"tool_{n}") for n in range(40))
+        return episode
 
 
 def test_whoever_moves_is_named_and_actions_are_listed(
