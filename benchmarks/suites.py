@@ -12,6 +12,7 @@ from agentevo.recipes import load as recipe_of
 from agentevo.types import Card, Record
 
 OPTIONS: dict[tuple[str, str], dict[str, Any]] = {
+    ("duo", "evo"): {"max_tokens": 32, "temperature": 0.0},
     ("house", "evo"): {"stop": ("\n",), "max_tokens": 48, "temperature": 0.0},
     ("house", "reflexion"): {"stop": ("\n",), "max_tokens": 48, "temperature": 0.0},
     ("house", "self_consistency"): {"stop": ("\n",), "max_tokens": 48},
