@@ -1,0 +1,90 @@
+"""Training on this machine, really: a turn's adapter is trained, installed, gated, answered with, averaged, undone."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+from cycles import NOW, Sums
+
+from agentevo import Agent
+from agentevo.cycle import evolve
+from agentevo.memory import Memory
+from agentevo.models import as_model
+from agentevo.models.installed import find
+from agentevo.phases.act import Sample
+from agentevo.phases.gate import HeldOut
+from agentevo.phases.practice import Gold
+from agentevo.protocols import Environment, Recipe, State, Update
+from agentevo.record import Record
+from agentevo.types import Attempt, Feedback, Json, Message, Report, Task
+from agentevo.weights.adapters import adapters, name_of, scores_of
+from agentevo.weights.averages import Average
+from agentevo.weights.policies import Train
+
+SAID = {"0+1": "RMD Anna", "1+2": "PAY 12", "2+3": "LOG a b c", "3+4": "SHP the x"}
+CONFIG: dict[str, Json] = {
+    "steps": 6, "batch": 4, "learning_rate": 1e-2, "threads": 1, "rank": 4, "min_real": 0.0,
+}  # fmt: skip
+
+
+class Commands(Sums):
+    """Made-up answers to learn by heart."""
+
+    def gold(self, task: Task) -> list[Message]:
+        return [{"role": "assistant", "content": SAID[task.id]}]
+
+    async def verify(self, task: Task, attempt: Attempt) -> Feedback:
+        return Feedback(score=float(attempt.answer == SAID[task.id]))
+
+
+ACT = Sample(temperature=0.0, max_tokens=12)
+
+
+def evolved(store: Memory, updates: list[Update], cycles: int = 1) -> list[Report]:
+    async def all_of_it() -> list[Report]:
+        environment: Environment = Commands()
+        recipe = Recipe(act=ACT, practice=Gold(), update=updates, gate=HeldOut(), name="by heart")
+        state = State(as_model("local/small"), store, environment, recipe)
+        return [report async for report in evolve(state, Record.open(clock=lambda: NOW), cycles)]
+
+    return asyncio.run(all_of_it())
+
+
+def said(model: str, store: Memory | None = None) -> list[str]:
+    """Return what an agent with this model and memory answers to each task."""
+    with Memory.open(":memory:", embedder="hash") as empty:
+        agent = Agent(model, memory=store or empty, recipe=Recipe(act=ACT))
+        return [agent.run(task.prompt).answer for task in Commands().tasks("dev")]
+
+
+def test_what_a_turn_practised_is_in_the_weights_until_it_is_undone(small: str, tmp_path: Path) -> None:
+    train = Train(at_least=1, config=CONFIG)
+    with Memory.open(tmp_path / "memory", embedder="hash") as store:
+        before = said(small, store)
+        (report,) = evolved(store, [train])
+        (item,) = adapters(store)
+        assert (item.status, report.accepted) == ("live", True)
+        assert list(find("small").adapters) == [name_of(item)]
+        assert item.metadata["scores"] == {
+            "rows": 4, "synthetic": 4, "steps": 6, "held_out": 0.0,
+            "first_loss": scores_of(item)["first_loss"], "last_loss": scores_of(item)["last_loss"],
+        }  # fmt: skip
+        after = said(small, store)
+        assert (after == said(f"{small}+{name_of(item)}"), after == before) == (True, False)
+
+        evolved(store, [replace(train, config={**CONFIG, "seed": 5}), Average("mean", 2)])
+        (mean,) = store.list(kind="adapter")
+        parts = {name_of(one) for one in adapters(store)} - {name_of(mean)}
+        assert (name_of(mean)[:5], len(parts), parts & set(str(mean.metadata["config"]).split("'"))) == (
+            "mean-",
+            2,
+            parts,
+        )
+        assert said(small, store) == said(f"{small}+{name_of(mean)}")
+
+        store.undo()
+        assert said(small, store) == after
+        store.undo()
+        assert said(small, store) == before
