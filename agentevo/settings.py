@@ -4,6 +4,7 @@
         config.toml             the settings below, all optional
         models/NAME/            model.gguf, card.json, adapters/ADAPTER.gguf
         embedders/NAME/         a sentence-transformers folder, card.json
+        adapters/NAME/          what recipes trained, in the format of peft, and its record
         environments/NAME/      what `agentevo env fetch` got
         memory/                 the memory of `agentevo memory` where --path and AGENTEVO_MEMORY name no other
         runs/NAME/              what a run did so far: a run that was ended goes on from it

@@ -11,11 +11,29 @@ from agentevo.recipes import as_recipe
 from agentevo.recipes import load as recipe_of
 from agentevo.types import Card, Record
 
+TRAINED = (
+    "elastic_reset",
+    "eto",
+    "rest",
+    "rest_em",
+    "rft",
+    "sdft",
+    "self",
+    "self_reward",
+    "spin",
+    "ssr",
+    "star",
+    "v_star",
+)
+"""Recipes that train, and whose answers are no longer than those of the others."""
+
 OPTIONS: dict[tuple[str, str], dict[str, Any]] = {
     ("duo", "evo"): {"max_tokens": 32, "temperature": 0.0},
     ("house", "evo"): {"stop": ("\n",), "max_tokens": 48, "temperature": 0.0},
     ("house", "reflexion"): {"stop": ("\n",), "max_tokens": 48, "temperature": 0.0},
     ("house", "self_consistency"): {"stop": ("\n",), "max_tokens": 48},
+    ("house", "lmsi"): {"stop": ("\n",), "max_tokens": 48, "think": False},
+    **{("house", name): {"stop": ("\n",), "max_tokens": 48} for name in TRAINED},
     ("library", "codet"): {"max_tokens": 160},
     ("library", "evo"): {"max_tokens": 160, "temperature": 0.0},
     ("library", "reflexion"): {"max_tokens": 160, "temperature": 0.0},
