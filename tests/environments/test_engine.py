@@ -160,6 +160,7 @@ def test_a_worker_that_is_of_no_use_any_more_is_ended_and_the_next_ask_starts_an
     assert (sum_after, starts) == (1, 2), "what it held is lost"
 
 
+@pytest.mark.soak
 def test_an_answer_that_is_too_long_ends_it() -> None:
     async def act(engine: Engine) -> None:
         with pytest.raises(EngineGone, match="sent more than 64 MB at once, and was stopped"):
