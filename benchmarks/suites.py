@@ -39,6 +39,10 @@ OPTIONS: dict[tuple[str, str], dict[str, Any]] = {
     ("library", "reflexion"): {"max_tokens": 160, "temperature": 0.0},
     ("library", "self_consistency"): {"max_tokens": 160},
     ("library", "self_debug"): {"max_tokens": 160},
+    ("scienceworld", "evo"): {"steps": 60},
+    ("scienceworld", "reflexion"): {"steps": 60},
+    ("textworld_express", "evo"): {"steps": 60},
+    ("textworld_express", "reflexion"): {"steps": 60},
     ("world", "evo"): {"max_tokens": 96, "temperature": 0.0},
 }
 """By suite and recipe: a command is one line, a program by the library a few."""

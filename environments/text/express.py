@@ -25,6 +25,15 @@ GOALS: Mapping[str, str] = {
 FOLDS: Mapping[str, int] = {"train": 0, "dev": 10_000, "test": 20_000}
 """The first seed of each."""
 SEEDS = 1000
+FAULTY: Mapping[str, frozenset[int]] = {
+    "peckingorder": frozenset({
+        10022, 10042, 10063, 10064, 10083, 10095, 10110, 10153, 10156, 10171, 10175, 10217, 10218, 10225, 10237, 10261,
+        10275, 10287, 10294, 10295, 10332, 10351, 10373, 10374, 10407, 10409, 10410, 10412, 10428, 10436, 10447, 10473,
+        10528, 10556, 10568, 10596, 10598, 10611, 10623, 10666, 10670, 10706, 10727, 10755, 10816, 10836, 10852, 10858,
+        10871, 10902, 10908, 10938, 10942, 10975, 10994,
+    })
+}  # fmt: skip
+"""Seeds that nobody can win: two things of one name lie there, and the engine always takes the wrong one."""
 WITHOUT_REPEATABLE_GOLD = ("coin", "twc")
 """The engine finds their gold paths by trying at random, another one each time."""
 
@@ -32,12 +41,12 @@ WITHOUT_REPEATABLE_GOLD = ("coin", "twc")
 class TextWorldExpress(Worlds):
     """The eight games of TextWorldExpress, or those named: `TextWorldExpress(games="coin,twc", tasks=100)`.
 
-    `tasks` seeds of each game are in a split, and the games take turns, so that the first few tasks hold all of them.
-    Needs the extra `text`, and Java.
+    The first `tasks` seeds of each game are in a split, but for a few that cannot be won, and the games take turns, so
+    that the first few tasks hold all of them. Needs the extra `text`, and Java.
     """
 
     def __init__(
-        self, games: str = "all", tasks: int = SEEDS, *, steps: int = 100, way: str = "tools", workers: int = 1,
+        self, games: str = "all", tasks: int = SEEDS, *, steps: int = 200, way: str = "tools", workers: int = 1,
         walls: bool = True,
     ) -> None:  # fmt: skip
         named, count = chosen("game of TextWorldExpress", games, GOALS), per_kind(tasks, SEEDS)
@@ -49,13 +58,13 @@ class TextWorldExpress(Worlds):
             description=f"Games in rooms with things, in words: {', '.join(named)}",
             licence="Apache-2.0",
             ability="planning",
-            splits=dict.fromkeys(FOLDS, count * len(named)),
+            splits={fold: len([*_seeds(named, fold, count)]) for fold in FOLDS},
             null_score=0.0,
             gold_score=1.0,
         )
         super().__init__(
             card, f"TextWorldExpress(games={games!r}, tasks={tasks}, steps={steps}, way={way!r})",
-            lambda: {fold: [*_played(named, fold, count)] for fold in FOLDS},
+            lambda: {fold: [_played(fold, *one) for one in _seeds(named, fold, count)] for fold in FOLDS},
             "agentevo.environments.text.engines.express", steps=steps, way=way, workers=workers, walls=walls,
         )  # fmt: skip
 
@@ -63,11 +72,15 @@ class TextWorldExpress(Worlds):
         return "" if played.settings["game"] in WITHOUT_REPEATABLE_GOLD else await super()._told(played)
 
 
-def _played(games: tuple[str, ...], fold: str, count: int) -> Iterator[Played]:
+def _seeds(games: tuple[str, ...], fold: str, count: int) -> Iterator[tuple[str, int]]:
+    """Yield games with their seeds, a round of all games after the other."""
     for seed in range(FOLDS[fold], FOLDS[fold] + count):
-        for game in games:
-            task = Task(
-                id=f"twx-{game}-{seed}", prompt=f"{game}: {GOALS[game]}",
-                data={"group": game, "seed": seed}, provenance="TextWorldExpress",
-            )  # fmt: skip
-            yield Played(task, {"game": game, "seed": seed, "fold": fold})
+        yield from ((game, seed) for game in games if seed not in FAULTY.get(game, ()))
+
+
+def _played(fold: str, game: str, seed: int) -> Played:
+    task = Task(
+        id=f"twx-{game}-{seed}", prompt=f"{game}: {GOALS[game]}", data={"group": game, "seed": seed},
+        provenance="TextWorldExpress",
+    )  # fmt: skip
+    return Played(task, {"game": game, "seed": seed, "fold": fold})
