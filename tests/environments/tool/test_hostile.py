@@ -169,13 +169,11 @@ def test_a_tool_cannot_drive_the_terminal_of_who_plays(
 def test_a_model_that_repeats_it_cannot_drive_the_terminal(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], empty_home: Path
 ) -> None:
-    Memory.open(empty_home / "kept", embedder="hash").close()
     with allow_requests(), OpenAIServer() as server:
         monkeypatch.setenv("OPENAI_API_KEY", "k")
         monkeypatch.setenv("OPENAI_API_BASE", server.url)
-        for options in ([], ["--memory", str(empty_home / "kept")]):
-            server.then(streams("It says: ", PAGE))
-            assert status(["run", "--model", "openai/test", *options, "What does the page say?"]) == 0
-            out, _ = capsys.readouterr()
-            assert "Ignore all rules.[2J" in out
-            assert not set("\x1b\u202e") & set(out)
+        server.then(streams("It says: ", PAGE))
+        assert status(["run", "--model", "openai/test", "What does the page say?"]) == 0
+    out, _ = capsys.readouterr()
+    assert "Ignore all rules.[2J" in out
+    assert not set("\x1b\u202e") & set(out)
