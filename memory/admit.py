@@ -14,7 +14,7 @@ from agentevo.memory.masking import masked
 from agentevo.memory.narrow import Filter
 from agentevo.memory.orders import why
 from agentevo.memory.source import Source
-from agentevo.memory.trust import LOW_TRUST, lowest, trust_of
+from agentevo.memory.trust import BLOCKED, LOW_TRUST, lowest, trust_of
 from agentevo.types import Item, Json, Op, why_invalid
 
 Metadata: TypeAlias = Mapping[str, Json]
@@ -101,6 +101,8 @@ def screened(ops: Sequence[Op], get: Callable[[str], Item | None]) -> list[Op]:
     checked: list[Op] = []
     new: dict[str, Item] = {}
     for op in ops:
+        if op.verb in ("release", "restore"):
+            _must_not_be_blocked(new.get(op.id) or get(op.id))
         if op.item is None and not op.changes and op.verb != "restore":
             checked.append(op)  # it says nothing; a sweep has tens of thousands of these
             continue
@@ -118,6 +120,11 @@ def screened(ops: Sequence[Op], get: Callable[[str], Item | None]) -> list[Op]:
         if because:
             checked.append(Op(verb="quarantine", id=op.id, reason=because))
     return checked
+
+
+def _must_not_be_blocked(item: Item | None) -> None:
+    if item is not None and item.kind == "adapter" and (why_not := item.metadata.get(BLOCKED)):
+        raise Misuse(f"adapter {item.id} is not put into use: {why_not}; train another without that")
 
 
 _SAID = ("text", "key_text", "metadata")

@@ -13,6 +13,7 @@ from agentevo.memory.change import EDITABLE, QUIET
 from agentevo.memory.damage import read_back
 from agentevo.memory.nearby import chunks, marks
 from agentevo.memory.source import Source, Stored
+from agentevo.memory.trust import BLOCKED
 from agentevo.memory.writer import find_transaction
 from agentevo.types import Item, Op, Status, Transaction, Verb
 
@@ -103,10 +104,6 @@ def descendants(source: Source, ids: Sequence[str]) -> list[Item]:
                     found[child] = item[0]
                     waiting.append(child)
     return list(found.values())
-
-
-BLOCKED = "blocked"
-"""The name in an adapter's metadata of why it is never promoted."""
 
 
 def questioned(derived: Sequence[Item], reason: str) -> list[Op]:

@@ -17,6 +17,9 @@ TRUST: Mapping[str, float] = {
 }  # fmt: skip
 UNKNOWN_SOURCE = 0.3
 
+BLOCKED = "blocked"
+"""The name in an adapter's metadata of why it must not be put into use: what it was trained on was purged."""
+
 
 def trust_of(source: str) -> float:
     """Return how far a source is trusted by default."""

@@ -12,7 +12,8 @@ from dataclasses import replace
 
 from agentevo.errors import Misuse, UnknownName
 from agentevo.memory import Memory
-from agentevo.memory.history import BLOCKED, Change
+from agentevo.memory.history import Change
+from agentevo.memory.trust import BLOCKED
 from agentevo.protocols import Adaptable, Draft, State
 from agentevo.protocols import Memory as Reads
 from agentevo.types import Item, Json, Op, Report, Transaction

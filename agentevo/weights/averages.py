@@ -10,7 +10,7 @@ from statistics import fmean
 from typing import Literal, TypeAlias, get_args
 
 from agentevo.errors import Misuse, UnknownName
-from agentevo.memory.history import BLOCKED
+from agentevo.memory.trust import BLOCKED
 from agentevo.phases.tasks.pool import tasks_of
 from agentevo.protocols import Adaptable, State
 from agentevo.scoring import answered

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
 
 from agentevo.types import Json
@@ -12,7 +13,11 @@ from agentevo.weights.order import Made, Order
 
 async def train_here(order: Order) -> Made:
     """Train, unless it was done before under this name, and install; what was killed goes on where it was."""
-    training = await asyncio.to_thread(_trained, order)
+    stopped = threading.Event()
+    try:
+        training = await asyncio.to_thread(_trained, order, stopped)
+    finally:
+        stopped.set()  # who was cancelled waits for one step more, not for all of them
     await install_here(order.folder, order.base)
     return Made(path=str(order.folder), config=training.config.model_dump(mode="json"), scores=_figures(training))
 
@@ -24,14 +29,24 @@ async def install_here(folder: Path, base: str) -> None:
     await asyncio.to_thread(install_adapter, folder, model=base, replace=True)
 
 
-def _trained(order: Order) -> Training:
+class _Unwanted(Exception):
+    """Ends a training whose caller was cancelled, at its next step; its checkpoints stay."""
+
+
+def _trained(order: Order, stopped: threading.Event) -> Training:
     from agentevo.weights.train import train
 
     if order.folder.exists():
         return Training.read(order.folder)
     order.folder.parent.mkdir(parents=True, exist_ok=True)
     config = TrainConfig.of(**order.config)
-    return train(order.rows, model=order.base, out=order.folder, config=config, start=order.start).training
+
+    def progress(label: str, done: int, total: int) -> None:
+        if stopped.is_set():
+            raise _Unwanted(f"nobody waits for {order.name} any more")
+
+    rows, out = order.rows, order.folder
+    return train(rows, model=order.base, out=out, config=config, start=order.start, progress=progress).training
 
 
 def _figures(training: Training) -> dict[str, Json]:

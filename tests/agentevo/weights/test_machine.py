@@ -21,7 +21,10 @@ from agentevo.record import Record
 from agentevo.types import Attempt, Feedback, Json, Message, Report, Task
 from agentevo.weights.adapters import adapters, name_of, scores_of
 from agentevo.weights.averages import Average
+from agentevo.weights.machine import train_here
+from agentevo.weights.order import Order
 from agentevo.weights.policies import Train
+from agentevo.weights.rows import Row
 
 SAID = {"0+1": "RMD Anna", "1+2": "PAY 12", "2+3": "LOG a b c", "3+4": "SHP the x"}
 CONFIG: dict[str, Json] = {
@@ -88,3 +91,18 @@ def test_what_a_turn_practised_is_in_the_weights_until_it_is_undone(small: str, 
         assert said(small, store) == after
         store.undo()
         assert said(small, store) == before
+
+
+def test_a_training_that_nobody_waits_for_ends_at_its_next_step(small: str) -> None:
+    rows: list[Row] = [{"prompt": prompt, "completion": said} for prompt, said in SAID.items()]
+    order = Order("endless", small, rows, {**CONFIG, "steps": 1_000_000})
+
+    async def cancelled() -> bool:
+        training = asyncio.create_task(train_here(order))
+        while not list(order.folder.parent.glob(".endless*")):  # noqa: ASYNC110 - a thread makes that folder
+            await asyncio.sleep(0.01)
+        training.cancel()
+        return isinstance((await asyncio.gather(training, return_exceptions=True))[0], asyncio.CancelledError)
+
+    assert asyncio.run(cancelled())  # which comes to its end only when the thread has
+    assert not order.folder.exists()

@@ -171,6 +171,9 @@ def test_an_adapter_that_was_trained_on_what_is_purged_is_named_and_never_promot
         assert store.purge(name).adapters == (item.id,)
         with pytest.raises(Misuse, match=f"is not promoted: trained on purged {name}"):
             asyncio.run(promote(store, item.id))
+        for verb in (store.release, store.restore):
+            with pytest.raises(Misuse, match="is not put into use: trained on purged"):
+                verb(item.id)
 
 
 def test_a_run_that_was_stopped_after_training_trains_no_second_time(tmp_path: Path) -> None:
