@@ -25,8 +25,9 @@ async def over_http(server: HttpServer, bound: Bound) -> AsyncIterator[Transport
     headers = {"Accept-Encoding": "identity", **server.headers}
     async with create_mcp_http_client(headers=headers) as client:
         client.event_hooks = {"request": [bound.begin], "response": [bound.hold]}
-        async with streamable_http_client(server.url, http_client=client) as streams:
-            yield streams
+        streams = streamable_http_client(server.url, http_client=client, max_sse_event_size=MOST_LINE)
+        async with streams as pair:
+            yield pair
 
 
 class Bound:

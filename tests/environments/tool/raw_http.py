@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import threading
@@ -12,7 +13,7 @@ from typing import Any, ClassVar
 
 from plain_server import HOSTILE, text, tool
 
-TOOLS = ("hostile", "huge", "endless", "packed", "garbled", "torrent", "refuse", "away")
+TOOLS = ("hostile", "huge", "endless", "packed", "garbled", "torrent", "event", "refuse", "away")
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -70,6 +71,11 @@ class Handler(BaseHTTPRequestHandler):
         event = {"jsonrpc": "2.0", "method": "notifications/message", "params": {"level": "info", "data": "x" * 50_000}}
         self.stream("text/event-stream", f"data: {json.dumps(event)}\n\n".encode())
 
+    def event(self, id: object) -> None:
+        """Answer as most servers do: in an event of a stream."""
+        answer = {"jsonrpc": "2.0", "id": id, "result": text(HOSTILE + "y" * 50_000_000)}
+        self.send(f"data: {json.dumps(answer)}\n\n".encode(), type_="text/event-stream")
+
     def refuse(self, id: object) -> None:
         self.send(HOSTILE.encode(), status=500)
 
@@ -94,6 +100,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_DELETE(self) -> None:
         self.do_GET()
+
+    def handle(self) -> None:
+        with contextlib.suppress(ConnectionError):  # who was told too much hangs up
+            super().handle()
 
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing."""

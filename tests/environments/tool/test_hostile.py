@@ -96,6 +96,13 @@ def test_fifty_megabytes_from_a_tool_are_cut(way: tuple[str, Tools]) -> None:
     assert sum(len(str(message)) for message in asked) < 11_000
 
 
+def test_fifty_megabytes_in_one_event_of_a_stream_are_cut(address: str) -> None:
+    attempt, _, _ = run(Tools(mcp=[HttpServer(address, name="raw")], timeout_s=60), "event")
+    told = str(attempt.messages[-2]["content"])
+    assert told.startswith(QUOTED.format("raw.event"))
+    assert told.endswith("yyy [...]\n````")
+
+
 def test_what_is_no_utf_8_is_replaced(way: tuple[str, Tools]) -> None:
     source, tools = way
     attempt, _, _ = run(tools, "garbled")
