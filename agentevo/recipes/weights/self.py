@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -20,7 +20,7 @@ from agentevo.phases.refine import Threshold
 from agentevo.phases.tasks.pool import Pool
 from agentevo.protocols import Act, Gate, Judge, Recipe, State, Tasks
 from agentevo.quote import fenced
-from agentevo.types import Attempt, Experience, Feedback, Json, Message, Record, Task, why_invalid
+from agentevo.types import Attempt, Experience, Feedback, Json, Message, Op, Record, Task, why_invalid
 from agentevo.weights.policies import Train
 from agentevo.weights.replay import Replay
 from agentevo.weights.rows import Row
@@ -62,15 +62,14 @@ def self(
     answer = Sample(temperature=0.0, max_tokens=max_tokens, stop=stop)
     mend = Mended(sample, by=Critique(), as_it_was=as_it_was, max_tokens=max_tokens)
     skill = MetaSkill(tuple(read(meta)))
+    config = {"min_real": 0.0, **(train or {})}
     return Recipe(
         tasks=AfterSkill(Pool(n=tasks), bool(skill.examples)),
         act=Refined(answer, by=Critique(), rounds=1, max_tokens=max_tokens, temperature=0.0) if online else answer,
         practice=mend,
         judge=[OfAnswer(Critique())],
         refine=[Threshold(1.0)],
-        update=[
-            Train("sft", turns="answer", at_least=0, replay=[skill, *replay], config={"min_real": 0.0, **(train or {})})
-        ],
+        update=[Staged(Train("sft", turns="answer", replay=[skill, *replay], config=config), bool(skill.examples))],
         gate=gate or HeldOut(),
     )
 
@@ -95,6 +94,18 @@ class AfterSkill:
 
     async def __call__(self, state: State) -> list[Task]:
         return [] if self.has_skill and state.round == 0 else await self.tasks(state)
+
+
+@dataclass(frozen=True)
+class Staged:
+    """Train the skill alone in the first turn, where there is one; then only where a turn has rows of its own."""
+
+    train: Train
+    has_skill: bool
+
+    async def __call__(self, state: State, experiences: Sequence[Experience]) -> list[Op]:
+        alone = self.has_skill and state.round == 0
+        return await (replace(self.train, at_least=0) if alone else self.train)(state, experiences)
 
 
 @dataclass(frozen=True)

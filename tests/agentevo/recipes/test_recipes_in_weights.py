@@ -29,7 +29,7 @@ from agentevo.protocols import Adaptable, Model, Recipe, State, Update
 from agentevo.recipes import load
 from agentevo.recipes.solutions.v_star import Likelihood
 from agentevo.recipes.weights.rest import Rising
-from agentevo.recipes.weights.self import Meta, rows_of
+from agentevo.recipes.weights.self import Meta, Staged, rows_of
 from agentevo.record import Record
 from agentevo.types import Attempt, ChatMessage, Experience, Feedback, Json, Message, Report, Task
 from agentevo.weights.adapters import adapters
@@ -66,6 +66,8 @@ def training(recipe: Recipe, weights: Weights) -> Recipe:
     for policy in recipe.update:
         if isinstance(policy, Train):
             policy = replace(policy, by=weights.train, at_least=min(policy.at_least, 1))
+        elif isinstance(policy, Staged):
+            policy = replace(policy, train=replace(policy.train, by=weights.train, at_least=1))
         elif isinstance(policy, Average):
             policy = replace(policy, install=install)
         update.append(policy)
@@ -370,7 +372,7 @@ def self_model(messages: Sequence[Message], schema: object) -> Scripted:
 def test_self_learns_the_skill_first_then_only_mended_answers_that_it_finds_right() -> None:
     weights, environment = Weights(), Gold()
     recipe = load("self", meta=META)
-    reports = evolved(recipe, wearing(weights, self_model), weights, cycles=3, environment=environment)
+    reports = evolved(recipe, FunctionModel(self_model), weights, cycles=4, environment=environment)
     assert reports[0].practised == ()
     skill = [says(row) for row in weights.orders[0].rows]
     assert {row[-1] for row in skill} == {
@@ -384,8 +386,14 @@ def test_self_learns_the_skill_first_then_only_mended_answers_that_it_finds_righ
     ]
     assert environment.labels == []
     assert all(f.source != "environment" for x in reports[1].practised for a in x.attempts for f in a.feedback)
-    assert len(weights.orders) == 3
-    assert len(weights.orders[1].rows) == 5
+    assert [len(order.rows) for order in weights.orders] == [3, 5, 5, 5]
+    assert all("before" in report.reason for report in reports)
+
+
+def test_a_round_in_which_nothing_was_mended_trains_nothing() -> None:
+    weights = Weights()
+    evolved(load("self", meta=META), wearing(weights, self_model), weights, cycles=3)
+    assert [len(order.rows) for order in weights.orders] == [3, 5]
 
 
 def test_the_feedback_locates_the_planted_error() -> None:
