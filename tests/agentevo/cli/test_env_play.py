@@ -162,10 +162,10 @@ class Opened:
 
 def test_what_was_opened_is_ended(typing: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     typing.setitem(ENVIRONMENTS, "engine", f"{__name__}:Engine")
-    for typed, verb in (("", "play"), ("hello\n", "play"), ("", "check")):
+    for typed, *verb in (("", "play"), ("hello\n", "play"), ("", "check", "--tasks", "1", "--episodes", "2")):
         Engine.ended.clear()
         typing.setattr("sys.stdin", io.StringIO(typed))
-        status(["env", verb, "engine:tasks=10"])
+        status(["env", *verb, "engine:tasks=10"])
         assert set(Engine.ended) == {"episode", "environment"}
         assert Engine.ended[-1] == "environment"
     capsys.readouterr()

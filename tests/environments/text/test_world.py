@@ -49,8 +49,7 @@ def first(world: World, start: str, split: str = "train") -> Task:
     return next(task for task in world.tasks(split) if gold(world, task).startswith(start))
 
 
-@pytest.mark.parametrize("convention", [0, 5])
-@pytest.mark.parametrize("level", [1, 2, 3])
+@pytest.mark.parametrize(("level", "convention"), [(1, 0), (2, 0), (3, 0), (3, 5)])
 def test_gold_does_every_task_and_nothing_does_none(level: int, convention: int) -> None:
     world = World(convention, level)
     tasks = [task for split in SPLITS for task in world.tasks(split)]
@@ -284,11 +283,9 @@ def digest(number: int) -> str:
 def test_another_process_makes_up_the_same() -> None:
     folder = str(Path(__file__).parent)
     code = f"import sys; sys.path.insert(0, {folder!r}); import test_world; print(test_world.digest(4))"
-    command, found = [sys.executable, "-c", code], set[str]()
-    for seed in ("1", "2"):
-        done = subprocess.run(command, env={"PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True)
-        found.add(done.stdout.strip())
-    assert found == {digest(4)}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env={"PYTHONHASHSEED": "1"}, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == digest(4)
 
 
 def test_it_is_loaded_by_name() -> None:
