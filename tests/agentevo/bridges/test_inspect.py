@@ -187,6 +187,38 @@ def test_the_tasks_tools_are_called_and_what_they_say_is_data(memory: Memory, ru
     assert '"description": "Where."' in json.dumps(model.requests[0].tools[0].parameters)
 
 
+def test_attempts_made_to_learn_do_not_act_where_the_sample_is_scored(memory: Memory, run: Callable[..., Any]) -> None:
+    from inspect_ai.dataset import Sample
+    from inspect_ai.scorer import Score, accuracy, scorer
+    from inspect_ai.solver import use_tools
+    from inspect_ai.tool import bash
+    from inspect_ai.util import sandbox
+
+    acted: list[str] = []
+
+    def writes(messages: list[Mapping[str, Any]], tools: Any, schema: Any) -> Scripted:
+        if schema is not None:
+            lesson = {"title": "Files", "description": "What goes into files.", "content": "Write right into the file."}
+            return json.dumps({"lessons": [lesson]})
+        if not tools or messages[-1]["role"] == "tool":
+            return "Done."
+        acted.append("right" if "Write right" in str(messages) else "wrong")
+        return ToolCall(id="1", name="bash", arguments={"command": f"echo {acted[-1]} > file"})
+
+    @scorer(metrics=[accuracy()])  # type: ignore[untyped-decorator]
+    def written() -> Any:
+        async def scored(state: Any, target: Any) -> Any:
+            found = (await sandbox().read_file("file")).strip()
+            return Score(value="C" if found == target.text else "I", explanation=found)
+
+        return scored
+
+    samples = [Sample(id=name, input=f"Fill the file of {name}.", target="right") for name in ("a", "b")]
+    task = inspect_ai.Task(dataset=samples, setup=use_tools(bash()), scorer=written(), sandbox="local")
+    log = run(task, remembering(Agent(FunctionModel(writes), memory=memory)))
+    assert [sample.scores["written"].explanation for sample in log.samples] == acted == ["wrong", "wrong"]
+
+
 def test_a_model_that_fails_is_an_error_of_the_sample(memory: Memory, run: Callable[..., Any]) -> None:
     model = ScriptedModel([ModelError("the line is dead")])
     log = run(codes(), remembering(learner(memory, model)), limit=1)
