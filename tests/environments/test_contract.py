@@ -15,7 +15,7 @@ from agentevo.errors import Misuse
 from agentevo.protocols import Environment
 
 QUICK = (
-    "house", "house:level=2", "house:level=3", "shop", "world", "world:level=2", "world:level=3",
+    "house", "house:level=2", "house:level=3", "shop:tasks=20", "world", "world:level=2", "world:level=3",
     "duo", "duo:level=2,seat=mate", "duo:level=3,seat=both",
 )  # fmt: skip
 SLOW = [*sorted({*ENVIRONMENTS} - {suite.partition(":")[0] for suite in QUICK}), "library:mode=workspace"]

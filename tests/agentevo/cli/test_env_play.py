@@ -87,11 +87,11 @@ def test_a_task_is_named_or_drawn(
 
 
 def test_tools_are_called_by_name(typing: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    shop = Shop()
+    shop = Shop(tasks=20)
     task = next(task for task in shop.tasks("test") if task.data["group"] == "ship")
     ((_, given, *_),) = (call for message in shop.gold(task) for call in calls_in(message))
     typed = f"list_carriers\nship_order {given['order']} carrier={given['carrier']}\nIt is shipped.\n"
-    assert played(typing, typed, "shop", "--task", task.id) == 0
+    assert played(typing, typed, "shop:tasks=20", "--task", task.id) == 0
     said = capsys.readouterr().out
     assert "\n  ship_order(order, carrier)  Ship an open order" in said
     assert (

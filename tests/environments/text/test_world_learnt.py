@@ -33,7 +33,7 @@ def reader(messages: Sequence[Message]) -> str:
 def rows(folder: Path) -> list[Row]:
     plan = Plan(
         "world", load("evo", reflect=False), FunctionModel(reader), arms=("none", "copy", "memory"), embedder="hash",
-        protocol="epochs", tasks=72, test=24,
+        protocol="epochs", tasks=60, test=20,
     )  # fmt: skip
 
     async def found() -> list[Row]:
