@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import cast
+from typing import Any, NamedTuple, cast
 
 from agentevo.environments.code.files import Call, calls_in
 from agentevo.environments.engine import EngineError
@@ -13,7 +13,7 @@ from agentevo.environments.text.commands import ACT, TOOLS, VALID, Way, command_
 from agentevo.environments.text.crew import Crew
 from agentevo.errors import Misuse
 from agentevo.protocols import FeedbackLevel
-from agentevo.types import Json, Message, Outcome, Record, Tool
+from agentevo.types import Json, Message, Outcome, Tool
 
 MOST_ACTIONS = 50
 """So many possible actions are listed at once."""
@@ -21,16 +21,21 @@ NOTHING = "Nothing happens."
 _NUMBERS = itertools.count()
 
 
-class Seen(Record):
+class Seen(NamedTuple):
     """What an engine shows after a command; the score is that of the whole game so far, from 0 to 1."""
 
     text: str
     score: float
     done: bool
-    actions: tuple[str, ...] = ()
+    actions: Sequence[str] = ()
     commands: int = 0
     own: float | None = None
     """The engine's score, where that is another."""
+
+    @classmethod
+    def of(cls, found: Json) -> Seen:
+        """Read what our own side of a worker sent; a step is too short to look at each action in it."""
+        return cls(**cast("dict[str, Any]", found))
 
 
 class WorldEpisode:
@@ -98,13 +103,12 @@ class WorldEpisode:
             self._over = "is over"
             said = [*said, *await self._verdict()]
         info: dict[str, Json] = {"actions": [*seen.actions]} if seen.actions and not self._over else {}
-        if self._feedback == "none":
-            return Outcome(observation="\n\n".join(said), terminated=terminated, truncated=truncated, info=info)
-        info["score"] = seen.score
-        return Outcome(
-            observation="\n\n".join(said), reward=seen.score - before, terminated=terminated, truncated=truncated,
-            info=info,
-        )  # fmt: skip
+        reward = 0.0
+        if self._feedback != "none":
+            reward, info["score"] = seen.score - before, seen.score
+        return Outcome.model_construct(
+            observation="\n\n".join(said), reward=reward, terminated=terminated, truncated=truncated, info=info
+        )
 
     async def _verdict(self) -> list[str]:
         if self._feedback == "none":
@@ -134,7 +138,7 @@ class WorldEpisode:
             self._place, "act", name=self._name, done=len(self._commands), command=command
         )  # fmt: skip
         self._commands.append(command)
-        self._seen = Seen.model_validate(found) if found is not None else await self._begun()
+        self._seen = Seen.of(found) if found is not None else await self._begun()
         return self._seen.text or NOTHING
 
     async def _begun(self) -> Seen:
@@ -142,7 +146,7 @@ class WorldEpisode:
         found = await self._crew.ask(
             self._place, "begin", name=self._name, settings=self._settings, commands=self._commands
         )  # fmt: skip
-        return Seen.model_validate(found)
+        return Seen.of(found)
 
     async def _listed(self, containing: str) -> str:
         asked: dict[str, Json] = {"name": self._name, "done": len(self._commands), "containing": containing}

@@ -90,7 +90,7 @@ class Worlds:
         played, given = self._made.asked(task), commands_of(attempt, self._way)
         commands: list[Json] = [*given[: self._steps]]
         found = await self._crew.ask_any("replay", settings=dict(played.settings), commands=commands)
-        seen = Seen.model_validate(found)
+        seen = Seen.of(found)
         evidence: dict[str, Json] = {"commands": seen.commands, "is_over": seen.done, "last": seen.text[:LAST]}
         if seen.own is not None:
             evidence["own_score"] = seen.own
