@@ -21,7 +21,7 @@ from agentevo.types import Item, Json, Op, Report, Transaction
 LOG = logging.getLogger(__name__)
 
 POLICY = "policy"
-PLUS = "+"
+PLUS, LOCAL = "+", "local/"
 
 
 def base_of(model: str) -> str:
@@ -35,7 +35,8 @@ async def adapted(state: State) -> State:
     A model that was named with an adapter, or takes none, stays as it is.
     """
     model = state.model
-    if PLUS in model.name or not isinstance(model, Adaptable):
+    is_remote = "/" in model.name and not model.name.startswith(LOCAL)  # a provider's: memory need not be asked
+    if is_remote or PLUS in model.name or not isinstance(model, Adaptable):
         return state
     live = await in_use(state.memory, model.name)
     return state if live is None else replace(state, model=model.adapted(name_of(live)))
