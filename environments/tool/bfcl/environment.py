@@ -97,8 +97,9 @@ class BFCL:
         return Walls(readable=(str(wheel.place()),), walls=self._walls)
 
     async def aclose(self) -> None:
-        """End the simulators; they end with this process, too."""
-        await self._engine.aclose()
+        """End the simulators, where they were started; they end with this process, too."""
+        if "_engine" in vars(self):
+            await self._engine.aclose()
 
     @cached_property
     def _engine(self) -> Engine:
