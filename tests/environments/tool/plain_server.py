@@ -92,6 +92,17 @@ def shapeless(given: dict[str, Any]) -> dict[str, Any]:
     return {"content": [{"type": "smell"}]}
 
 
+def media(given: dict[str, Any]) -> dict[str, Any]:
+    blocks = [
+        {"type": "image", "data": "QUFBQUFB", "mimeType": "image/png\x1b"},
+        {"type": "audio", "data": "QUFB", "mimeType": "audio/wav"},
+        {"type": "resource", "resource": {"uri": "file:///a", "text": "What the file says."}},
+        {"type": "resource", "resource": {"uri": "file:///b", "blob": "QUFB"}},
+        {"type": "resource_link", "uri": "file:///c", "name": "c"},
+    ]
+    return {"content": blocks, "structuredContent": {"a": 1}}
+
+
 def slow(given: dict[str, Any]) -> dict[str, Any]:
     """Bring what fits a pattern, and takes hours to say so."""
     return {"content": [], "structuredContent": {"x": "a" * 60 + "!"}}
@@ -122,7 +133,7 @@ def shut(given: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
-FUNCTIONS = (die, shut, hang, sulk, flood, shout, chatter, hostile, huge, garbled, shapeless, slow, spawn, look)
+FUNCTIONS = (die, shut, hang, sulk, flood, shout, chatter, hostile, huge, garbled, shapeless, media, slow, spawn, look)
 RUN = {f.__name__: f for f in FUNCTIONS}
 TOOLS: dict[str, list[dict[str, Any]]] = {
     "many": [tool(f"tool{n}") for n in range(500)],
@@ -139,7 +150,7 @@ TOOLS: dict[str, list[dict[str, Any]]] = {
 }
 ALL = [
     *(tool(name) for name in ("die", "shut", "flood", "shout", "chatter", "hostile", "huge", "garbled", "shapeless")),
-    tool("hang"), tool("sulk"), tool("die"), tool(""),
+    tool("media"), tool("hang"), tool("sulk"), tool("die"), tool(""),
     {**tool("slow"), "outputSchema": {"type": "object", "properties": {"x": {"type": "string", "pattern": "(a+)+$"}}}},
     tool("spawn", mark={"type": "string"}),
     tool("look", secret={"type": "string", "pattern": "(a+)+$"}, port={"type": "integer"}),
