@@ -34,8 +34,9 @@ def alone(out: Path) -> Iterator[Path]:
         raise TrainingError(f"another process is training {out}; wait for it, or choose another folder") from error
     try:
         yield work
-    except TrainingError:
-        shutil.rmtree(work, ignore_errors=True)  # going on from there would fail again
+    except BaseException as error:
+        if isinstance(error, TrainingError) or last(work) is None:  # going on would fail again, or is beginning anew
+            shutil.rmtree(work, ignore_errors=True)
         raise
     finally:
         lock.release()

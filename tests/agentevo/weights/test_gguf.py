@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from gguf import GGUFReader, GGUFWriter
+from safetensors.torch import load_file, save_file
 from small_llama import HEADS, KEY_HEADS, install_llama
-from small_training import trained
 from spoken import runtime_logprobs, torch_logprobs
 
 from agentevo.errors import Misuse, UnknownName, WeightsError
@@ -18,7 +18,7 @@ from agentevo.weights.config import Training
 from agentevo.weights.gguf import convert, install_adapter
 from agentevo.weights.load import base, quiet
 from agentevo.weights.merge import Form, merge
-from agentevo.weights.train import Trained
+from agentevo.weights.train import ADAPTER, Trained
 
 PROMPTS = ("say 1", "order 12", "in the river")
 
@@ -105,10 +105,17 @@ def test_a_merge_that_would_round_the_update_away_is_refused(whole: Trained, tmp
     assert list(tmp_path.iterdir()) == []
 
 
+def _turned(made: Trained, folder: Path) -> Path:
+    """Return an adapter that does the opposite."""
+    shutil.copytree(made.path, folder)
+    tensors = load_file(folder / ADAPTER)
+    save_file({name: -tensor if "lora_B" in name else tensor for name, tensor in tensors.items()}, folder / ADAPTER)
+    return folder
+
+
 def test_replies_after_switching_are_those_before(whole: Trained, small: str, tmp_path: Path) -> None:
-    other = trained(tmp_path / "other", seed=3, learning_rate=2e-2)
     install_adapter(whole.path, name="one")
-    install_adapter(other.path)  # called as its folder
+    install_adapter(_turned(whole, tmp_path / "other"))  # called as its folder
     alone = {model: by_runtime(model) for model in ("small", "small+one", "small+other")}
     assert len({str(said) for said in alone.values()}) == 3
     for model in ("small+one", "small", "small+other", "small+one", "small"):
@@ -126,8 +133,7 @@ def test_a_name_is_taken_once_unless_it_is_replaced(whole: Trained, small: str, 
     with pytest.raises(Misuse, match="local/small has an adapter 'one' already"):
         install_adapter(whole.path, name="one")
     before = by_runtime("small+one")
-    other = trained(tmp_path / "other", seed=3, learning_rate=2e-2)
-    install_adapter(other.path, name="one", replace=True)
+    install_adapter(_turned(whole, tmp_path / "other"), name="one", replace=True)
     assert by_runtime("small+one") != before
     with pytest.raises(Misuse, match="cannot be a name"):
         install_adapter(whole.path, name="../one")
@@ -169,10 +175,8 @@ def test_an_adapter_that_cannot_be_read_leaves_nothing_installed(
 
 
 def test_numbers_beyond_16_bit_are_refused(copied: Path) -> None:
-    from safetensors.torch import load_file, save_file
-
-    tensors = load_file(copied / "adapter_model.safetensors")
-    save_file({name: tensor * 1e9 for name, tensor in tensors.items()}, copied / "adapter_model.safetensors")
+    tensors = load_file(copied / ADAPTER)
+    save_file({name: tensor * 1e9 for name, tensor in tensors.items()}, copied / ADAPTER)
     with pytest.raises(WeightsError, match=r"numbers for .* that 16 bit cannot"):
         install_adapter(copied)
 

@@ -69,6 +69,7 @@ def test_the_record_says_everything_that_it_takes_to_make_it_again(small: str, t
     assert len(found.data_sha256) == 64
 
 
+@pytest.mark.soak
 def test_another_seed_gives_another_adapter(whole: Trained, small: str, tmp_path: Path) -> None:
     assert not same(whole, trained(tmp_path / "other", seed=2))
 
@@ -84,6 +85,7 @@ def test_rows_packed_together_do_not_see_each_other(small: str, tmp_path: Path) 
     assert losses(packed) == pytest.approx(losses(alone), abs=1e-5)
 
 
+@pytest.mark.soak
 def test_checkpointed_gradients_and_collected_batches_change_only_what_they_cost(
     whole: Trained, small: str, tmp_path: Path
 ) -> None:
@@ -229,6 +231,7 @@ def test_an_adapter_of_another_base_or_shape_is_not_gone_on_from(whole: Trained,
 def test_modules_that_the_model_lacks_are_named_with_those_it_has(small: str, tmp_path: Path) -> None:
     with pytest.raises(Misuse, match="the model has none of query; its modules are down_proj, gate_proj"):
         trained(tmp_path / "a", targets=("query",))
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]
 
 
 def test_half_precision_needs_a_device_that_has_it(small: str, tmp_path: Path) -> None:

