@@ -8,15 +8,10 @@ from agentevo.environments.answers.checks import Pattern
 from agentevo.environments.answers.environment import Answers
 
 REHEARSED = (
-    "Name a colour.", "What is the capital of Spain?", "How are you today?", "Write a sentence about the sea.",
-    "What do cows eat?", "Give me a synonym for big.", "Who wrote Hamlet?", "What is water made of?",
-    "Say hello to my friend Tom.", "How many legs does a spider have?", "Describe winter in one sentence.",
-    "What is the opposite of hot?", "Name a musical instrument.", "Where do penguins live?", "What is bread made from?",
-    "Write a short greeting for a birthday card.", "What is the tallest animal?", "Name a river in Africa.",
-    "What do you call a baby cat?", "How many minutes are in an hour?", "What does a doctor do?",
-    "Complete the sentence: The dog chased the", "What is a good breakfast?", "Name a planet.", "Why is the sky blue?",
-    "What language is spoken in Brazil?", "Tell me something about bees.", "What is the past tense of go?",
-    "Name two things found in a kitchen.", "What comes after Monday?", "What is snow?", "Thank you for your help!",
+    "Name a colour.", "What is the capital of Spain?", "How are you today?", "What do cows eat?",
+    "Who wrote Hamlet?", "What is water made of?", "Say hello to my friend Tom.", "Describe winter in one sentence.",
+    "What is the opposite of hot?", "Name a musical instrument.", "Where do penguins live?", "Name a river in Africa.",
+    "How many minutes are in an hour?", "What does a doctor do?", "Why is the sky blue?", "Thank you for your help!",
 )  # fmt: skip
 """Their answers are the model's own, from before the training."""
 

@@ -48,6 +48,9 @@ class Gathered(Line):
 
     tasks: int
     right: int
+    """Of the tasks, at the first try."""
+    right_again: int
+    """Of those that went wrong, when they were tried again with what had been learned."""
     rows: int
     left_out: str
     rehearsed: int
@@ -86,9 +89,9 @@ class WeightsLoop:
     folder: Path
     seed: int = 0
     convention: int = 0
-    tasks: int = 60
+    tasks: int = 80
     test: int = 40
-    steps: int = 30
+    steps: int = 36
     embedder: str | None = None
     by: Trainer = train_here
     config: Mapping[str, Json] = field(default_factory=dict)
@@ -109,7 +112,7 @@ class WeightsLoop:
             reports["adapter"] = await evaluate(bare, record.turn("its own experience"), "after")
             reports["adapter + memory"] = await self._tested(state, record, "both")
             few = replace(bare, environment=self._beside(state, self.test // 2, 12))
-            yield await self._trained(few, record, "wrong answers", poisoned(self._house()), self.steps // 2)
+            yield await self._trained(few, record, "wrong answers", poisoned(self._house()), self.steps // 3)
             yield await self._figures(reports)
 
     def _state(self, memory: Memory) -> State:
@@ -139,18 +142,21 @@ class WeightsLoop:
     # --- gathering
 
     async def _gathered(self, state: State, memory: Memory, record: Record) -> Gathered:
-        """Work through tasks with the memory, learning from each; then write what is worth learning into files."""
+        """Work through tasks with the memory, and again through those that went wrong; write what is worth learning."""
         done = record.read("gathered", Gathered)
         if done is not None:
             return done
         stream = state.dice("loop", "stream").sample(list(state.environment.tasks("train")), self.tasks)
         met = [await _met(state, task, record.turn(n)) for n, task in enumerate(stream)]
+        failed = [task for task, x in zip(stream, met, strict=True) if x.score < 1]
+        again = await study(state, failed, record.turn("again"))
         rehearsed = await _rehearsed(state)
         _write(self.folder / "ordinary.jsonl", rehearsed)
         rows, left_out = self._exported(state, memory)
         done = Gathered(
-            tasks=len(met), right=sum(x.score >= 1 for x in met), rows=rows, left_out=left_out, rehearsed=len(rehearsed)
-        )
+            tasks=len(met), right=sum(x.score >= 1 for x in met), right_again=sum(x.score >= 1 for x in again.learnt),
+            rows=rows, left_out=left_out, rehearsed=len(rehearsed),
+        )  # fmt: skip
         record.keep("gathered", Gathered, done)
         return done
 
@@ -239,7 +245,7 @@ async def _met(state: State, task: Task, record: Record) -> Experience:
 
 async def _rehearsed(state: State) -> list[dict[str, Json]]:
     """Return rows of the model's own answers to ordinary requests."""
-    act, asked = Sample(temperature=0.0, max_tokens=LENGTH, stop=("\n",)), ordinary()
+    act, asked = Sample(temperature=0.0, max_tokens=LENGTH // 2, stop=("\n",)), ordinary()
     tasks = [Task(id=f"rehearsed-{n}", prompt=prompt) for n, prompt in enumerate(REHEARSED)]
     made = [(await act(replace(state, environment=asked), task))[0] for task in tasks]
     return [

@@ -39,7 +39,9 @@ def run(
         str,
         typer.Option(help="stream: learn after each task. epochs: learn, then test. trials: try again what failed."),
     ] = "stream",
-    tasks: Annotated[int, typer.Option(min=1, help="How many tasks are practised.")] = 60,
+    tasks: Annotated[
+        int | None, typer.Option(min=1, help="How many tasks are practised: 60, or 80 (weights-loop).")
+    ] = None,
     test: Annotated[
         int | None, typer.Option(min=1, help="How many are tested on: 60 (epochs), or 40 (weights-loop).")
     ] = None,
@@ -66,7 +68,7 @@ def run(
         return
     plan = Plan(
         suite, tuned(suite, recipe), as_model(model or preset.model), [part.strip() for part in arms.split(",")],
-        seeds=seeds, protocol=protocol, tasks=tasks, test=test or 60, epochs=epochs, embedder=embedder,  # type: ignore[arg-type]
+        seeds=seeds, protocol=protocol, tasks=tasks or 60, test=test or 60, epochs=epochs, embedder=embedder,  # type: ignore[arg-type]
         budget=Budget(max_cost_usd=preset.max_cost_usd if max_cost is None else max_cost), concurrency=concurrency,
     )  # fmt: skip
     folder = folder_of(name, "bench")

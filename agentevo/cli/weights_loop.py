@@ -15,16 +15,18 @@ if TYPE_CHECKING:
     from agentevo.benchmarks.weights_loop import Figures, Gated, Gathered, Moment, WeightsLoop
 
 NAME = "weights-loop"
-TESTED = 40
+TASKS, TESTED = 80, 40
 
 
-def loop_of(model: str, run: str | None, tasks: int, test: int | None, embedder: str | None) -> WeightsLoop:
+def loop_of(model: str, run: str | None, tasks: int | None, test: int | None, embedder: str | None) -> WeightsLoop:
     """Return the run of a name, or a new one."""
     from agentevo.benchmarks.weights_loop import WeightsLoop
     from agentevo.models import as_model
     from agentevo.runs import folder_of
 
-    return WeightsLoop(as_model(model), folder_of(run, NAME), tasks=tasks, test=test or TESTED, embedder=embedder)
+    return WeightsLoop(
+        as_model(model), folder_of(run, NAME), tasks=tasks or TASKS, test=test or TESTED, embedder=embedder
+    )
 
 
 def run_loop(loop: WeightsLoop, *, as_json: bool) -> None:
@@ -67,7 +69,9 @@ def _show(moment: Moment, seconds: float) -> None:
 
 
 def _gathered(found: Gathered) -> None:
+    wrong = found.tasks - found.right
     show(f"gathered   {found.right} of {found.tasks} house commands right, answered with memory")
+    show(f"           {found.right_again} of the {wrong} others right when they were tried again")
     show(f"exported   {found.rows} rows without what was recalled; left out: {found.left_out}")
     show(f"rehearsed  {found.rehearsed} answers of its own to ordinary requests are mixed in")
 

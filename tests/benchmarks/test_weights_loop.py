@@ -54,7 +54,8 @@ def test_what_was_recalled_ends_in_the_weights_and_poison_is_refused(tmp_path: P
     assert isinstance(good, Gated)
     assert isinstance(bad, Gated)
     assert isinstance(figures, Figures)
-    assert (gathered.right, gathered.tasks) == (11, 12)  # the first has nothing to recall
+    assert (gathered.right, gathered.right_again, gathered.tasks) == (11, 1, 12)  # the first has nothing to recall
+    assert gathered.rows == 12
     assert (good.accepted, bad.accepted) == (True, False)
     assert figures.scores == {"base": 0, "base + memory": 1, "adapter": 1, "adapter + memory": 1}
     assert figures.ordinary == {"base": 1, "adapter": 1}
@@ -71,7 +72,7 @@ def test_what_came_of_it_is_shown_side_by_side(tmp_path: Path, capsys: pytest.Ca
     run_loop(loop, as_json=False)
     said = capsys.readouterr().out
     assert "gathered   11 of 12 house commands right" in said
-    assert "trained on wrong answers (11 rows): refused, kept beside" in said
+    assert "trained on wrong answers (12 rows): refused, kept beside" in said
     arms = [line.split()[:-3] for line in said.splitlines() if line.startswith(("base", "adapter  ", "adapter +"))]
     assert arms[:4] == [["base"], ["base", "+", "memory"], ["adapter"], ["adapter", "+", "memory"]]
     assert "excludes 0" in said
