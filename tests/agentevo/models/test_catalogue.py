@@ -26,6 +26,6 @@ def test_what_is_installed_is_what_the_catalogue_says(weights_home: Path) -> Non
     for weights in CATALOGUE.values():
         here = find(weights.name)
         verify(here)
-        size = size_of(here.path) if here.path.is_dir() else here.path.stat().st_size  # what was made of it lies beside it
+        size = size_of(here.path) if here.path.is_dir() else here.path.stat().st_size
         assert here.sha256 == weights.sha256
         assert abs(size - weights.size_bytes) < 10_000
