@@ -22,7 +22,7 @@ class Toy:
         return ToyGame(settings)
 
     def gold(self, settings: Mapping[str, Any]) -> Sequence[str]:
-        return ["up"] * settings["to"]
+        return [*settings.get("gold", ["up"] * settings["to"])]
 
     def is_shared(self, settings: Mapping[str, Any]) -> bool:
         return bool(settings.get("shared"))

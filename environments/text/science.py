@@ -65,7 +65,7 @@ class ScienceWorld(Worlds):
     """
 
     def __init__(
-        self, kinds: str = "all", tasks: int = MOST, *, steps: int = 300, way: str = "tools", workers: int = 1,
+        self, kinds: str = "all", tasks: int = MOST, *, steps: int = 500, way: str = "tools", workers: int = 1,
         walls: bool = True,
     ) -> None:  # fmt: skip
         named, most = chosen("kind of experiment", kinds, KINDS), per_kind(tasks, MOST)

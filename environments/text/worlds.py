@@ -98,7 +98,7 @@ class Worlds:
         return Feedback(score=seen.score, verdict=verdict, source="environment", evidence=evidence)
 
     def gold(self, task: Task) -> Sequence[Message]:
-        """Return commands that win the game, as its engine knows them."""
+        """Return commands that win the game; none where those that its engine knows do not."""
         return [acting(command, self._way) for command in self._gold(self._made.asked(task))]
 
     async def aclose(self) -> None:
@@ -114,7 +114,7 @@ class Worlds:
     async def _told(self, played: Played) -> str:
         """Say what would have won a game."""
         found = await self._crew.ask_any("gold", settings=dict(played.settings))
-        return f"What wins it: {'; '.join(cast('list[str]', found))}"
+        return f"What wins it: {'; '.join(cast('list[str]', found))}" if found else ""
 
 
 LAST = 200

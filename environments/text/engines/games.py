@@ -95,8 +95,11 @@ class Games:
         return {**game.seen, "commands": used}
 
     def gold(self, settings: Settings) -> list[str]:
+        """Return commands that win a game, tried; none where the engine's own do not win it."""
         self._make_room(settings)
-        return [*self._engine.gold(settings)]
+        commands = [*self._engine.gold(settings)]
+        seen = self.replay(settings, commands)
+        return commands[: seen["commands"]] if seen["score"] >= 1 else []
 
     def _make_room(self, settings: Settings) -> None:
         if self._engine.is_shared(settings):

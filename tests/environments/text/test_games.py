@@ -80,6 +80,13 @@ def test_a_replay_ends_with_the_game_and_says_how_many_commands_it_took() -> Non
     }  # fmt: skip
 
 
+def test_gold_is_tried_and_what_does_not_win_is_not_given() -> None:
+    games = Games(Toy(), 4)
+    assert games.gold(THREE) == ["up", "up", "up"]
+    assert games.gold({"to": 3, "gold": ["up", "up"]}) == []
+    assert games.gold({"to": 1, "gold": ["down", "up", "up", "up"]}) == ["down", "up", "up"]
+
+
 # --- episodes in workers
 
 
