@@ -16,6 +16,8 @@ from agentevo.models.installed import CARD, find
 from agentevo.models.pull import pull
 from agentevo.settings import home
 
+pytest_plugins = ["small_trainable"]
+
 
 def pytest_configure() -> None:
     # A shell that starts the tests in the background has them ignore interrupts, and so would every program they start.
