@@ -57,7 +57,8 @@ def show_adapter(
         show_json({**item.model_dump(mode="json"), "history": history})
         return
     show(item.text + "\n")
-    about = {**_row(item), **{n: item.metadata.get(n) for n in ("path", "gate", "blocked") if n in item.metadata}}
+    about: dict[str, Json] = dict(_row(item))
+    about |= {name: item.metadata[name] for name in ("path", "gate", "blocked") if name in item.metadata}
     show_fields([(field, _cell(value)) for field, value in about.items()])
     show_fields([("trained on", f"{len(item.derived_from)} attempts and items")])
     show("\nhistory")
