@@ -105,7 +105,7 @@ def bare(model: str, steps: int, threads: int, out: Path) -> dict[str, float]:
     arguments = SFTConfig(
         output_dir=str(out), max_steps=steps, per_device_train_batch_size=BATCH, learning_rate=RATE, max_length=LENGTH,
         completion_only_loss=True, packing=False, bf16=False, use_cpu=True, gradient_checkpointing=False, seed=SEED,
-        data_seed=SEED, save_steps=steps, report_to=[], disable_tqdm=True,
+        data_seed=SEED, save_steps=steps, logging_steps=steps, report_to=[], disable_tqdm=True,
     )  # fmt: skip
     trainer = SFTTrainer(
         AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32),
@@ -116,7 +116,7 @@ def bare(model: str, steps: int, threads: int, out: Path) -> dict[str, float]:
         callbacks=[Watch()],
     )
     trainer.train()
-    return watch.figures(int(trainer.state.log_history[-2]["num_tokens"]))
+    return watch.figures(int(trainer.state.log_history[0]["num_tokens"]))
 
 
 RUNS: dict[str, Callable[[str, int, int, Path], dict[str, float]]] = {"bare": bare, "ours": ours}
