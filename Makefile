@@ -50,7 +50,7 @@ demo: setup
 	@$(VENV)/bin/agentevo demo
 
 test: setup
-	$(PY) -m pytest -q -m "not soak" -n logical --maxprocesses 4 --dist loadfile --cov --cov-report term-missing:skip-covered
+	$(PY) -m pytest -q -m "not soak" -n logical --maxprocesses 4 --dist loadfile --cov --cov-report term-missing:skip-covered --durations 25 --durations-min 2
 
 soak: setup
 	AGENTEVO_SOAK=1 $(PY) -m pytest -q
