@@ -128,8 +128,11 @@ def test_a_tree_counts_what_is_below_and_nothing_else(proc: int) -> None:
     tree = Tree(proc)
     tree.learn()
     before = tree.usage()
-    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    program = "print(flush=True); input()"
+    child = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
+        assert child.stdout is not None
+        child.stdout.readline()  # until its program runs it may be between two images, and hold nothing
         assert child.pid in tree.members()
         usage = tree.usage()
         assert usage.tasks > before.tasks
