@@ -77,16 +77,19 @@ class Process:
             os.set_blocking(descriptor, False)
             self._poll.register(descriptor, select.POLLIN)
         self._received, self._number, self._is_ready, self._is_silent = bytearray(), 0, False, False
+        self._is_killed = False
         self._finalizer = weakref.finalize(self, _end, self._process, self._line, self._said, self._home, os.getpid())
 
     @property
     def has_ended(self) -> bool:
-        return self._process.poll() is not None
+        """Whether it is of no more use: killed, ended, or about to: its end of the line is closed first."""
+        hung_up = any(event & select.POLLHUP for name, event in self._poll.poll(0) if name == self._line.fileno())
+        return self._is_killed or hung_up or self._process.poll() is not None
 
     def is_gone(self) -> bool:
         """Say whether nobody is left who could say anything: it has ended, and all it started."""
         self._listen()
-        return self._is_silent and self.has_ended
+        return self._is_silent and self._process.poll() is not None
 
     async def exchanged(self, calls: list[Json], timeout_s: float) -> list[Json]:
         """Send calls, and return their values. Answers to what nobody waits for any more are passed over."""
@@ -204,6 +207,7 @@ class Process:
 
     def kill(self) -> None:
         """End the worker's whole group; behind a wall that is every process it ever started."""
+        self._is_killed = True  # it may take a moment to end, in which nobody should ask it any more
         with contextlib.suppress(ProcessLookupError):
             if self._process.poll() is None:
                 os.killpg(self._process.pid, signal.SIGKILL)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-PATIENCE_S = 20.0
+PATIENCE_S = 120.0
 
 
 def parents() -> dict[int, int]:
