@@ -82,9 +82,7 @@ class Process:
 
     @property
     def has_ended(self) -> bool:
-        """Whether it is of no more use: killed, ended, or about to: its end of the line is closed first."""
-        hung_up = any(event & select.POLLHUP for name, event in self._poll.poll(0) if name == self._line.fileno())
-        return self._is_killed or hung_up or self._process.poll() is not None
+        return self._is_killed or self._process.poll() is not None
 
     def is_gone(self) -> bool:
         """Say whether nobody is left who could say anything: it has ended, and all it started."""
