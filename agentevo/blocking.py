@@ -12,7 +12,6 @@ import os
 import threading
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from concurrent import futures
-from contextlib import AbstractContextManager
 from typing import Any, Generic, ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -123,23 +122,15 @@ def iterating(asynchronous: Callable[P, AsyncGenerator[T, None]]) -> Callable[P,
     return plain
 
 
-def threaded(
-    plain: Callable[P, T], *, unless: Callable[..., AbstractContextManager[bool]] | None = None
-) -> Callable[P, Coroutine[Any, Any, T]]:
+def threaded(plain: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:
     """Return the asynchronous twin of a plain method: it runs in a thread, so the loop goes on.
 
-    The method is looked up by its name, so that a class which overrides the verb has the right twin too. `unless` is
-    given the same and says that the verb ends sooner than a thread is handed to: then it runs at once, within what
-    `unless` holds.
+    The method is looked up by its name, so that a class which overrides the verb has the right twin too.
     """
 
     @functools.wraps(plain)
     async def asynchronous(*args: P.args, **kwargs: P.kwargs) -> T:
         verb: Callable[..., T] = getattr(args[0], plain.__name__)
-        if unless is not None:
-            with unless(*args, **kwargs) as is_quick:
-                if is_quick:
-                    return verb(*args[1:], **kwargs)
         return await asyncio.to_thread(verb, *args[1:], **kwargs)
 
     return asynchronous

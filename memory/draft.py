@@ -7,7 +7,6 @@ import json
 import secrets
 import sqlite3
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -27,9 +26,6 @@ from agentevo.memory.words import Stemmer
 from agentevo.memory.writer import find_transaction
 from agentevo.types import Op, Transaction
 
-_FEW = 200
-"""Up to so many changes a draft is recalled from as quickly as what it is laid over."""
-
 
 class Below(Protocol):
     """What a draft is laid over: a memory, or another draft."""
@@ -45,8 +41,6 @@ class Below(Protocol):
     def _dimensions(self) -> int | None: ...
 
     def _now(self) -> float: ...
-
-    def _recalls_at_once(self) -> AbstractContextManager[bool]: ...
 
     def _ns(self) -> int: ...
 
@@ -104,10 +98,6 @@ class Draft(Verbs):
 
     def _now(self) -> float:
         return self._below._now()
-
-    def _recalls_at_once(self) -> AbstractContextManager[bool]:
-        is_quick = len(self._ops) <= _FEW
-        return self._below._recalls_at_once() if is_quick else nullcontext(enter_result=False)
 
     def _ns(self) -> int:
         return self._below._ns()

@@ -72,9 +72,6 @@ class Shelf:
         self._vectors: NDArray[np.float32] | None = None
         self._vectors_version = 0
 
-    def __len__(self) -> int:
-        return len(self._columns.rows)
-
     @property
     def holds_vectors(self) -> bool:
         return self._vectors is not None

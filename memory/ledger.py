@@ -152,19 +152,6 @@ class Ledger:
                 self._local.db = None
                 self._give_back(db)
 
-    @contextlib.contextmanager
-    def unwaited(self) -> Iterator[bool]:
-        """Say whether reading waits for nobody, and see to it that it stays so within."""
-        if self.path is not None:  # readers of a file have connections of their own
-            yield True
-            return
-        is_free = self._lock.acquire(blocking=False)
-        try:
-            yield is_free
-        finally:
-            if is_free:
-                self._lock.release()
-
     def _borrowed(self) -> sqlite3.Connection:
         with self._readers:
             db = self._idle.pop() if self._idle else self._connect()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -30,7 +29,6 @@ from agentevo.memory.sweep import Swept
 from agentevo.memory.verify import Stats, Verification
 from agentevo.memory.words import Stemmer
 from agentevo.memory.writer import Writer, find_transaction
-from agentevo.protocols import Immediate
 from agentevo.types import Experience, Item, Op, Transaction
 
 if TYPE_CHECKING:
@@ -137,10 +135,6 @@ class Memory(Swept):
 
     def _now(self) -> float:
         return self._clock()
-
-    def _recalls_at_once(self) -> AbstractContextManager[bool]:
-        is_quick = isinstance(self._store.embedder, Immediate)
-        return self._stored.at_hand() if is_quick else nullcontext(enter_result=False)
 
     def _ns(self) -> int:
         return self._stored.ns

@@ -45,11 +45,6 @@ class Nearby:
         self._unsettled = _SETTLED
         self._is_small = True
 
-    @property
-    def is_at_hand(self) -> bool:
-        """Whether all vectors are in memory, and few."""
-        return self.shelf.holds_vectors and len(self.shelf) <= _FETCHED
-
     def near(self, vector: Vector, k: int, only: Filter) -> Scored:
         """Return the k live items nearest to the vector, by cosine."""
         with self._ledger.reading() as db:

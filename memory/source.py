@@ -6,7 +6,7 @@ import json
 import math
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -93,10 +93,6 @@ class Stored:
 
     def reading(self) -> AbstractContextManager[object]:
         return self.ledger.reading()
-
-    def at_hand(self) -> AbstractContextManager[bool]:
-        """Say whether recall from here takes about a millisecond and waits for nobody, and keep it so within."""
-        return self.ledger.unwaited() if self._nearby.is_at_hand else nullcontext(enter_result=False)
 
     def latest(self) -> int:
         """Return the number of the latest change to anything in the ledger."""

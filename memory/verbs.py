@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeAlias, TypedDict, Unpack, get_args, overload
 
 from pydantic import ValidationError
@@ -30,19 +29,6 @@ VectorLike: TypeAlias = Any
 """A vector in any shape numpy takes; numpy is not imported just to say so."""
 Items: TypeAlias = list[Item]
 Hits: TypeAlias = list[Hit]
-
-
-_SHORT = 4_000
-"""So many characters are embedded and searched for in a moment."""
-
-
-def _at_once(memory: Verbs, query: object = "", *_: object, **__: object) -> AbstractContextManager[bool]:
-    """Say whether a question is answered in about a millisecond.
-
-    A thread takes longer than that to be waited for: a busy loop keeps it waiting at each of its statements.
-    """
-    is_short = isinstance(query, str) and len(query) <= _SHORT
-    return memory._recalls_at_once() if is_short else nullcontext(enter_result=False)
 
 
 class Fields(TypedDict, total=False):
@@ -89,10 +75,6 @@ class Verbs(ABC):
 
     @abstractmethod
     def _now(self) -> float: ...
-
-    @abstractmethod
-    def _recalls_at_once(self) -> AbstractContextManager[bool]:
-        """Say whether recall is quick enough to be run in the midst of an event loop."""
 
     # --- writing
 
@@ -355,7 +337,7 @@ class Verbs(ABC):
     areinforce = threaded(reinforce)
     aget = threaded(get)
     alist = threaded(list)  # noqa: A003 -- the verb above, not the builtin
-    arecall = threaded(recall, unless=_at_once)
+    arecall = threaded(recall)
 
 
 def _listed(ids: Ids) -> Sequence[str]:
