@@ -27,6 +27,7 @@ from agentevo.types import Attempt, Experience, Op, Report, Transaction
 from agentevo.weights.adapters import adapted
 
 if TYPE_CHECKING:
+    from agentevo.environments.tool.episode import Policy
     from agentevo.environments.tool.servers import Server
     from agentevo.environments.tool.tools import Given
     from agentevo.memory import Memory
@@ -39,7 +40,9 @@ class Agent:
     model is any litellm model string or a Model; memory a Memory, or the folder of one; recipe a name or a Recipe.
     refine_rounds: so many times the model criticises and corrects an answer before it is given. budget holds for each
     run by itself. tools (Python functions) and mcp (addresses or command lines of servers) may be called where there
-    is no environment. runs is a folder in which each step of each run is kept as it is taken.
+    is no environment: destructive says who allows what cannot be taken back ("deny", "allow", or a callable that is
+    asked), and a call may take call_timeout_s seconds and bring call_output_chars characters. runs is a folder in which
+    each step of each run is kept as it is taken.
     """
 
     def __init__(
@@ -51,6 +54,9 @@ class Agent:
         environment: Environment | None = None,
         tools: Sequence[Given] = (),
         mcp: Sequence[str | Server] = (),
+        destructive: Policy = "deny",
+        call_timeout_s: float = 30.0,
+        call_output_chars: int = 10_000,
         refine_rounds: int = 0,
         budget: Budget | None = None,
         runs: str | Path | None = None,
@@ -61,7 +67,8 @@ class Agent:
         from agentevo.recipes import as_recipe
 
         self.model, self.memory, self.recipe = as_model(model), _memory(memory), as_recipe(recipe)
-        self.environment, self.budget, self._clock = _where(environment, tools, mcp), _limit(budget), clock
+        calls = destructive, call_timeout_s, call_output_chars
+        self.environment, self.budget, self._clock = _where(environment, tools, mcp, calls), _limit(budget), clock
         self.seed = seed
         self._runs, self._owns_memory = None if runs is None else Path(runs), self.memory is not memory
         self._steps = Steps(None if runs is None else Path(runs) / f"steps-{secrets.token_hex(4)}.jsonl")
@@ -191,14 +198,25 @@ def _memory(memory: Memory | str | Path | None) -> Memory:
     return memory if isinstance(memory, Memory) else Memory.open(memory or ":memory:")
 
 
-def _where(environment: Environment | None, tools: Sequence[Given], mcp: Sequence[str | Server]) -> Environment | None:
+def _where(
+    environment: Environment | None,
+    tools: Sequence[Given],
+    mcp: Sequence[str | Server],
+    calls: tuple[Policy, float, int],
+) -> Environment | None:
     if not tools and not mcp:
+        if calls != ("deny", 30.0, 10_000):
+            raise Misuse(
+                "destructive, call_timeout_s or call_output_chars is given, and there are no tools= and mcp= to which"
+                " it could apply; an environment has its own, as Tools(..., destructive=, timeout_s=, output_chars=)"
+            )
         return _place(environment)
     if environment is not None:
         raise Misuse("an agent acts in an environment or with tools of its own; give environment=, or tools= and mcp=")
     from agentevo.environments.tool import Tools
 
-    return Tools(*tools, mcp=mcp)
+    destructive, timeout_s, output_chars = calls
+    return Tools(*tools, mcp=mcp, destructive=destructive, timeout_s=timeout_s, output_chars=output_chars)
 
 
 def _place(environment: object) -> Environment | None:

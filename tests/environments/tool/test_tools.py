@@ -511,6 +511,51 @@ def test_an_agent_calls_its_tools() -> None:
     assert [m["content"] for m in attempt.messages if m["role"] == "tool"] == ["```data from price\n3\n```"]
 
 
-def test_an_agent_has_an_environment_or_tools() -> None:
-    with pytest.raises(Misuse, match="give environment=, or tools= and mcp="):
-        run([], tools=[price], environment=Tools(price))
+def shown(attempt: Attempt) -> list[str]:
+    return [str(m["content"]) for m in attempt.messages if m["role"] == "tool"]
+
+
+def test_an_agent_makes_no_destructive_call_unless_its_policy_allows_it() -> None:
+    asked: list[Mapping[str, Json]] = []
+
+    async def decides(tool: Tool, arguments: Mapping[str, Json]) -> bool:
+        asked.append(arguments)
+        return arguments == {"table": "a"}
+
+    replies = [ToolCall(id="c", name="drop", arguments={"table": name}) for name in "ab"]
+    tool = FunctionTool(drop, destructive=True, trusted=True)
+    denied = shown(run([*replies, "Done."], tools=[tool]))
+    assert [text.endswith("and such calls are not allowed here") for text in denied] == [True, True]
+    assert shown(run([*replies, "Done."], tools=[tool], destructive="allow")) == ["dropped a", "dropped b"]
+    one, other = shown(run([*replies, "Done."], tools=[tool], destructive=decides))
+    assert (one, other[-28:], asked) == ("dropped a", "and nobody allowed this call", [{"table": "a"}, {"table": "b"}])
+
+
+def test_the_calls_of_an_agent_have_the_limits_that_it_gives() -> None:
+    async def hangs() -> None:
+        await asyncio.sleep(3600)
+
+    replies: list[Scripted] = [
+        ToolCall(id="c", name="hangs"),
+        ToolCall(id="d", name="price", arguments={"sku": "x" * 300}),
+        "Done.",
+    ]
+    echo = FunctionTool(lambda sku: sku, name="price", trusted=True)
+    late, long = shown(run(replies, tools=[hangs, echo], call_timeout_s=0.05, call_output_chars=100))
+    assert "'hangs' took longer than 0.05 s and was given up" in late
+    assert (len(long), long[-6:]) == (100, " [...]")
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"environment": Tools(price), "tools": [price]}, "give environment=, or tools= and mcp="),
+        ({"destructive": "allow"}, "there are no tools= and mcp= to which"),
+        ({"environment": Tools(price), "call_timeout_s": 5}, "there are no tools= and mcp= to which"),
+        ({"tools": [price], "destructive": "ask"}, "destructive is 'ask'; expected 'allow', 'deny', or a callable"),
+        ({"tools": [price], "call_output_chars": 7}, "output_chars=7"),
+    ],
+)
+def test_an_agent_has_an_environment_or_tools(options: dict[str, Any], why: str) -> None:
+    with pytest.raises(Misuse, match=why):
+        run([], **options)
