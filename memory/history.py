@@ -113,9 +113,14 @@ def questioned(derived: Sequence[Item], reason: str) -> list[Op]:
 
 
 def barred(derived: Sequence[Item], reason: str) -> list[Op]:
-    """Return ops that mark adapters as trained on what is no more, so that they are not promoted again."""
-    told = {item.id: {**item.metadata, BLOCKED: reason} for item in derived if item.kind == "adapter"}
-    return [Op(verb="edit", id=name, changes={"metadata": metadata}, reason=reason) for name, metadata in told.items()]
+    """Return ops that mark adapters as trained on what is no more, for good, and take those in use out of it."""
+    ops: list[Op] = []
+    for item in derived:
+        if item.kind == "adapter":
+            told = {**item.metadata, BLOCKED: reason}
+            ops.append(Op(verb="edit", id=item.id, changes={"metadata": told}, reason=reason))
+            ops += [Op(verb="quarantine", id=item.id, reason=reason)] if item.status == "live" else []
+    return ops
 
 
 def at(stored: Stored, time: float) -> list[Item]:

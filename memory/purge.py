@@ -32,7 +32,9 @@ class Purged:
     derived: tuple[str, ...] = ()
     """Items that were made from what was purged; they are quarantined."""
     adapters: tuple[str, ...] = ()
-    """Adapters that were trained on what was purged: as they are, but not to be promoted again."""
+    """Adapters that were trained on what was purged: none of them answers any more, nor is promoted again."""
+    retired: tuple[str, ...] = ()
+    """Those of them that were in use until now."""
     pending: bool = False
 
 
@@ -53,8 +55,9 @@ def destroy(stored: Stored, ids: Sequence[str], *, actor: str, reason: str, at: 
             db.execute("UPDATE transactions SET content = 0 WHERE txn = ?", (writer.txn,))
             _erase(db, stored, ids)
     pending = _scrub(stored)
-    adapters = tuple(item.id for item in derived if item.kind == "adapter")
-    return Purged(tuple(ids), tuple(op.id for op in doubtful), adapters, pending)
+    adapters = [item for item in derived if item.kind == "adapter"]
+    retired = tuple(item.id for item in adapters if item.status == "live")
+    return Purged(tuple(ids), tuple(op.id for op in doubtful), tuple(item.id for item in adapters), retired, pending)
 
 
 def _attempts(stored: Stored, ids: Sequence[str]) -> list[str]:

@@ -84,7 +84,7 @@ def test_what_was_derived_is_quarantined_and_adapters_are_named(tmp_path: Path) 
         adapter = memory.insert("an adapter card", kind="adapter", derived_from=[source.id])
         done = memory.purge([run, source.id])
         assert (set(done.derived), done.adapters) == ({child.id, grandchild.id}, (adapter.id,))
-        assert {item.id for item in memory.list(status="quarantined")} == {child.id, grandchild.id}
+        assert {item.id for item in memory.list(status="quarantined")} == {child.id, grandchild.id, adapter.id}
         assert list(memory.experiences()) == []
         assert left_behind(tmp_path / "m") == set()
 

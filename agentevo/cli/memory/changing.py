@@ -153,10 +153,16 @@ def _confirm(memory: Memory, doomed: dict[str, str], read_stdin: bool) -> None:
         raise Misuse("purge asks before it destroys, and there is no terminal to ask; add --yes")
     tell("\n".join(doomed.values()))
     for item in _descendants(memory, list(doomed)):
-        trained = "trained on it, stays as it is" if item.kind == "adapter" else "came from it, will be quarantined"
-        tell(f"  {named(item)}  ({trained})")
+        tell(f"  {named(item)}  ({_fate(item)})")
     if not typer.confirm("Destroy for good?", err=True):
         raise typer.Exit(1)
+
+
+def _fate(item: Item) -> str:
+    """Return what a purge does to an item that came from what is purged."""
+    if item.kind != "adapter":
+        return "came from it, will be quarantined"
+    return f"trained on it, will {'be taken out of use' if item.status == 'live' else 'never be promoted'}"
 
 
 def _descendants(memory: Memory, ids: Sequence[str]) -> list[Item]:
@@ -178,3 +184,5 @@ def _show_purged(memory: Memory, done: Purged) -> None:
         for item in map(memory.get, names):
             if item is not None:
                 show(f"{title}  {named(item)}")
+    if done.retired:
+        tell("taken out of use: what was trained on it; `agentevo models adapters list` shows what is there instead")

@@ -83,3 +83,18 @@ def test_an_adapter_is_shown_with_what_the_gate_said_and_its_history(
 
 def test_an_unknown_adapter_lists_those_there_are(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "unknown adapter 'on'" in said(capsys, "show", "on", "--path", str(folder), expected=2)
+
+
+def test_a_purge_takes_the_adapter_in_use_out_of_it_and_says_where_others_are(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Memory.open(folder, embedder="hash") as memory:
+        secret = memory.insert("a secret")
+        made = memory.insert("taught", kind="adapter", derived_from=[secret.id], metadata={**ABOUT, "name": "three"})
+    assert live(capsys, folder) == ["three"]
+    assert status(["memory", "--path", str(folder), "purge", secret.id, "--yes"]) == 0
+    found = capsys.readouterr()
+    assert found.out == f"purged  {secret.id}\ntrained on it  {made.id}  taught\n"
+    assert "taken out of use" in found.err
+    assert "`agentevo models adapters list`" in found.err
+    assert live(capsys, folder) == []

@@ -176,6 +176,22 @@ def test_an_adapter_that_was_trained_on_what_is_purged_is_named_and_never_promot
                 verb(item.id)
 
 
+def test_an_adapter_in_use_answers_no_more_once_what_it_was_trained_on_is_purged() -> None:
+    weights = Weights()
+    with memory() as store:
+        evolved(store, model(weights), recipe(weights, HeldOut()))
+        (item,) = adapters(store)
+        agent = Agent(model(weights), memory=store, recipe=Recipe(act=Sample()))
+        assert agent.run("What is 2+3?").answer == "5"
+        ((name, _), *_) = store.experiences()
+        assert store.purge(name).retired == (item.id,)
+        assert agent.run("What is 2+3?").answer == "no idea"
+        assert [(one.status, one.metadata["blocked"]) for one in adapters(store)] == [
+            ("quarantined", f"trained on purged {name}")
+        ]
+        assert store.history(item.id)[-1].reason == f"trained on purged {name}"
+
+
 def test_a_run_that_was_stopped_after_training_trains_no_second_time(tmp_path: Path) -> None:
     weights = Weights()
     with Memory.open(tmp_path / "memory", embedder="hash", clock=lambda: NOW) as store:
