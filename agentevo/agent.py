@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 from agentevo.blocking import blocking, iterating
-from agentevo.cycle import commit, evolve, learn
+from agentevo.cycle import evolve
 from agentevo.errors import BudgetExceeded, Misuse
 from agentevo.events import Ended, Event, Listener, listening
+from agentevo.feedback import learned
 from agentevo.given import listed
 from agentevo.models.usage import Budget, spending, timed
 from agentevo.protocols import Environment, Model, Recipe, State, describe
@@ -23,7 +24,7 @@ from agentevo.record import Record
 from agentevo.runs import about, folder_of
 from agentevo.said import Asked, as_feedback, as_task
 from agentevo.steps import Seen, Steps
-from agentevo.types import Attempt, Experience, Op, Report, Transaction
+from agentevo.types import Attempt, Report, Transaction
 from agentevo.weights.adapters import adapted
 
 if TYPE_CHECKING:
@@ -149,16 +150,8 @@ class Agent:
             raise Misuse(f"feedback is given on the Attempt that run returned, not on {attempt!r:.80}")
         told = attempt.told(as_feedback(score, text, correction))
         async with self._alone(attempt):
-            return await self._learned(told, await adapted(self.state(environment)))
-
-    async def _learned(self, told: Attempt, state: State) -> Transaction:
-        record = Record.open(clock=self._clock)
-        draft, learnt = await learn(state, [Experience(task=told.task, attempts=(told,))], record)
-        said = {(op.item.kind, op.item.text) for op in draft.ops if op.item is not None}
-        made = [item for item in await self.memory.aderived(told.id) if told.id in item.derived_from]
-        stale = [item for item in made if item.status == "live" and (item.kind, item.text) not in said]
-        await draft.aapply([Op(verb="forget", id=item.id, reason="judged anew") for item in stale])
-        return await commit(state, draft, learnt, record, "feedback")
+            state = await adapted(self.state(environment))
+            return await learned(state, self.memory, told, Record.open(clock=self._clock))
 
     async def aevolve(
         self,

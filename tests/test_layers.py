@@ -41,6 +41,7 @@ LAYERS = {
     "agentevo.record": 5,
     "agentevo.steps": 5,
     "agentevo.journal": 1,
+    "agentevo.feedback": 5,
     "agentevo.agent": 5,
     "agentevo.autonomy": 5,
     "agentevo.benchmarks": 6,

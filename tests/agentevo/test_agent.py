@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from agentevo.phases.act import Sample
 from agentevo.protocols import Recipe, State
 from agentevo.said import as_task
 from agentevo.steps import unfinished
-from agentevo.types import Attempt, Message, Task
+from agentevo.types import Attempt, Experience, Message, Task, Transaction
 
 
 def memory(namespace: str = "default", path: str | Path = ":memory:") -> Memory:
@@ -123,6 +124,36 @@ def test_of_feedback_given_at_once_one_word_stands() -> None:
 
         asyncio.run(at_once())
         assert [item.metadata["answer"] for item in store.list()] == ["Cleo"]
+
+
+class Meeting(Memory):
+    """A memory whose handles wait for each other before they keep what was learned: all have looked, none has kept."""
+
+    all_here = threading.Barrier(3, timeout=60)
+
+    def record(self, experience: Experience, *, run: str = "", id: str | None = None) -> str:
+        self.all_here.wait()
+        return super().record(experience, run=run, id=id)
+
+
+def test_of_feedback_given_at_once_by_several_processes_the_last_word_stands(tmp_path: Path) -> None:
+    """Handles that share nothing but the folder stand for processes: each agent has a lock of its own."""
+
+    async def at_once(attempt: Attempt) -> list[Transaction]:
+        stores = [Meeting.open(tmp_path, embedder="hash") for _ in range(3)]
+        agents = [Agent(FunctionModel(echo), memory=store) for store in stores]
+        said = zip(agents, ("Anna", "Bob", "Cleo"), strict=True)
+        done = await asyncio.gather(*(agent.afeedback(attempt, correction=name) for agent, name in said))
+        for store in stores:
+            store.close()
+        return done
+
+    with memory(path=tmp_path) as store:
+        attempt = Agent(FunctionModel(echo), memory=store).run("Who signs refunds?")
+        done = {one.id: one.items[0] for one in asyncio.run(at_once(attempt))}
+        last = next(t.id for t in store.history() if isinstance(t, Transaction) and t.id in done)
+        assert [item.id for item in store.list()] == [done[last]]
+        assert store.verify().ok
 
 
 def test_words_alone_are_kept_too() -> None:
