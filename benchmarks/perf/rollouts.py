@@ -1,12 +1,13 @@
 """Calls a second of many rollouts at once, beside a bare gather of litellm calls with the same prompts.
 
-    python benchmarks/perf/rollouts.py [--at-once 64] [--calls 512] [--rounds 5] [--items 300] [--json]
+    python benchmarks/perf/rollouts.py [--at-once 64] [--calls 512] [--rounds 5] [--items 300] [--count] [--json]
 
 The model is a server on loopback, in a process of its own, that takes 200 ms for each answer. A rollout recalls from a
 memory (hash embedder), asks, and has its answer verified; "practise" and "evaluate" keep each in a run folder, "arun"
 is the agent as an app calls it, and "model" asks alone. Each way takes its turn in each round; a figure is the median
 over the rounds, the CPU that of this process, its threads included. "CPU of bare" compares the least of the rounds,
-which other work on the machine changes least.
+which other work on the machine changes least. With --count it is told how many functions each way calls in Python
+and in C, in all threads: a figure that no other work on the machine changes.
 
 Exits with 1 if the slowest of ours makes less than 75 % of the calls a second that bare ones make.
 """
@@ -21,9 +22,10 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -43,22 +45,15 @@ from agentevo.types import Message, Task
 
 BAR = 0.75
 LATENCY_S = 0.2
+SETTLING_S = 0.05
 MODEL = "openai/test"
 Way = Callable[[], Awaitable[None]]
 
 
 async def measure(url: str, folder: Path, *, at_once: int, calls: int, rounds: int, items: int) -> dict[str, float]:
     """Return calls a second and CPU milliseconds a call of each way, and the least ratio to the bare one."""
-    house = House(tasks=max(calls, 10, items))
-    tasks = list(house.tasks("test"))[:calls]
-    with _memory(house, items) as memory:
-        agent = Agent(_model(url), memory=memory, environment=house, runs=folder / "runs")
-        prompts = [await _prompt(agent.state(), task) for task in tasks]
-        ways = _ways(url, folder, agent, tasks, prompts, at_once)
-        for way in ways.values():  # each once, unmeasured
-            await way()
+    async with _prepared(url, folder, at_once, calls, items) as ways:
         seen = [{name: await _timed(way, calls) for name, way in ways.items()} for _ in range(rounds)]
-        agent.close()
     figures = {}
     for name in ways:
         figures[f"{name}_calls_a_s"] = statistics.median(row[name][0] for row in seen)
@@ -67,6 +62,42 @@ async def measure(url: str, folder: Path, *, at_once: int, calls: int, rounds: i
     for name in list(ways)[1:]:
         figures[f"{name}_ratio"] = statistics.median(row[name][0] / row["bare"][0] for row in seen)
     return figures
+
+
+async def count(url: str, folder: Path, *, at_once: int, calls: int, items: int) -> dict[str, float]:
+    """Return how many functions each way calls for one call of the model."""
+    counts, counting = itertools.count(), False
+
+    def tick(_: object, event: str, __: object) -> None:
+        if counting and event in ("call", "c_call"):
+            next(counts)
+
+    threading.setprofile(tick)  # before there are any: threads that run already are not told
+    sys.setprofile(tick)
+    figures = {}
+    async with _prepared(url, folder, at_once, calls, items) as ways:
+        for name, way in ways.items():
+            await asyncio.sleep(SETTLING_S)
+            began, counting = next(counts), True
+            await way()
+            counting = False
+            figures[name] = (next(counts) - began - 1) / calls
+    return figures
+
+
+@asynccontextmanager
+async def _prepared(url: str, folder: Path, at_once: int, calls: int, items: int) -> AsyncIterator[dict[str, Way]]:
+    """Give each way, tried once already."""
+    house = House(tasks=max(calls, 10, items))
+    tasks = list(house.tasks("test"))[:calls]
+    with _memory(house, items) as memory:
+        agent = Agent(_model(url), memory=memory, environment=house, runs=folder / "runs")
+        prompts = [await _prompt(agent.state(), task) for task in tasks]
+        ways = _ways(url, folder, agent, tasks, prompts, at_once)
+        for way in ways.values():  # each once, unmeasured
+            await way()
+        yield ways
+        agent.close()
 
 
 def _ways(
@@ -117,7 +148,7 @@ def _check(done: Sequence[object], tasks: Sequence[Task]) -> None:
 
 
 async def _timed(way: Way, calls: int) -> tuple[float, float]:
-    await asyncio.sleep(0.05)  # let litellm's background logging of the calls before finish
+    await asyncio.sleep(SETTLING_S)  # let litellm's background logging of the calls before finish
     began, cpu = time.perf_counter(), time.process_time()
     await way()
     took_s, cpu_s = time.perf_counter() - began, time.process_time() - cpu
@@ -192,15 +223,17 @@ def main() -> int:
     parser.add_argument("--calls", type=int, default=512)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--items", type=int, default=300)
+    parser.add_argument("--count", action="store_true", help="count function calls rather than time")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.serve:
         asyncio.run(_serve())
+    sizes = {"at_once": given.at_once, "calls": given.calls, "items": given.items}
     with _serving() as url, tempfile.TemporaryDirectory() as folder:
-        figures = asyncio.run(
-            measure(url, Path(folder), at_once=given.at_once, calls=given.calls, rounds=given.rounds, items=given.items)
-        )
+        if given.count:
+            return _told_counts(asyncio.run(count(url, Path(folder), **sizes)), is_json=given.json)
+        figures = asyncio.run(measure(url, Path(folder), rounds=given.rounds, **sizes))
     return _told(figures, is_json=given.json)
 
 
@@ -215,6 +248,16 @@ def _told(figures: dict[str, float], *, is_json: bool) -> int:
             print(f"{name:10} {speed:9.1f}  {cpu:13.2f}  {ratio:6.0%}  {figures[f'{name}_cpu_of_bare']:11.2f}")
         print(f"{'bar':10} {'':9}  {'':13}  {BAR:6.0%}")
     return 0 if min(value for name, value in figures.items() if name.endswith("_ratio")) >= BAR else 1
+
+
+def _told_counts(figures: dict[str, float], *, is_json: bool) -> int:
+    if is_json:
+        print(json.dumps(figures))
+    else:
+        print(f"{'':10} functions a call  of bare")
+        for name, value in figures.items():
+            print(f"{name:10} {value:16.0f}  {value / figures['bare']:7.2f}")
+    return 0
 
 
 if __name__ == "__main__":

@@ -73,15 +73,24 @@ def test_rollouts_wait_on_the_model_all_at_once(rollouts: Rollouts, tmp_path: Pa
         assert server.busiest == AT_ONCE
 
 
-def test_a_rollout_takes_little_more_of_the_cpu_than_its_call_and_our_call_less_than_a_bare_one() -> None:
-    """The bars are ratios of CPU in one run, by the least of the rounds: what they allow is noise, what they catch is
-    litellm's own search for a price, its logging, and anything of ours that costs as much as a call."""
-    sizes = {"at-once": 32, "calls": 64, "rounds": 6, "items": 300}
-    options = [word for name, size in sizes.items() for word in (f"--{name}", str(size))]
-    done = subprocess.run([sys.executable, str(BENCHMARK), "--json", *options], capture_output=True, timeout=600)
-    figures = json.loads(done.stdout)
+def benchmark(*options: str) -> tuple[dict[str, float], int]:
+    sizes = {"at-once": 32, "calls": 64, "items": 300}
+    given = [*options, *(word for name, size in sizes.items() for word in (f"--{name}", str(size)))]
+    done = subprocess.run([sys.executable, str(BENCHMARK), "--json", *given], capture_output=True, timeout=600)
+    return json.loads(done.stdout), done.returncode
+
+
+def test_a_rollout_takes_little_more_work_than_its_call_and_our_call_less_than_a_bare_one() -> None:
+    """Work is counted in functions that are called, which other work on the machine does not change. What this catches
+    is litellm's own search for a price, its logging, and anything of ours that comes near the cost of a call."""
+    calls, status = benchmark("--count")
+    assert calls["model"] < 0.91 * calls["bare"]
+    assert max(calls[way] for way in ("practise", "evaluate", "arun")) < 1.1 * calls["bare"]
+    assert status == 0
+
+
+def test_the_benchmark_of_rollouts_fails_below_its_bar() -> None:
+    figures, status = benchmark("--rounds", "1")
     ways = ("practise", "evaluate", "arun")
     assert all(figures[f"{way}_calls_a_s"] > 0 for way in ("bare", "model", *ways))
-    assert done.returncode == int(min(figures[f"{way}_ratio"] for way in ("model", *ways)) < 0.75)
-    assert figures["model_cpu_of_bare"] < 0.97
-    assert max(figures[f"{way}_cpu_of_bare"] for way in ways) < 2
+    assert status == int(min(figures[f"{way}_ratio"] for way in ("model", *ways)) < 0.75)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import threading
+import weakref
 from collections.abc import Iterator
 from types import SimpleNamespace
 
@@ -14,6 +16,7 @@ from openai_server import Exchange, OpenAIServer, calls_tool, chunk, completion,
 from agentevo.errors import BadReply, MissingKey, Misuse, UnknownName
 from agentevo.models import LiteLLMModel, Retry, allow_requests, spending
 from agentevo.models.replies import read_usage
+from agentevo.models.runtime import load_litellm
 from agentevo.types import Message, Reply, TokenLogprob, Tool, ToolCall, Usage
 
 ASK: list[Message] = [{"role": "user", "content": "hello there"}]
@@ -342,3 +345,20 @@ def test_halves_of_surrogate_pairs_in_a_reply_are_replaced_so_that_it_can_be_kep
     assert "".join(pieces) == (reply.text if streamed else "")
     assert reply.tool_calls[0].arguments == {"q\ufffd": ["\ufffd tea \U0001f600"]}
     assert Reply.model_validate_json(reply.model_dump_json()) == reply
+
+
+def test_the_collector_of_cycles_passes_over_litellm_and_nothing_that_comes_after() -> None:
+    """A full collection that went through litellm's records would stop an event loop for a third of a second."""
+    load_litellm()
+    assert gc.get_freeze_count() > 100_000
+    ring: list[object] = []
+    ring.append(Ring(ring))
+    seen = weakref.ref(ring[0])
+    del ring
+    gc.collect()
+    assert seen() is None
+
+
+class Ring:
+    def __init__(self, around: list[object]) -> None:
+        self.around = around
