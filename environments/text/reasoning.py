@@ -7,7 +7,7 @@ import importlib.util
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast, get_args
+from typing import cast
 
 from agentevo.environments.engine import EngineError
 from agentevo.environments.made_up import MadeUp
@@ -15,7 +15,7 @@ from agentevo.environments.text.chosen import chosen, per_kind
 from agentevo.environments.text.crew import Crew
 from agentevo.environments.text.sets import SETS
 from agentevo.environments.walls import Walls
-from agentevo.errors import MissingExtra, Misuse, UnknownName
+from agentevo.errors import MissingExtra, Misuse
 from agentevo.protocols import FeedbackLevel
 from agentevo.types import Attempt, Card, Feedback, Message, Outcome, Task, Tool
 
@@ -39,7 +39,7 @@ class Puzzle:
     answer: str
 
 
-class ReasoningGym:
+class ReasoningGym(MadeUp[Puzzle]):
     """Puzzles of the sets of reasoning-gym that find their own answers right, or of those named: `sets="gcd,maze"`.
 
     `tasks` puzzles of each set are in a split; the sets take turns. No question is in two splits. They are drawn when
@@ -53,8 +53,7 @@ class ReasoningGym:
         self._sets, self._count = chosen("set of reasoning-gym", sets, SETS), per_kind(tasks, MOST_TASKS)
         if importlib.util.find_spec("reasoning_gym") is None:
             raise MissingExtra("reasoning-gym", "text")
-        self._label = f"ReasoningGym(sets={sets!r}, tasks={tasks})"
-        self.card = Card(
+        card = Card(
             name="reasoning_gym",
             version=importlib.metadata.version("reasoning-gym"),
             description=f"Generated puzzles with one answer each: {len(self._sets)} sets",
@@ -65,38 +64,23 @@ class ReasoningGym:
             null_score=0.0,
             gold_score=1.0,
         )
-        self._made = MadeUp[Puzzle]("reasoning_gym", self._label, self.card.splits, self._draw)
+        super().__init__(card, f"ReasoningGym(sets={sets!r}, tasks={tasks})", self._drawn)
         engine = "agentevo.environments.text.engines.reasoning:make"
         self._crew = Crew(engine, {}, Walls(walls=walls), workers, TIMEOUT_S)
-
-    def __repr__(self) -> str:
-        return self._label
 
     @property
     def walls(self) -> Walls:
         """What the engine may touch."""
         return self._crew.walls
 
-    def splits(self) -> Sequence[str]:
-        return SPLITS
-
-    def tasks(self, split: str) -> Sequence[Task]:
-        """Return the tasks of a split, in order. Raise UnknownName for a split that is not here."""
-        return self._made.tasks(split)
-
-    def task(self, id: str) -> Task:
-        return self._made.named(id).task
-
     async def open(self, task: Task, seed: int = 0, feedback: FeedbackLevel = "weak") -> PuzzleEpisode:
-        if feedback not in get_args(FeedbackLevel):
-            raise UnknownName("feedback level", feedback, get_args(FeedbackLevel))
-        return PuzzleEpisode(self, self._made.asked(task), feedback)
+        return PuzzleEpisode(self, self._opened(task, feedback), feedback)
 
     async def verify(self, task: Task, attempt: Attempt) -> Feedback:
-        return await self.judged(self._made.asked(task), attempt.answer)
+        return await self.judged(self._asked(task), attempt.answer)
 
     def gold(self, task: Task) -> Sequence[Message]:
-        return [{"role": "assistant", "content": self._made.asked(task).answer}]
+        return [{"role": "assistant", "content": self._asked(task).answer}]
 
     async def aclose(self) -> None:
         """End the workers. They end by themselves with this object, and with this process."""
@@ -118,7 +102,7 @@ class ReasoningGym:
             evidence={"problem": problem} if problem else {},
         )  # fmt: skip
 
-    def _draw(self) -> dict[str, list[Puzzle]]:
+    def _drawn(self) -> dict[str, list[Puzzle]]:
         drawn = {name: self._crew.ask_now("drawn", name=name, count=self._count) for name in self._sets}
         puzzles: dict[str, list[Puzzle]] = {split: [] for split in SPLITS}
         for place in range(self._count):

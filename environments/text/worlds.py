@@ -33,7 +33,7 @@ class Played:
     settings: Mapping[str, Json]
 
 
-class Worlds:
+class Worlds(MadeUp[Played]):
     """An engine's games as tasks. An attempt is scored by its messages: its commands are given again from the start.
 
     The score is what the engine gives at the end, from 0 to 1. Games run in `workers` processes behind walls, as many
@@ -49,37 +49,21 @@ class Worlds:
             raise UnknownName("way to act", str(way), get_args(Way))
         if type(steps) is not int or not 1 <= steps <= MOST_STEPS:
             raise Misuse(f"steps is {steps!r}; expected how many commands an episode may have, 1 to {MOST_STEPS}")
-        self._way, self._steps, self._label = cast("Way", way), steps, label
-        self.card = card.but(instruction=INSTRUCTIONS[self._way])
-        self._made = MadeUp[Played](card.name, label, card.splits, draw)
+        self._way, self._steps = cast("Way", way), steps
+        super().__init__(card.but(instruction=INSTRUCTIONS[self._way]), label, draw)
         java = find_java(card.name)
         may = Walls(readable=(runtime_of(java),), walls=walls)
         self._crew = Crew(f"{engine}:make", {"java": java, "kept": KEPT}, may, workers)
         self._golds: dict[str, tuple[str, ...]] = {}
-
-    def __repr__(self) -> str:
-        return self._label
 
     @property
     def walls(self) -> Walls:
         """What the engine may touch."""
         return self._crew.walls
 
-    def splits(self) -> Sequence[str]:
-        return tuple(self.card.splits)
-
-    def tasks(self, split: str) -> Sequence[Task]:
-        """Return the tasks of a split, in order. Raise UnknownName for a split that is not here."""
-        return self._made.tasks(split)
-
-    def task(self, id: str) -> Task:
-        return self._made.named(id).task
-
     async def open(self, task: Task, seed: int = 0, feedback: FeedbackLevel = "weak") -> WorldEpisode:
         """Open an episode of a game; its task says how it is made, so that every `seed` gives the same one."""
-        if feedback not in get_args(FeedbackLevel):
-            raise UnknownName("feedback level", feedback, get_args(FeedbackLevel))
-        played = self._made.asked(task)
+        played = self._opened(task, feedback)
         episode = WorldEpisode(
             self._crew, played.settings, self._steps, self._way, feedback, lambda: self._told(played)
         )  # fmt: skip
@@ -87,7 +71,7 @@ class Worlds:
         return episode
 
     async def verify(self, task: Task, attempt: Attempt) -> Feedback:
-        played, given = self._made.asked(task), commands_of(attempt, self._way)
+        played, given = self._asked(task), commands_of(attempt, self._way)
         commands: list[Json] = [*given[: self._steps]]
         found = await self._crew.ask_any("replay", settings=dict(played.settings), commands=commands)
         seen = Seen.of(found)
@@ -99,7 +83,7 @@ class Worlds:
 
     def gold(self, task: Task) -> Sequence[Message]:
         """Return commands that win the game; none where those that its engine knows do not."""
-        return [acting(command, self._way) for command in self._gold(self._made.asked(task))]
+        return [acting(command, self._way) for command in self._gold(self._asked(task))]
 
     async def aclose(self) -> None:
         """End the workers. They end by themselves with this object, and with this process."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
-from agentevo.environments.made_up import MadeUp, sizes
+from agentevo.environments.made_up import MadeUp, built_in, sizes
 from agentevo.environments.text.duo.episode import DuoEpisode
 from agentevo.environments.text.duo.game import Game, Seat, gold
 from agentevo.environments.text.duo.habits import DISHES, TABLES, Habits, Order
@@ -15,7 +15,7 @@ from agentevo.environments.text.world.visit import texts
 from agentevo.environments.tool.house.convention import Dice
 from agentevo.errors import UnknownName
 from agentevo.protocols import FeedbackLevel
-from agentevo.types import Attempt, Card, Feedback, Message, Task
+from agentevo.types import Attempt, Feedback, Message, Task
 
 LEVELS = ("one order", "four orders", "six orders, two tables")
 ORDERS: Mapping[int, int] = {1: 1, 2: 4, 3: 6}
@@ -40,7 +40,7 @@ class Request:
     orders: tuple[Order, ...]
 
 
-class Duo:
+class Duo(MadeUp[Request]):
     """A kitchen for two: an order is served if the chef and the mate make different dishes, which they choose at once.
 
     The mate alone knows which dish he cannot make; the chef alone hears the mate's word before he chooses. What the
@@ -58,44 +58,20 @@ class Duo:
         if seat not in get_args(Seat):
             raise UnknownName("seat", str(seat), get_args(Seat))
         self._convention, self._level, self._seat, self._habits = convention, level, seat, Habits.of(convention)
-        self._label = f"Duo(convention={convention}, level={level}, tasks={tasks}, seat={seat!r})"
-        self._made = MadeUp[Request]("duo", self._label, counts, self._draw)
-
-    def __repr__(self) -> str:
-        return self._label
-
-    @property
-    def card(self) -> Card:
-        return Card(
-            name="duo",
-            version="1",
-            description=f"Two cooks serve orders together; partner {self._convention}, level {self._level}",
-            instruction=INSTRUCTIONS[self._seat],
-            licence="Apache-2.0",
-            ability="communication",
-            splits=self._made.counts,
-            null_score=0.0,
-            gold_score=1.0,
-            trusted=True,
-        )
-
-    def splits(self) -> Sequence[str]:
-        return tuple(self._made.counts)
-
-    def tasks(self, split: str) -> Sequence[Task]:
-        """Return the tasks of a split, in order. Raise UnknownName for a split that is not here."""
-        return self._made.tasks(split)
-
-    def task(self, id: str) -> Task:
-        return self._made.named(id).task
+        card = built_in(
+            "duo", counts, ability="communication", instruction=INSTRUCTIONS[seat],
+            description=f"Two cooks serve orders together; partner {convention}, level {level}",
+        )  # fmt: skip
+        super().__init__(
+            card, f"Duo(convention={convention}, level={level}, tasks={tasks}, seat={seat!r})",
+            lambda: {split: list(self._drawn(split, count)) for split, count in counts.items()},
+        )  # fmt: skip
 
     async def open(self, task: Task, seed: int = 0, feedback: FeedbackLevel = "weak") -> DuoEpisode:
-        if feedback not in get_args(FeedbackLevel):
-            raise UnknownName("feedback level", feedback, get_args(FeedbackLevel))
-        return DuoEpisode(self._game(self._made.asked(task)), feedback, self._moves(task))
+        return DuoEpisode(self._game(self._opened(task, feedback)), feedback, self._moves(task))
 
     async def verify(self, task: Task, attempt: Attempt) -> Feedback:
-        game = self._game(self._made.asked(task))
+        game = self._game(self._asked(task))
         for text in texts(attempt):
             if game.is_over:
                 break
@@ -109,13 +85,10 @@ class Duo:
         return [{"role": "assistant", "content": move} for move in self._moves(task)]
 
     def _moves(self, task: Task) -> list[str]:
-        return gold(self._made.asked(task).orders, self._habits, self._seat)
+        return gold(self._asked(task).orders, self._habits, self._seat)
 
     def _game(self, asked: Request) -> Game:
         return Game(asked.orders, self._habits, self._seat)
-
-    def _draw(self) -> dict[str, list[Request]]:
-        return {split: list(self._drawn(split, count)) for split, count in self._made.counts.items()}
 
     def _drawn(self, split: str, count: int) -> Iterator[Request]:
         dice, taken = Dice(f"duo/{self._convention}/{self._level}/{split}"), set[tuple[str, ...]]()

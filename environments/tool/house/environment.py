@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import get_args
 
-from agentevo.environments.made_up import MadeUp, sizes
+from agentevo.environments.made_up import MadeUp, built_in, sizes
 from agentevo.environments.tool.house.requests import Request, requests
-from agentevo.errors import Misuse, UnknownName
+from agentevo.errors import Misuse
 from agentevo.protocols import FeedbackLevel
-from agentevo.types import Attempt, Card, Feedback, Message, Outcome, Task, Tool
+from agentevo.types import Attempt, Feedback, Message, Outcome, Task, Tool
 
 LEVELS = ("verbatim", "glued", "converted")
 MOST_TASKS = 1000
 
 
-class House:
+class House(MadeUp[Request]):
     """House commands: `Remind Anna about the rent on Friday 3pm.` becomes, say, `RXD Anna | Friday 3pm | rent`.
 
     The convention (codes, order of slots, marks) is made up from its number. Level 1 takes values as they stand; level
@@ -28,53 +27,24 @@ class House:
 
     def __init__(self, convention: int = 0, level: int = 1, tasks: int = 200) -> None:
         counts = sizes(convention, level, tasks, LEVELS, MOST_TASKS)
-        self._convention, self._level = convention, level
-        self._label = f"House(convention={convention}, level={level}, tasks={tasks})"
-        self._made = MadeUp[Request]("house", self._label, counts, self._draw)
-
-    def __repr__(self) -> str:
-        return self._label
-
-    @property
-    def card(self) -> Card:
-        return Card(
-            name="house",
-            version="1",
-            description=f"A sentence in, a command out; convention {self._convention}, level {self._level}",
-            instruction="Write the house command for the request.",
-            licence="Apache-2.0",
-            ability="tool use",
-            splits=self._made.counts,
-            null_score=0.0,
-            gold_score=1.0,
-            trusted=True,
-        )
-
-    def splits(self) -> Sequence[str]:
-        return tuple(self._made.counts)
-
-    def tasks(self, split: str) -> Sequence[Task]:
-        """Return the tasks of a split, in order. Raise UnknownName for a split that is not here."""
-        return self._made.tasks(split)
-
-    def task(self, id: str) -> Task:
-        return self._made.named(id).task
+        card = built_in(
+            "house", counts, description=f"A sentence in, a command out; convention {convention}, level {level}",
+            instruction="Write the house command for the request.", ability="tool use",
+        )  # fmt: skip
+        super().__init__(
+            card, f"House(convention={convention}, level={level}, tasks={tasks})",
+            lambda: {split: list(requests(convention, level, split, count)) for split, count in counts.items()},
+        )  # fmt: skip
 
     async def open(self, task: Task, seed: int = 0, feedback: FeedbackLevel = "weak") -> HouseEpisode:
-        if feedback not in get_args(FeedbackLevel):
-            raise UnknownName("feedback level", feedback, get_args(FeedbackLevel))
-        return HouseEpisode(self._made.asked(task), feedback)
+        return HouseEpisode(self._opened(task, feedback), feedback)
 
     async def verify(self, task: Task, attempt: Attempt) -> Feedback:
-        is_right = command_in(attempt.answer) == self._made.asked(task).command
+        is_right = command_in(attempt.answer) == self._asked(task).command
         return Feedback(score=float(is_right), verdict="right" if is_right else "wrong", source="environment")
 
     def gold(self, task: Task) -> Sequence[Message]:
-        return [{"role": "assistant", "content": self._made.asked(task).command}]
-
-    def _draw(self) -> dict[str, list[Request]]:
-        counts = self._made.counts.items()
-        return {split: list(requests(self._convention, self._level, split, count)) for split, count in counts}
+        return [{"role": "assistant", "content": self._asked(task).command}]
 
 
 class HouseEpisode:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import islice
-from typing import get_args
 
-from agentevo.environments.made_up import MadeUp, sizes
+from agentevo.environments.made_up import MadeUp, built_in, sizes
 from agentevo.environments.tool.shop import database
 from agentevo.environments.tool.shop.convention import Convention
 from agentevo.environments.tool.shop.database import Snapshot
 from agentevo.environments.tool.shop.episode import ShopEpisode, acting, calls_of
 from agentevo.environments.tool.shop.requests import Request, requests
-from agentevo.errors import UnknownName
 from agentevo.protocols import FeedbackLevel
-from agentevo.types import Attempt, Card, Feedback, Message, Task, ToolCall
+from agentevo.types import Attempt, Feedback, Message, Task, ToolCall
 
 LEVELS = ("one call", "up to three", "with looking up")
 MOST_TASKS = 1000
@@ -22,7 +20,7 @@ MOST_CALLS = 200
 """So many calls of an attempt are looked at: whoever needs more tries blindly."""
 
 
-class Shop:
+class Shop(MadeUp[Request]):
     """A shop's desk: `Ship the order O417; it goes to the islands.` is done by `ship_order` with the right carrier.
 
     Which code stands for a reason, which carrier goes to a region, which shelf is for a kind of product, and from
@@ -36,47 +34,24 @@ class Shop:
 
     def __init__(self, convention: int = 0, level: int = 1, tasks: int = 200) -> None:
         counts = sizes(convention, level, tasks, LEVELS, MOST_TASKS)
-        self._number, self._level, self._convention = convention, level, Convention.of(convention)
-        self._label = f"Shop(convention={convention}, level={level}, tasks={tasks})"
-        self._made = MadeUp[Request]("shop", self._label, counts, lambda: requests(convention, level, counts))
-
-    def __repr__(self) -> str:
-        return self._label
-
-    @property
-    def card(self) -> Card:
-        return Card(
-            name="shop",
-            version="1",
-            description=f"What is asked of a shop is done by calls; convention {self._number}, level {self._level}",
+        card = built_in(
+            "shop", counts, ability="tool use",
+            description=f"What is asked of a shop is done by calls; convention {convention}, level {level}",
             instruction="Do what is asked with the tools of the shop, then say that it is done.",
-            licence="Apache-2.0",
-            ability="tool use",
-            splits=self._made.counts,
-            null_score=0.0,
-            gold_score=1.0,
-            trusted=True,
-        )
-
-    def splits(self) -> Sequence[str]:
-        return tuple(self._made.counts)
-
-    def tasks(self, split: str) -> Sequence[Task]:
-        """Return the tasks of a split, in order. Raise UnknownName for a split that is not here."""
-        return self._made.tasks(split)
-
-    def task(self, id: str) -> Task:
-        return self._made.named(id).task
+        )  # fmt: skip
+        super().__init__(
+            card, f"Shop(convention={convention}, level={level}, tasks={tasks})",
+            lambda: requests(convention, level, counts),
+        )  # fmt: skip
+        self._convention = Convention.of(convention)
 
     async def open(self, task: Task, seed: int = 0, feedback: FeedbackLevel = "weak") -> ShopEpisode:
-        if feedback not in get_args(FeedbackLevel):
-            raise UnknownName("feedback level", feedback, get_args(FeedbackLevel))
-        asked = self._made.asked(task)
+        asked = self._opened(task, feedback)
         expected = await self._after(asked, asked.calls) if feedback != "none" else {}
         return ShopEpisode(asked, self._convention, feedback, expected)
 
     async def verify(self, task: Task, attempt: Attempt) -> Feedback:
-        asked = self._made.asked(task)
+        asked = self._asked(task)
         expected, found = await self._after(asked, asked.calls), await self._after(asked, calls_of(attempt))
         rows = database.differences(expected, found)
         return Feedback(
@@ -85,7 +60,7 @@ class Shop:
         )  # fmt: skip
 
     def gold(self, task: Task) -> Sequence[Message]:
-        calls = self._made.asked(task).calls
+        calls = self._asked(task).calls
         return [*(acting(call) for call in calls), {"role": "assistant", "content": "Done."}]
 
     async def _after(self, asked: Request, calls: Iterable[ToolCall]) -> Snapshot:
