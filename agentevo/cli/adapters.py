@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from agentevo.cli.memory.opening import NamespaceOption, PathOption, opened
+from agentevo.cli.memory.opening import JsonOption, NamespaceOption, PathOption, ReasonOption, opened
 from agentevo.cli.memory.shown import one_line, show_fields
 from agentevo.cli.output import show, show_json, show_table
 
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 app = typer.Typer(help="List, show, promote and roll back the adapters that a memory holds.")
 
 NameArgument = Annotated[str, typer.Argument(help="The adapter's name, or its item's id.")]
-ReasonOption = Annotated[str, typer.Option(help="Why; it is kept in the history.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command("list")
@@ -65,41 +64,35 @@ def show_adapter(
     show_fields([(f"  {c.verb}", one_line(c.reason) or "-") for c in changes])
 
 
-@app.command()
-def promote(
-    context: typer.Context,
-    name: NameArgument,
-    reason: ReasonOption = "",
-    path: PathOption = None,
-    namespace: NamespaceOption = None,
-) -> None:
-    """Put an adapter into use, in place of the one that is; `memory undo` takes that back."""
-    from agentevo.weights.adapters import find
-    from agentevo.weights.adapters import promote as do
+def _command(verb: Literal["promote", "rollback"]) -> Callable[..., None]:
+    """Return a command that puts one adapter in the place of another, and says which is in use then."""
 
-    with opened(context, path, namespace) as memory:
-        asyncio.run(do(memory, name, reason))
-        item = find(memory, name)
-    show(f"{item.metadata.get('base')} now answers with {item.metadata.get('name')}")
+    def command(
+        context: typer.Context,
+        name: NameArgument,
+        reason: ReasonOption = "",
+        path: PathOption = None,
+        namespace: NamespaceOption = None,
+    ) -> None:
+        from agentevo.weights import adapters
+
+        with opened(context, path, namespace) as memory:
+            asyncio.run((adapters.promote if verb == "promote" else adapters.rollback)(memory, name, reason))
+            about = adapters.find(memory, name).metadata
+            base, role = str(about.get("base")), str(about.get("role"))
+            now = asyncio.run(adapters.in_use(memory, base, role))
+        place = base if role == adapters.POLICY else f"the {role} of {base}"
+        show(f"{place} now answers {'with ' + adapters.name_of(now) if now else 'without an adapter'}")
+
+    return command
 
 
-@app.command()
-def rollback(
-    context: typer.Context,
-    name: NameArgument,
-    reason: ReasonOption = "",
-    path: PathOption = None,
-    namespace: NamespaceOption = None,
-) -> None:
-    """Take an adapter out of use, and put back the one that it replaced, if there was one."""
-    from agentevo.weights.adapters import find, in_use
-    from agentevo.weights.adapters import rollback as do
-
-    with opened(context, path, namespace) as memory:
-        asyncio.run(do(memory, name, reason))
-        base = str(find(memory, name).metadata.get("base"))
-        now = asyncio.run(in_use(memory, base))
-    show(f"{base} now answers {'with ' + str(now.metadata.get('name')) if now else 'without an adapter'}")
+app.command("promote", help="Put an adapter into use, in place of the one that is; `memory undo` takes that back.")(
+    _command("promote")
+)
+app.command("rollback", help="Take an adapter out of use, and put back the one that it replaced, if there was one.")(
+    _command("rollback")
+)
 
 
 def _row(item: Item) -> dict[str, Json]:

@@ -18,7 +18,7 @@ from agentevo.errors import ExportError, Misuse
 if TYPE_CHECKING:
     from agentevo.types import Json
     from agentevo.weights import DataCard
-    from agentevo.weights.export_rules import Options
+    from agentevo.weights.card import What
 
 app = typer.Typer(help="Export experience as data to train on: answers to learn, or preferences.")
 
@@ -64,86 +64,71 @@ SeedOption: TypeAlias = Annotated[int, typer.Option("--seed", help="Of the lot."
 ForceOption: TypeAlias = Annotated[bool, typer.Option("--force", help="Replace an export that is there.")]
 
 
-@app.command("sft")
-def sft(
-    context: typer.Context,
-    out: OutOption,
-    path: PathOption = None,
-    namespace: NamespacesOption = None,
-    run: RunOption = None,
-    where: FilterOption = None,
-    min_score: ScoreOption = "0.5",
-    min_trust: TrustOption = 0.5,
-    keep_used: UsedOption = False,
-    strip: StripOption = "",
-    against: AgainstOption = None,
-    near: NearOption = "0.8",
-    per_ability: AbilityOption = None,
-    max_chars: CharsOption = 200_000,
-    shape: Annotated[str, typer.Option(help="prompt (and completion), or messages.")] = "prompt",
-    turns: Annotated[str, typer.Option(help="all that was done, or the answer alone.")] = "all",
-    seed: SeedOption = 0,
-    force: ForceOption = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Write the answers worth learning, one a row: prompt, completion, tools, score, and where each is from."""
-    from agentevo.weights import export_sft
-
-    options = _options(run, where, min_score, min_trust, keep_used, strip, against, near, per_ability, max_chars, seed)
-    options |= {"shape": shape, "turns": turns}  # type: ignore[typeddict-item] # checked by the rules
-    _exported(export_sft, context, path, namespace, out, options, force=force, as_json=as_json)
+MarginOption: TypeAlias = Annotated[
+    float | None, typer.Option("--min-margin", help="pairs: by how much the better answer must lead; 0.1 by default.")
+]
+TaskOption: TypeAlias = Annotated[
+    int | None, typer.Option("--per-task", min=1, help="pairs: at most so many of a task; 1 by default.")
+]
 
 
-@app.command("pairs")
-def pairs(
-    context: typer.Context,
-    out: OutOption,
-    path: PathOption = None,
-    namespace: NamespacesOption = None,
-    run: RunOption = None,
-    where: FilterOption = None,
-    min_score: ScoreOption = "0.5",
-    min_trust: TrustOption = 0.5,
-    keep_used: UsedOption = False,
-    strip: StripOption = "",
-    against: AgainstOption = None,
-    near: NearOption = "0.8",
-    per_ability: AbilityOption = None,
-    max_chars: CharsOption = 200_000,
-    min_margin: Annotated[float, typer.Option(help="By how much the better answer must lead.")] = 0.1,
-    per_task: Annotated[int, typer.Option(min=1, help="At most so many pairs of a task.")] = 1,
-    seed: SeedOption = 0,
-    force: ForceOption = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Write preferences between attempts at one task, one a row: prompt, chosen, rejected, and by how much."""
-    from agentevo.weights import export_pairs
+def _command(what: What) -> Callable[..., None]:
+    """Return a command; both take the same options."""
 
-    options = _options(run, where, min_score, min_trust, keep_used, strip, against, near, per_ability, max_chars, seed)
-    options |= {"min_margin": min_margin, "per_task": per_task}
-    _exported(export_pairs, context, path, namespace, out, options, force=force, as_json=as_json)
+    def command(
+        context: typer.Context,
+        out: OutOption,
+        path: PathOption = None,
+        namespace: NamespacesOption = None,
+        run: RunOption = None,
+        where: FilterOption = None,
+        min_score: ScoreOption = "0.5",
+        min_trust: TrustOption = 0.5,
+        keep_used: UsedOption = False,
+        strip: StripOption = "",
+        against: AgainstOption = None,
+        near: NearOption = "0.8",
+        per_ability: AbilityOption = None,
+        max_chars: CharsOption = 200_000,
+        shape: Annotated[str, typer.Option(help="sft: prompt (and completion), or messages.")] = "prompt",
+        turns: Annotated[str, typer.Option(help="all that was done, or the answer alone.")] = "all",
+        min_margin: MarginOption = None,
+        per_task: TaskOption = None,
+        seed: SeedOption = 0,
+        force: ForceOption = False,
+        as_json: JsonOption = False,
+    ) -> None:
+        options: dict[str, object] = {
+            "run": run, "where": where_given(where), "min_score": _share("--min-score", min_score, "any"),
+            "min_trust": min_trust, "keep_used": keep_used, "strip": _parts(strip), "per_ability": per_ability,
+            "against": {suite: _prompts(suite) for suite in against or ()}, "near": _share("--near", near, "off"),
+            "max_chars": max_chars, "shape": shape, "turns": turns, "seed": seed, "namespaces": namespace or [],
+            **_of_pairs(what, min_margin=min_margin, per_task=per_task),
+        }  # fmt: skip
+        _exported(what, context, path, out, options, force=force, as_json=as_json)
+
+    return command
 
 
-def _options(
-    run: str | None,
-    where: list[str] | None,
-    min_score: str,
-    min_trust: float,
-    keep_used: bool,
-    strip: str,
-    against: list[str] | None,
-    near: str,
-    per_ability: int | None,
-    max_chars: int,
-    seed: int,
-) -> Options:
-    named = [part.strip() for part in strip.split(",") if part.strip()]
-    return {
-        "run": run, "where": where_given(where), "min_score": _share("--min-score", min_score, "any"),
-        "min_trust": min_trust, "keep_used": keep_used, "strip": named,  # type: ignore[typeddict-item] # checked there
-        "against": {suite: _prompts(suite) for suite in against or ()}, "near": _share("--near", near, "off"),
-        "per_ability": per_ability, "max_chars": max_chars, "seed": seed,
-    }  # fmt: skip
+app.command("sft", help="Write the answers worth learning, one a row: prompt, completion, tools, score, and lineage.")(
+    _command("sft")
+)
+app.command("pairs", help="Write preferences between answers to one prompt, one a row: chosen, rejected, and margin.")(
+    _command("pairs")
+)
+
+
+def _of_pairs(what: What, **given: float | None) -> dict[str, float]:
+    """Return what was given of the options that pairs alone have."""
+    told = {name: value for name, value in given.items() if value is not None}
+    if told and what != "pairs":
+        options = " and ".join(f"--{name.replace('_', '-')}" for name in told)
+        raise Misuse(f"{options} can be given to `agentevo export pairs` alone")
+    return told
+
+
+def _parts(named: str) -> list[str]:
+    return [part.strip() for part in named.split(",") if part.strip()]
 
 
 def _share(option: str, given: str, nothing: str) -> float | None:
@@ -164,29 +149,36 @@ def _prompts(suite: str) -> list[str]:
 
 
 def _exported(
-    export: Callable[..., DataCard],
+    what: What,
     context: typer.Context,
     path: Path | None,
-    namespaces: list[str] | None,
     out: str,
-    options: Options,
+    options: dict[str, object],
     *,
     force: bool,
     as_json: bool,
 ) -> None:
-    names = namespaces or []
+    from agentevo.weights import export_pairs, export_sft
+
+    export: Callable[..., DataCard] = export_sft if what == "sft" else export_pairs
     if out == "-" and as_json:
         raise Misuse("--json prints the card, and --out - the rows; give the rows a file, or leave --json out")
-    first = next((name for name in names if name != "*"), None) or (some_namespace(path) if names else None)
     target = _Stdout() if out == "-" else out
-    with opened(context, path, first) as memory, counting("exporting") as told:
+    with opened(context, path, _namespace(path, options)) as memory, counting("exporting") as told:
         try:
-            card = export(memory, target, force=force, progress=told, namespaces=names, **options)
+            card = export(memory, target, force=force, progress=told, **options)
         except ExportError as error:
             if as_json and error.dropped:
                 show_json({"rows": 0, "dropped": {**error.dropped}})
             raise
     _say(card, out, as_json)
+
+
+def _namespace(path: Path | None, options: dict[str, object]) -> str | None:
+    """Return one of the namespaces that are asked for, with which the memory is opened."""
+    names = options["namespaces"]
+    assert isinstance(names, list)
+    return next((name for name in names if name != "*"), None) or (some_namespace(path) if names else None)
 
 
 class _Stdout:
@@ -202,7 +194,8 @@ def _say(card: DataCard, out: str, as_json: bool) -> None:
         tell(f"{card.rows} rows of {card.experiences} experiences; left out: {card.left_out}")
     else:
         abilities = ", ".join(f"{visible(name)} {count}" for name, count in card.abilities.items())
+        corrections = f" ({card.corrections} of them corrections by people)" if card.corrections else ""
         show_fields([
-            ("rows", str(card.rows)), ("of", f"{card.experiences} experiences, {card.attempts} attempts"),
+            ("rows", f"{card.rows}{corrections}"), ("of", f"{card.experiences} experiences, {card.attempts} attempts"),
             ("left out", visible(card.left_out)), ("abilities", abilities), ("in", visible(out)),
         ])  # fmt: skip

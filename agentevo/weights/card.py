@@ -26,6 +26,8 @@ class DataCard(Record):
     """In how many rows secrets were masked."""
     mended: int = 0
     """How many rows held halves of characters, which no file takes."""
+    corrections: int = 0
+    """How many rows teach what a person said would have been right."""
     synthetic: int = 0
     """How many rows only models vouch for."""
     abilities: dict[str, int] = Field(default_factory=dict)
@@ -51,7 +53,8 @@ class DataCard(Record):
         """Return the card for people."""
         title = "Answers to learn" if self.what == "sft" else "Preferences"
         counts = {
-            "rows": self.rows, "experiences": self.experiences, "attempts": self.attempts, "synthetic": self.synthetic,
+            "rows": self.rows, "experiences": self.experiences, "attempts": self.attempts,
+            "corrections by people": self.corrections, "synthetic": self.synthetic,
             "with masked secrets": self.masked, "mended": self.mended,
         }  # fmt: skip
         sections = [

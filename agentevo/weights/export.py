@@ -6,7 +6,7 @@ import json
 import platform
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias, Unpack
@@ -23,7 +23,7 @@ from agentevo.weights.export_files import Out, Target, write_lines
 from agentevo.weights.export_records import Records, Standing
 from agentevo.weights.export_rules import Options, Rules
 from agentevo.weights.export_stage import Stage, Staged
-from agentevo.weights.rows import Found, Left, Row, Said, example, preference, said
+from agentevo.weights.rows import Found, Left, Row, Said, correction_of, example, last_said, preference, said
 
 Source: TypeAlias = Memory | Iterable[Experience]
 Progress: TypeAlias = Callable[[str, int, int], None]
@@ -78,6 +78,8 @@ class _Candidate(NamedTuple):
     ability: str
     value: float | None
     is_synthetic: bool
+    corrects: str
+    """The attempt that a person corrected, where that is the answer; of several corrections the last one stands."""
 
 
 @dataclass(slots=True)
@@ -109,6 +111,7 @@ def _export(
                 stage.add(_staged(candidate, held, rules.max_chars))
             except Left as left:
                 counts.dropped[str(left)] += 1
+        counts.dropped += Counter({"superseded": stage.withdrawn})
         if rules.per_ability is not None:
             counts.dropped += Counter({"above the number of an ability": stage.balance(rules.per_ability)})
         card = _card(what, source, rules, held, counts, stage).but(made_at=clock())
@@ -131,7 +134,8 @@ def _candidates(
         counts.attempts += len(attempts)
         progress("reading experiences", counts.experiences, 0)
         told = [_told(attempt, standing, rules, must_be_right=what == "sft") for attempt in attempts]
-        made = _answers(found, told, rules) if what == "sft" else _preferences(found, told, rules)
+        better = [_correction(attempt, standing, rules) for attempt in attempts]
+        made = _answers(found, [*told, *better], rules) if what == "sft" else _preferences(found, told, better, rules)
         for one in made if attempts else [Left("no attempts")]:
             if isinstance(one, Left):
                 counts.dropped[str(one)] += 1
@@ -139,11 +143,13 @@ def _candidates(
                 yield one
 
 
-def _told(attempt: Attempt, standing: Standing, rules: Rules, *, must_be_right: bool) -> Said | Left:
+def _told(
+    attempt: Attempt, standing: Standing, rules: Rules, *, must_be_right: bool, is_correction: bool = False
+) -> Said | Left:
     try:
         if rules.turns == "all" and _length(attempt) > rules.max_chars:
             raise Left("too long")  # before anything reads it
-        standing.must_be_good(attempt)
+        standing.must_be_good(attempt, is_correction=is_correction)
         if attempt.has_failed:
             raise Left("the model failed")
         if must_be_right:
@@ -151,6 +157,17 @@ def _told(attempt: Attempt, standing: Standing, rules: Rules, *, must_be_right: 
         return said(attempt, rules.strip, rules.turns)
     except Left as left:
         return left
+
+
+def _correction(attempt: Attempt, standing: Standing, rules: Rules) -> Said | Left | None:
+    """Return what a person said would have been right, or why that is left out; None where nobody said so."""
+    ended = correction_of(attempt)
+    one = _told(ended, standing, rules, must_be_right=False, is_correction=True) if ended is not None else None
+    if not isinstance(one, Said):
+        return one
+    if rules.shape == "messages" and len(one.completion) > 1:
+        return Left("turns before a correction")  # they would be learned too
+    return last_said(one)._replace(is_correction=True)
 
 
 def _length(attempt: Attempt) -> int:
@@ -168,25 +185,30 @@ def _must_be_right(attempt: Attempt, min_score: float | None) -> None:
         raise Left("low score")
 
 
-def _answers(found: Found, told: Iterable[Said | Left], rules: Rules) -> Iterator[_Candidate | Left]:
+def _answers(found: Found, told: Iterable[Said | Left | None], rules: Rules) -> Iterator[_Candidate | Left]:
     ability = rules.ability(found.experience)
     for one in told:
         if isinstance(one, Left):
             yield one
-        else:
+        elif one is not None:
             row = example(found, one, ability, rules.shape)
-            yield _Candidate(row, one.core, one.asked, ability, one.attempt.score, one.is_synthetic)
+            yield _Candidate(
+                row, one.core, one.asked, ability, one.attempt.score, one.is_synthetic, _corrects(found, one)
+            )
 
 
-def _preferences(found: Found, told: list[Said | Left], rules: Rules) -> Iterator[_Candidate | Left]:
+def _preferences(
+    found: Found, told: Sequence[Said | Left], better: Sequence[Said | Left | None], rules: Rules
+) -> Iterator[_Candidate | Left]:
     ability, experience = rules.ability(found.experience), found.experience
+    pairs = list(pairing.corrected(better, told))
     if experience.pairs:
         names = (attempt.id for attempt in experience.attempts)
-        pairs = pairing.given(experience.pairs, dict(zip(names, told, strict=True)))
+        pairs += pairing.given(experience.pairs, dict(zip(names, told, strict=True)))
     else:
         yield from (one for one in told if isinstance(one, Left))
         fair = [one for one in told if not isinstance(one, Left)]
-        pairs = pairing.widest(fair, rules.min_score, rules.min_margin, rules.per_task)
+        pairs += pairing.widest(fair, rules.min_score, rules.min_margin, rules.per_task, or_none=bool(pairs))
     for pair in pairs:
         if isinstance(pair, Left):
             yield pair
@@ -195,7 +217,13 @@ def _preferences(found: Found, told: list[Said | Left], rules: Rules) -> Iterato
         row = preference(found, chosen, rejected, ability)
         core, margin = f"{chosen.core}\n{rejected.core}", row["margin"]
         value = margin if isinstance(margin, float) else None
-        yield _Candidate(row, core, chosen.asked, ability, value, row["synthetic"] is True)
+        is_synthetic = row["synthetic"] is True
+        yield _Candidate(row, core, chosen.asked, ability, value, is_synthetic, _corrects(found, chosen))
+
+
+def _corrects(found: Found, one: Said) -> str:
+    named = (found.namespace, one.attempt.task.id, one.attempt.id)
+    return json.dumps(named) if one.is_correction else ""
 
 
 def _staged(candidate: _Candidate, held: Mapping[str, Held], max_chars: int) -> Staged:
@@ -212,7 +240,7 @@ def _staged(candidate: _Candidate, held: Mapping[str, Held], max_chars: int) -> 
     whole = line.encode("utf-8", "replace").decode()
     ability = candidate.ability.encode("utf-8", "replace").decode()
     value, is_synthetic = candidate.value, candidate.is_synthetic
-    return Staged(whole, candidate.core, ability, value, is_synthetic, is_masked, whole != line)
+    return Staged(whole, candidate.core, ability, candidate.corrects, value, is_synthetic, is_masked, whole != line)
 
 
 def _line(row: Row) -> str:

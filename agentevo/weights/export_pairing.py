@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
 from agentevo.types import Message
-from agentevo.weights.rows import Left, Said
+from agentevo.weights.rows import Left, Said, last_said
 
 Pair: TypeAlias = tuple[Said, Said]
 
@@ -25,8 +25,18 @@ def given(pairs: Sequence[tuple[str, str]], told: dict[str, Said | Left]) -> Ite
             yield _paired(*[side for side in sides if isinstance(side, Said)])
 
 
-def widest(told: Sequence[Said], min_score: float | None, min_margin: float, most: int) -> Iterator[Pair | Left]:
-    """Yield the pairs with the widest margins, at most so many; or, once, why there is none."""
+def corrected(better: Sequence[Said | Left | None], told: Sequence[Said | Left]) -> Iterator[Pair | Left]:
+    """Yield what people said would have been right, each before what was said instead, or why that is left out."""
+    for right, wrong in zip(better, told, strict=True):
+        if right is None or isinstance(wrong, Left):
+            continue  # the latter is counted by itself
+        yield right if isinstance(right, Left) else _paired(right, last_said(wrong))
+
+
+def widest(
+    told: Sequence[Said], min_score: float | None, min_margin: float, most: int, *, or_none: bool = False
+) -> Iterator[Pair | Left]:
+    """Yield the pairs with the widest margins, at most so many; or, once, why there is none, unless that may be."""
     scored = [(one, one.attempt.score) for one in told]
     ranked = sorted(((one, score) for one, score in scored if score is not None), key=lambda x: -x[1])
     ahead = [
@@ -44,7 +54,7 @@ def widest(told: Sequence[Said], min_score: float | None, min_margin: float, mos
         elif count < most:
             count += 1
             yield pair
-    if not count:
+    if not count and not or_none:
         yield left
 
 

@@ -12,6 +12,7 @@ from contextlib import closing
 from functools import lru_cache
 
 from agentevo.errors import UnknownName
+from agentevo.memory.corrections import ANSWER
 from agentevo.memory.insert import FEEDBACK_TRUST
 from agentevo.memory.memory import Memory
 from agentevo.memory.orders import gives_orders
@@ -79,10 +80,11 @@ class Standing:
         self._rules, self._get, self._memory = rules, get, memory
         self._used = lru_cache(_REMEMBERED)(self._why_not_used)
 
-    def must_be_good(self, attempt: Attempt) -> None:
-        """Raise Left, saying why, where an attempt must not be learned from."""
+    def must_be_good(self, attempt: Attempt, *, is_correction: bool = False) -> None:
+        """Raise Left, saying why, where an attempt must not be learned from, or what a person said instead."""
         for item in self._memory.made_from(attempt.id) if self._memory else ():
-            if item.kind == "experience" and (why := self._fate(item) or self._edited(item, attempt)):
+            says_it = item.metadata.get(ANSWER) == attempt.answer if is_correction else item.kind == "experience"
+            if says_it and (why := self._fate(item) or self._edited(item, attempt)):
                 raise Left(why)
         for name in attempt.used if self._get is not None else ():
             why = self._used(name)

@@ -32,10 +32,11 @@ _AT_ONCE = 2_048
 _TABLES = """
 PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -4000;
 CREATE TABLE seen (digest BLOB PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE corrections (attempt TEXT PRIMARY KEY, row INTEGER, digest BLOB) WITHOUT ROWID;
 CREATE TABLE bands (band INTEGER, row INTEGER, PRIMARY KEY (band, row)) WITHOUT ROWID;
 CREATE TABLE rows (
     row INTEGER PRIMARY KEY, ability TEXT, lot BLOB, grams BLOB, line TEXT NOT NULL,
-    value REAL, synthetic INTEGER, masked INTEGER, mended INTEGER
+    value REAL, correction INTEGER, synthetic INTEGER, masked INTEGER, mended INTEGER
 );
 CREATE INDEX rows_by_ability ON rows (ability, lot);
 """
@@ -47,6 +48,8 @@ class Staged(NamedTuple):
     line: str
     core: str
     ability: str
+    corrects: str
+    """The attempt that it corrects; empty where it does not."""
     value: float | None
     is_synthetic: bool
     is_masked: bool
@@ -57,6 +60,7 @@ class Totals(NamedTuple):
     """How many rows there are, how many of them are of a kind, and the mean of their values."""
 
     rows: int
+    corrections: int
     synthetic: int
     masked: int
     mended: int
@@ -68,6 +72,7 @@ class Stage:
 
     def __init__(self, path: Path, near: float | None, seed: int) -> None:
         self._near, self._seed, self._rows = near, seed, 0
+        self.withdrawn = 0
         self._factors: tuple[NDArray[np.uint64], NDArray[np.uint64]] | None = None
         self._db = sqlite3.connect(path, isolation_level=None)
         self._db.executescript(_TABLES)
@@ -77,8 +82,10 @@ class Stage:
         self._db.close()
 
     def add(self, new: Staged) -> None:
-        """Take a row; raise Left where another says the same, or nearly."""
+        """Take a row; raise Left where another says the same, or nearly. Of an attempt's corrections the last stays."""
         name = digest(new.core)
+        if new.corrects:
+            self._withdraw(new.corrects, name)
         if not self._db.execute("INSERT OR IGNORE INTO seen VALUES (?)", (name,)).rowcount:
             raise Left("duplicate")
         runs = grams(words(new.core, signs=True), GRAM) if self._near is not None else set()
@@ -88,9 +95,22 @@ class Stage:
         self._rows += 1
         lot = blake2b(f"{self._seed}/".encode() + name, digest_size=8).digest()
         held = array("I", sorted(runs)).tobytes()
-        row = (self._rows, new.ability, lot, held, new.line, new.value, *new[-3:])
-        self._db.execute("INSERT INTO rows VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+        row = (self._rows, new.ability, lot, held, new.line, new.value, bool(new.corrects), *new[-3:])
+        self._db.execute("INSERT INTO rows VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
         self._db.executemany("INSERT OR IGNORE INTO bands VALUES (?, ?)", [(band, self._rows) for band in bands])
+        if new.corrects:
+            self._db.execute("INSERT OR REPLACE INTO corrections VALUES (?, ?, ?)", (new.corrects, self._rows, name))
+
+    def _withdraw(self, attempt: str, name: bytes) -> None:
+        """Remove the earlier correction of an attempt, unless it says the same."""
+        found = self._db.execute("SELECT row, digest FROM corrections WHERE attempt = ?", (attempt,)).fetchone()
+        if found is None or found[1] == name:
+            return
+        self._db.execute("DELETE FROM rows WHERE row = ?", found[:1])
+        self._db.execute("DELETE FROM bands WHERE row = ?", found[:1])
+        self._db.execute("DELETE FROM seen WHERE digest = ?", found[1:])
+        self._db.execute("DELETE FROM corrections WHERE attempt = ?", (attempt,))
+        self.withdrawn += 1
 
     def balance(self, most: int) -> int:
         """Keep so many rows of each ability, drawn by lot; return how many went."""
@@ -109,9 +129,12 @@ class Stage:
 
     def totals(self) -> Totals:
         """Count the rows that are left."""
-        query = "SELECT count(*), total(synthetic), total(masked), total(mended), avg(value) FROM rows"
-        rows, synthetic, masked, mended, mean = self._db.execute(query).fetchone()
-        return Totals(rows, int(synthetic), int(masked), int(mended), mean)
+        query = (
+            "SELECT total(correction), total(synthetic), total(masked), total(mended), count(*), avg(value) FROM rows"
+        )
+        *counts, rows, mean = self._db.execute(query).fetchone()
+        corrections, synthetic, masked, mended = map(int, counts)
+        return Totals(rows, corrections, synthetic, masked, mended, mean)
 
     # --- near repeats
 

@@ -6,9 +6,10 @@ import json
 from collections.abc import Collection, Sequence
 from typing import Literal, NamedTuple, TypeAlias
 
+from agentevo.memory.corrections import ANSWER
 from agentevo.phases.calls import as_sent
 from agentevo.phases.context import MEMORY
-from agentevo.types import Attempt, Experience, Json, Message, Tool
+from agentevo.types import Attempt, Experience, Feedback, Json, Message, Tool
 
 Row: TypeAlias = dict[str, Json]
 Strip: TypeAlias = Literal["memory", "hints"]
@@ -44,6 +45,8 @@ class Said(NamedTuple):
     completion: list[Message]
     core: str
     """What it is about: what was asked without memory, hints and instructions, and what was done."""
+    is_correction: bool = False
+    """Whether a person said it, in place of what the attempt did."""
 
     @property
     def asked(self) -> list[str]:
@@ -73,6 +76,28 @@ def said(attempt: Attempt, strip: Collection[Strip] = (), turns: Turns = "all") 
     return Said(attempt, _portable(prompt), _portable(did), "\n".join(about))
 
 
+def correction_of(attempt: Attempt) -> Attempt | None:
+    """Return the attempt as a person said that it should have ended; None where nobody did, or it was right after all.
+
+    The last word stands.
+    """
+    told = [
+        answer for f in attempt.feedback if f.source == "human" and isinstance(answer := f.evidence.get(ANSWER), str)
+    ]
+    if not told or not told[-1].strip() or attempt.score == 1:
+        return None
+    end: Message = {"role": "assistant", "content": told[-1]}
+    ends_in_words = attempt.messages[attempt.prompt :] and attempt.messages[-1].get("role") == "assistant"
+    messages = (*attempt.messages[: -1 if ends_in_words else None], end) if attempt.messages else ()
+    said_so = (Feedback(score=1.0, source="human"),)
+    return attempt.but(answer=told[-1], messages=messages, feedback=said_so, stopped="")
+
+
+def last_said(one: Said) -> Said:
+    """Return an attempt of which nothing but the last message counts as done: what led there was merely given."""
+    return one._replace(prompt=[*one.prompt, *one.completion[:-1]], completion=one.completion[-1:])
+
+
 def _first_said(messages: Sequence[Message]) -> int:
     return next((n for n, m in enumerate(messages) if m.get("role") == "assistant"), len(messages))
 
@@ -97,7 +122,7 @@ def example(found: Found, one: Said, ability: str, shape: Shape) -> Row:
     chat: Row = {"prompt": [*one.prompt], "completion": [*one.completion]}
     if shape == "messages":
         chat = {"messages": [*one.prompt, *one.completion]}
-    lineage: Row = {**_lineage(found), "attempt": one.attempt.id}
+    lineage: Row = {**_lineage(found), "attempt": one.attempt.id, **_corrected(one)}
     about: Row = {"score": one.attempt.score, "ability": ability, "synthetic": one.is_synthetic, "lineage": lineage}
     return {**chat, "tools": _tools(one.attempt.tools), **about}
 
@@ -106,7 +131,12 @@ def preference(found: Found, chosen: Said, rejected: Said, ability: str) -> Row:
     """Return the row of a better and a worse answer to one prompt; its margin is None where nobody scored both."""
     scores = chosen.attempt.score, rejected.attempt.score
     margin = None if scores[0] is None or scores[1] is None else scores[0] - scores[1]
-    lineage: Row = {**_lineage(found), "chosen": chosen.attempt.id, "rejected": rejected.attempt.id}
+    lineage: Row = {
+        **_lineage(found),
+        "chosen": chosen.attempt.id,
+        "rejected": rejected.attempt.id,
+        **_corrected(chosen),
+    }
     chat: Row = {"prompt": [*chosen.prompt], "chosen": [*chosen.completion], "rejected": [*rejected.completion]}
     is_synthetic = chosen.is_synthetic or rejected.is_synthetic
     about: Row = {"margin": margin, "ability": ability, "synthetic": is_synthetic, "lineage": lineage}
@@ -116,6 +146,10 @@ def preference(found: Found, chosen: Said, rejected: Said, ability: str) -> Row:
 def _lineage(found: Found) -> Row:
     task = found.experience.task.id
     return {"namespace": found.namespace, "run": found.run, "experience": found.id, "task": task}
+
+
+def _corrected(one: Said) -> Row:
+    return {"correction": True} if one.is_correction else {}
 
 
 def _tools(tools: Sequence[Tool]) -> list[Json]:

@@ -61,6 +61,15 @@ def test_one_is_in_use_at_a_time_until_it_is_rolled_back(folder: Path, capsys: p
     assert "nothing to roll back" in said(capsys, "rollback", "one", *where, expected=2)
 
 
+def test_an_adapter_of_another_role_answers_in_that_role(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Memory.open(folder, embedder="hash") as memory:
+        item = memory.insert("judges", kind="adapter", metadata={**ABOUT, "name": "three", "role": "verifier"})
+        memory.quarantine(item.id)
+    where = ("--path", str(folder))
+    assert said(capsys, "promote", "three", *where) == "the verifier of local/small now answers with three\n"
+    assert said(capsys, "rollback", "three", *where) == "the verifier of local/small now answers without an adapter\n"
+
+
 def test_undo_takes_a_promotion_back(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said(capsys, "promote", "one", "--path", str(folder))
     assert status(["memory", "--path", str(folder), "undo"]) == 0

@@ -11,6 +11,7 @@ from moments import attempt, experience
 
 from agentevo.cli.app import status
 from agentevo.environments.load import load
+from agentevo.types import Feedback
 
 if TYPE_CHECKING:
     from memory_console import Console
@@ -91,6 +92,10 @@ def test_nothing_to_export_exits_with_1_and_says_why(export: Run, tmp_path: Path
         (["--namespace", "nobody"], "there is no namespace 'nobody'"),
         (["--shape", "chatml"], "unknown shape of a row"),
         (["--where", "$bad=1"], "unknown field"),
+        (
+            ["--min-margin", "0.2", "--per-task", "2"],
+            "--min-margin and --per-task can be given to `agentevo export pairs`",
+        ),
     ],
 )
 def test_bad_input_is_misuse_in_a_line(export: Run, tmp_path: Path, arguments: list[str], says: str) -> None:
@@ -98,6 +103,21 @@ def test_bad_input_is_misuse_in_a_line(export: Run, tmp_path: Path, arguments: l
     assert (code, out) == (2, "")
     assert says in err
     assert list(tmp_path.glob("d*")) == []
+
+
+def test_pairs_have_one_shape_and_their_answers_alone_if_asked(export: Run, tmp_path: Path) -> None:
+    out = str(tmp_path / "p.jsonl")
+    code, _, err = export("pairs", "--out", out, "--shape", "messages")
+    assert (code, "pairs have one shape" in err) == (2, True)
+    assert export("pairs", "--out", out, "--turns", "answer", "--min-margin", "0.2")[0] == 0
+
+
+def test_corrections_by_people_are_told(export: Run, tmp_path: Path) -> None:
+    with export.console.memory() as m:
+        wrong = attempt("c", "Where is 9?", "Nowhere.")
+        m.record(experience(wrong.told(Feedback(score=0.0, source="human", evidence={"answer": "It is up."}))))
+    _, out, _ = export("sft", "--out", str(tmp_path / "d.jsonl"))
+    assert out.splitlines()[0].split(maxsplit=1) == ["rows", "4 (1 of them corrections by people)"]
 
 
 def test_json_and_stdout_do_not_go_together(export: Run) -> None:

@@ -1,0 +1,175 @@
+"""Export of corrections: what people said would have been right is what is learned, in place of what was answered."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import pytest
+from moments import attempt, experience, memory
+
+from agentevo import Agent, Attempt, Memory
+from agentevo.errors import ExportError
+from agentevo.models import FunctionModel
+from agentevo.phases.act import Sample
+from agentevo.protocols import Recipe
+from agentevo.types import Experience, Feedback, Message
+from agentevo.weights import DataCard, export_pairs, export_sft
+
+
+@pytest.fixture
+def m() -> Iterator[Memory]:
+    with memory() as opened:
+        yield opened
+
+
+def rows(source: Any, export: Callable[..., DataCard] = export_sft, **options: Any) -> tuple[list[Any], DataCard]:
+    """Export to a stream; return the rows and the card."""
+    out = io.StringIO()
+    card = export(source, out, **options)
+    return [json.loads(line) for line in out.getvalue().splitlines()], card
+
+
+def said(answer: str | None, score: float | None = 0.0) -> Feedback:
+    """What a person says of an answer."""
+    return Feedback(score=score, source="human", evidence={} if answer is None else {"answer": answer})
+
+
+def corrected(*answers: str | None, answer: str = "Bergen", **fields: Any) -> Attempt:
+    asked = attempt("a1", "What is the capital of Norway?", answer)
+    return asked.but(**fields).told(*map(said, answers))
+
+
+def contents(row: dict[str, Any], *names: str) -> list[str]:
+    return [message["content"] for name in names for message in row[name]]
+
+
+def test_what_a_person_corrected_is_a_row_and_what_was_answered_none(m: Memory) -> None:
+    agent = Agent(FunctionModel(lambda messages: "Bergen"), memory=m, recipe="evo")
+    answered = agent.run("What is the capital of Norway?")
+    agent.feedback(answered, correction="Oslo")
+    (row,), card = rows(m, strip=["memory"])
+    assert contents(row, "prompt")[-1] == "What is the capital of Norway?"
+    assert (contents(row, "completion"), row["score"], row["synthetic"]) == (["Oslo"], 1.0, False)
+    assert (row["lineage"]["attempt"], row["lineage"]["correction"]) == (answered.id, True)
+    assert (card.rows, card.corrections, card.dropped) == (1, 1, {"low score": 1})
+    assert "| corrections by people | 1 |" in card.as_markdown()
+
+
+def test_a_correction_is_preferred_to_what_was_answered(m: Memory) -> None:
+    m.record(experience(corrected("Oslo")))
+    (row,), card = rows(m, export_pairs)
+    assert contents(row, "prompt", "chosen", "rejected") == ["What is the capital of Norway?", "Oslo", "Bergen"]
+    assert (row["margin"], row["synthetic"], card.corrections, card.dropped) == (1.0, False, 1, {})
+    assert row["lineage"] | {"chosen": "a1", "rejected": "a1", "correction": True} == row["lineage"]
+
+
+def test_a_correction_stands_beside_other_preferences(m: Memory) -> None:
+    asked = "What is the capital of Norway?"
+    right = attempt("a2", asked, "It is Oslo.", 1.0, source="human")
+    m.record(experience(corrected("Oslo"), right))
+    found, _ = rows(m, export_pairs)
+    assert [contents(row, "chosen", "rejected") for row in found] == [["Oslo", "Bergen"], ["It is Oslo.", "Bergen"]]
+    given = Experience(task=right.task, attempts=(corrected("Oslo"), right), pairs=(("a2", "a1"),))
+    found, _ = rows([given], export_pairs)
+    assert [contents(row, "chosen", "rejected") for row in found] == [["Oslo", "Bergen"], ["It is Oslo.", "Bergen"]]
+
+
+@pytest.mark.parametrize("near", [0.8, None])
+def test_of_several_corrections_of_an_answer_the_last_one_stands(m: Memory, near: float | None) -> None:
+    for n in range(1, 4):
+        m.record(experience(corrected(*("Oslo in the sout", "Oslo in the south", "Oslo in the sout")[:n])))
+    (row,), card = rows(m, near=near)
+    assert contents(row, "completion") == ["Oslo in the sout"]
+    assert (card.corrections, card.dropped) == (1, {"low score": 3, "superseded": 2})
+
+
+def test_nothing_is_corrected_where_it_was_right_after_all(m: Memory) -> None:
+    m.record(experience(corrected("Oslo").told(said(None, 1.0))))
+    m.record(experience(attempt("a2", "And of Italy?", "Rome", 0.0).told(Feedback(evidence={"answer": "Milan"}))))
+    (row,), card = rows(m)
+    assert (contents(row, "completion"), card.corrections) == (["Bergen"], 0)
+
+
+CALL: Message = {
+    "role": "assistant",
+    "content": "",
+    "tool_calls": [{"id": "c", "type": "function", "function": {"name": "look", "arguments": '{"at": "Norway"}'}}],
+}
+SEEN: Message = {"role": "tool", "tool_call_id": "c", "content": "Oslo, Bergen"}
+ASKED: Message = {"role": "user", "content": "What is the capital of Norway?"}
+WRONG: Message = {"role": "assistant", "content": "Bergen"}
+
+
+def test_what_led_to_a_corrected_answer_is_given_and_not_learned() -> None:
+    one = corrected("Oslo", messages=(ASKED, CALL, SEEN, WRONG), prompt=1)
+    for messages in ((ASKED, CALL, SEEN, WRONG), (ASKED, CALL, SEEN)):
+        (row,), _ = rows([experience(one.but(messages=messages, stopped="" if WRONG in messages else "steps"))])
+        assert [message["role"] for message in row["prompt"]] == ["user", "assistant", "tool"]
+        assert contents(row, "completion") == ["Oslo"]
+    (row,), _ = rows([experience(one)], export_pairs)
+    assert contents(row, "chosen", "rejected") == ["Oslo", "Bergen"]
+    (row,), _ = rows([experience(one)], turns="answer")
+    assert contents(row, "prompt", "completion") == [str(ASKED["content"]), "Oslo"]
+
+
+def dropped(source: Any, export: Callable[..., DataCard] = export_sft, **options: Any) -> dict[str, int]:
+    with pytest.raises(ExportError) as raised:
+        rows(source, export, **options)
+    return raised.value.dropped
+
+
+def test_a_correction_whose_earlier_turns_would_be_learned_too_is_left_out() -> None:
+    one = corrected("Oslo", messages=(ASKED, CALL, SEEN, WRONG), prompt=1)
+    assert dropped([experience(one)], shape="messages") == {"low score": 1, "turns before a correction": 1}
+
+
+@pytest.mark.parametrize(
+    ("one", "why"),
+    [
+        (corrected("Oslo", answer=""), {"no answer": 1, "no contrast": 1}),
+        (corrected("Bergen"), {"equal answers": 1}),
+        (corrected("Oslo", messages=(ASKED, CALL, SEEN), prompt=1), {"different prompts": 1}),
+    ],
+)
+def test_a_correction_of_nothing_is_no_preference(one: Attempt, why: dict[str, int]) -> None:
+    assert dropped([experience(one)], export_pairs) == why
+
+
+@pytest.mark.parametrize("fate", ["forgotten", "quarantined"])
+def test_a_lesson_that_is_no_more_is_no_row(m: Memory, fate: str) -> None:
+    agent = Agent(FunctionModel(lambda messages: "Bergen"), memory=m, recipe="evo")
+    agent.feedback(agent.run("What is the capital of Norway?"), correction="Oslo")
+    (lesson,) = m.list(kind="lesson")
+    m.forget(lesson.id) if fate == "forgotten" else m.quarantine(lesson.id)
+    assert dropped(m) == {"low score": 1, fate: 1}
+
+
+def test_an_answer_that_was_praised_before_it_was_corrected_is_corrected(m: Memory) -> None:
+    agent = Agent(FunctionModel(lambda messages: "Bergen"), memory=m, recipe="evo")
+    answered = agent.run("What is the capital of Norway?")
+    agent.feedback(answered, score=1.0)
+    agent.feedback(answered, correction="Oslo")
+    (row,), card = rows(m)
+    assert contents(row, "completion") == ["Oslo"]
+    assert card.dropped == {"forgotten": 2}
+
+
+def test_corrections_are_decontaminated_and_masked_as_all_rows_are() -> None:
+    secret = "AKIA" + "IOSFODNN7EXAMPLE"
+    told = [experience(corrected(f"The key is {secret}"))]
+    (row,), card = rows(told)
+    assert secret not in row["completion"][0]["content"]
+    assert card.masked == 1
+    assert dropped(told, against={"exam": ["what is the capital of norway?"]}) == {"in exam": 1, "low score": 1}
+
+
+def test_a_recipe_without_lessons_exports_corrections_too(m: Memory) -> None:
+    def answers(messages: Sequence[Message]) -> str:
+        return "Bergen"
+
+    agent = Agent(FunctionModel(answers), memory=m, recipe=Recipe(act=Sample()))
+    agent.feedback(agent.run("What is the capital of Norway?"), correction="Oslo")
+    assert contents(rows(m)[0][0], "completion") == ["Oslo"]
