@@ -19,8 +19,9 @@ class Folder:
 
     def make(self) -> None:
         """Make the folder and go there."""
+        os.mkdir(self.path, 0o700)
         for part in PARTS:
-            os.makedirs(os.path.join(self.path, part), mode=0o700)
+            os.mkdir(os.path.join(self.path, part), 0o700)
         os.chdir(os.path.join(self.path, PARTS[0]))
 
     def is_over(self, proc: int, pids: list[int]) -> bool:
@@ -50,13 +51,23 @@ class Folder:
 
     def remove(self) -> None:
         """Remove it all, however deep: inner folders are moved up, one level at a time."""
-        while os.path.isdir(self.path):
+        while not self._is_removed(self.path):
             for name in os.listdir(self.path):
                 self._remove_below(os.path.join(self.path, name))
-            if not os.listdir(self.path):
-                os.rmdir(self.path)
+
+    def _is_removed(self, folder: str) -> bool:
+        """Remove a folder that is empty, as most are; say whether it is gone."""
+        try:
+            os.rmdir(folder)
+        except FileNotFoundError:
+            return True
+        except OSError:
+            return False
+        return True
 
     def _remove_below(self, outer: str) -> None:
+        if self._is_removed(outer):
+            return
         if not _is_folder(outer):
             os.unlink(outer)
             return

@@ -22,6 +22,8 @@ RULE_PATH = 1
 
 Rules = list[tuple[int, int]]
 """Open descriptors of paths, and what is allowed beneath each."""
+Ready = list[bytes]
+"""The same as the kernel takes them; their descriptors stay open."""
 
 
 def version() -> int:
@@ -52,20 +54,23 @@ def covered(path: str, hidden: Iterable[str]) -> Rules:
     return [*opened([path], LIST), *(rule for one in below if os.path.exists(one) for rule in covered(one, hidden))]
 
 
-def ruleset(rules: Rules) -> int:
-    """Make a set of rules that processes can be held to, and return its descriptor."""
-    found = version()
-    files = handled(found)
-    sizes = {1: 8, 4: 16, SCOPES_VERSION: 24}
-    size = next(size for first, size in sorted(sizes.items(), reverse=True) if found >= first)
-    attributes = struct.pack("QQQ", files, NETWORK, SCOPES)[:size]
-    made = call("landlock_create_ruleset", attributes, len(attributes), 0)
+def ready(rules: Rules, version: int) -> Ready:
+    """Return rules as the kernel takes them: made once, they can be put into many sets."""
+    files, found = handled(version), Ready()
     for descriptor, rights in rules:
-        allowed = rights & files
-        if not stat.S_ISDIR(os.fstat(descriptor).st_mode):
-            allowed &= OF_A_FILE
-        call("landlock_add_rule", made, RULE_PATH, struct.pack("=Qi", allowed, descriptor), 0)
-        os.close(descriptor)
+        is_folder = stat.S_ISDIR(os.fstat(descriptor).st_mode)
+        found.append(struct.pack("=Qi", rights & files & (-1 if is_folder else OF_A_FILE), descriptor))
+    return found
+
+
+def ruleset(rules: Ready, version: int) -> int:
+    """Make a set of rules that processes can be held to, and return its descriptor."""
+    sizes = {1: 8, 4: 16, SCOPES_VERSION: 24}
+    size = next(size for first, size in sorted(sizes.items(), reverse=True) if version >= first)
+    attributes = struct.pack("QQQ", handled(version), NETWORK, SCOPES)[:size]
+    made = call("landlock_create_ruleset", attributes, len(attributes), 0)
+    for rule in rules:
+        call("landlock_add_rule", made, RULE_PATH, rule, 0)
     return made
 
 

@@ -26,6 +26,7 @@ from agentevo.environments.sandbox.box.syscalls import (
     prctl,
     unshare,
 )
+from agentevo.environments.sandbox.box.watch import Bystanders
 
 LOOK_S = 0.5
 NOBODY = 65534
@@ -48,6 +49,7 @@ class Namespaces:
         self._enter(readable)
         self._child_of_zygote()
         self.proc = self._proc()
+        self.bystanders = Bystanders(self.proc)
         self._pids = os.open("self/ns/pid", os.O_RDONLY, dir_fd=self.proc)
 
     def _enter(self, readable: list[str]) -> None:
@@ -98,6 +100,7 @@ class Namespaces:
 
     def fork(self) -> int:
         """Fork a supervisor as the first process of a new pid namespace; return 0 in it."""
+        self.bystanders.look()
         unshare(NEWPID)
         pid = os.fork()
         if pid:

@@ -98,7 +98,7 @@ def watch(host: socket.socket, run: Run, zygote: int) -> None:
             run.stop_at = now + (LEAVE_S if host.recv(1, socket.MSG_PEEK) else 0)
         if now >= run.stop_at and run.status is None:
             run.kind = "stopped"
-        elif now - looked >= TICK_S:
+        elif now - looked >= TICK_S and run.status is None:
             looked = now
             if os.getppid() != zygote:
                 raise OSError("the zygote has ended")

@@ -10,8 +10,13 @@ import time
 from agentevo.environments.sandbox.box import landlock, rootfs, seccomp
 from agentevo.environments.sandbox.box.folder import Folder
 from agentevo.environments.sandbox.box.numbers import machine
-from agentevo.environments.sandbox.box.syscalls import PR_SET_CHILD_SUBREAPER, die_with_parent, prctl
-from agentevo.environments.sandbox.box.watch import Tree
+from agentevo.environments.sandbox.box.syscalls import (
+    PR_SET_CHILD_SUBREAPER,
+    die_with_parent,
+    drop_bounding,
+    prctl,
+)
+from agentevo.environments.sandbox.box.watch import Bystanders, Tree
 
 END_S = 5.0
 EVERYTHING = -1 & ~landlock.MAKE_DEVICES_AND_SOCKETS
@@ -34,30 +39,42 @@ class Shared:
     def __init__(self, readable: list[str], folder: str, *, confined: bool) -> None:
         self.confined, self._base = confined, folder
         self.proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self.bystanders = Bystanders(self.proc)
         self.folder: Folder | None = None
         self._paths = [os.path.realpath(path) for path in rootfs.readable(readable)]
-        self._scoped, self._shared_rules = True, 0
+        self._version, self._shared_rules, self._rules = 0, 0, landlock.Ready()
         if confined:
-            self._scoped = landlock.version() >= landlock.SCOPES_VERSION
-            self._shared_rules = self._made_once()
+            self._version = landlock.version()
+            self._make_once()
+        drop_bounding()
         prctl(PR_SET_CHILD_SUBREAPER, 1)
 
-    def _made_once(self) -> int:
-        """Make the rules that are the same for all workers: many, as they name all that lies beside what is hidden."""
-        hidden = [os.path.realpath(one) for one in rootfs.hidden(self._paths)]
-        rules = landlock.opened([self._base], EVERYTHING) + landlock.opened(DEVICES, landlock.READ | landlock.WRITE)
-        for path in self._paths:
-            rules += landlock.covered(path, hidden)
-        return landlock.ruleset(rules)
+    def _make_once(self) -> None:
+        """Make what is the same for all workers: the filter, and rules, many, as they name all beside what is hidden.
 
-    def _own_rules(self, folder: str) -> int:
-        """Make the few rules that keep a worker to its own folder; both sets together say what is allowed."""
-        rules = landlock.opened(self._paths, landlock.EXECUTE | landlock.READ | landlock.LIST)
-        rules += landlock.opened(DEVICES, landlock.READ | landlock.WRITE)
-        return landlock.ruleset(rules + landlock.opened([folder], EVERYTHING))
+        The few that keep a worker to its own folder are one more set, of which all but that folder's can be ready;
+        both sets together say what is allowed.
+        """
+        hidden = [os.path.realpath(one) for one in rootfs.hidden(self._paths)]
+        devices = landlock.opened(DEVICES, landlock.READ | landlock.WRITE)
+        named = landlock.opened([self._base], EVERYTHING)
+        named += [rule for path in self._paths for rule in landlock.covered(path, hidden)]
+        self._shared_rules = landlock.ruleset(landlock.ready(devices + named, self._version), self._version)
+        for descriptor, _ in named:
+            os.close(descriptor)
+        whole = landlock.opened(self._paths, landlock.EXECUTE | landlock.READ | landlock.LIST)
+        self._rules = landlock.ready(devices + whole, self._version)
+        if self._scoped:
+            seccomp.packed(machine(), metadata=False, kill_only=None, watched=True)
+
+    @property
+    def _scoped(self) -> bool:
+        """Whether the kernel keeps signals inside by itself."""
+        return self._version >= landlock.SCOPES_VERSION
 
     def fork(self) -> int:
-        """Fork a supervisor; return 0 in it."""
+        """Fork a supervisor, who knows which processes are none of its own; return 0 in it."""
+        self.bystanders.look()
         return os.fork()
 
     def supervise(self, limits: dict[str, float]) -> None:
@@ -72,8 +89,8 @@ class Shared:
         die_with_parent()
         if not self.confined:
             return 0
-        own = self._own_rules(self.folder.path)
-        for rules in (self._shared_rules, own):
+        own = landlock.ready(landlock.opened([self.folder.path], EVERYTHING), self._version)
+        for rules in (self._shared_rules, landlock.ruleset(self._rules + own, self._version)):
             landlock.restrict(rules)
         only = None if self._scoped else os.getpid()
         return seccomp.install(machine(), metadata=False, kill_only=only, watched=True)

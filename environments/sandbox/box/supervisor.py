@@ -19,7 +19,7 @@ from agentevo.environments.sandbox.box.births import Births
 from agentevo.environments.sandbox.box.drain import Drain
 from agentevo.environments.sandbox.box.folder import Folder
 from agentevo.environments.sandbox.box.run import REPORTED, Child, Limits, Run, judged, outcome, watch
-from agentevo.environments.sandbox.box.watch import Tree
+from agentevo.environments.sandbox.box.watch import Bystanders, Tree
 
 HAND_OVER_S = 20.0
 IDLE_S = 0.25
@@ -32,6 +32,7 @@ class Walls(Protocol):
     proc: int
     counted: bool
     folder: Folder | None
+    bystanders: Bystanders
 
     def fork(self) -> int: ...
     def supervise(self, limits: Limits) -> None: ...
@@ -46,7 +47,6 @@ def serve(host: socket.socket, walls: Walls, limits: Limits) -> None:
     try:
         walls.supervise(limits)
         tree = Tree(walls.proc)
-        tree.learn()
         child = start(host, walls, tree)
         wire.send(host, {"ready": True})
         _work(host, walls, child, tree)
@@ -89,6 +89,8 @@ def _work(host: socket.socket, walls: Walls, child: Child, tree: Tree) -> None:
         if "file" in job:
             wire.send(host, files.do(job))
             continue
+        if last is None:
+            tree.learn(walls.bystanders.pids, child.shown)
         run = last = _begun(job, child, tree, is_first=last is None)
         if over:
             run.kind = over

@@ -76,13 +76,19 @@ def die_with_parent(signal: int = 9) -> None:
     prctl(PR_SET_PDEATHSIG, signal)
 
 
-def drop_capabilities() -> None:
-    """Give up every capability for good, also those that exec would bring back."""
+def drop_bounding() -> None:
+    """Have no program that is executed from here on gain a capability; those that are held stay."""
     for capability in range(LAST_CAPABILITY + 1):
         try:
             prctl(PR_CAPBSET_DROP, capability)
         except OSError:  # past the last one this kernel knows, or not allowed to: then there is none to lose
             break
+
+
+def drop_capabilities(*, bounding: bool = True) -> None:
+    """Give up every capability for good, also those that exec would bring back, unless they are out of bounds."""
+    if bounding:
+        drop_bounding()
     with contextlib.suppress(PermissionError):  # who may not set them gets nothing back by exec: see the last line
         prctl(PR_SET_SECUREBITS, SECURE_NOROOT_LOCKED)
     prctl(PR_CAP_AMBIENT, 4)

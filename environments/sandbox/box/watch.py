@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
+from collections.abc import Set
 from dataclasses import dataclass, field
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -33,9 +35,9 @@ class Tree:
     def __post_init__(self) -> None:
         self.root = int(os.readlink("self", dir_fd=self.proc))
 
-    def learn(self) -> None:
-        """Remember all processes there are as none of this tree: before there is one in it."""
-        self._foreign = {int(name) for name in os.listdir(self.proc) if name.isdigit()} - {self.root}
+    def learn(self, bystanders: Set[int], own: int = 0) -> None:
+        """Take it for a while that processes are none of this tree, which has at most the one that is `own`."""
+        self._foreign = {*bystanders} - {self.root, own}
         self._forget_at = time.monotonic() + FORGET_S
 
     def members(self) -> dict[int, list[str]]:
@@ -97,3 +99,17 @@ class Tree:
             return ""
         finally:
             os.close(file)
+
+
+class Bystanders:
+    """The processes that are none of a new worker's, as its zygote saw them shortly before it was forked."""
+
+    def __init__(self, proc: int) -> None:
+        self.pids, self._proc, self._looked_at = frozenset[int](), proc, -math.inf
+
+    def look(self) -> None:
+        """See which there are, unless that was done just now."""
+        now = time.monotonic()
+        if now > self._looked_at + FORGET_S / 2:
+            self.pids = frozenset(int(name) for name in os.listdir(self._proc) if name.isdigit())
+            self._looked_at = now

@@ -41,7 +41,7 @@ def live(link: socket.socket, out: int, err: int, walls: Confining) -> NoReturn:
         os.dup2(out, 1)
         os.dup2(err, 2)
         _settle()
-        drop_capabilities()
+        drop_capabilities(bounding=False)  # of which whoever forked this process has taken care
         asking = walls.confine()
         program.rehearse()
         wire.send(link, {"shown": shown}, [asking] if asking else [])

@@ -69,6 +69,16 @@ def test_what_is_not_listed_is_refused(machine: str) -> None:
 
 
 @MACHINES
+def test_each_number_is_allowed_or_refused_as_listed(machine: str) -> None:
+    guarded, listed = numbers(GUARDED, machine).values(), numbers(PLAIN, machine).values()
+    times = numbers(METADATA, machine).values()
+    for number in {*range(700)} - {*guarded}:
+        expected = "allow" if number in listed or number in times else "EPERM"
+        assert (number, answer(machine, number)) == (number, expected)
+        assert answer(machine, number, metadata=False) == ("done" if number in times else expected)
+
+
+@MACHINES
 def test_calls_with_arguments_that_lead_out_are_refused(machine: str) -> None:
     assert answer(machine, "clone", 0x10000000) == "EPERM"
     assert answer(machine, "clone3") == "ENOSYS"

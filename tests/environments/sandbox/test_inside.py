@@ -14,7 +14,7 @@ import pytest
 from agentevo.environments.sandbox.box import checks, files, judge, program, pytest_shim
 from agentevo.environments.sandbox.box.drain import Drain
 from agentevo.environments.sandbox.box.folder import Folder
-from agentevo.environments.sandbox.box.watch import Tree
+from agentevo.environments.sandbox.box.watch import Bystanders, Tree
 
 
 @pytest.fixture
@@ -125,8 +125,9 @@ def test_files_are_read_and_written_inside_only(folder: Folder, tmp_path: Path) 
 
 
 def test_a_tree_counts_what_is_below_and_nothing_else(proc: int) -> None:
-    tree = Tree(proc)
-    tree.learn()
+    tree, bystanders = Tree(proc), Bystanders(proc)
+    bystanders.look()
+    tree.learn(bystanders.pids)
     before = tree.usage()
     program = "print(flush=True); input()"
     child = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -139,6 +140,8 @@ def test_a_tree_counts_what_is_below_and_nothing_else(proc: int) -> None:
         assert usage.memory > before.memory
         assert 0 < tree.proportional() <= usage.memory * 2
         assert tree.waited_s(child.pid) >= 0
+        tree.learn({*bystanders.pids, child.pid}, child.pid)
+        assert child.pid in tree.members()
     finally:
         child.communicate()
     assert child.pid not in tree.members()
