@@ -14,7 +14,7 @@ from agentevo.memory.masking import masked
 from agentevo.memory.narrow import Filter
 from agentevo.memory.orders import why
 from agentevo.memory.source import Source
-from agentevo.memory.trust import BLOCKED, LOW_TRUST, lowest, trust_of
+from agentevo.memory.trust import BLOCKED, DOUBTED, LOW_TRUST, lowest, trust_of
 from agentevo.types import Item, Json, Op, why_invalid
 
 Metadata: TypeAlias = Mapping[str, Json]
@@ -113,9 +113,9 @@ def screened(ops: Sequence[Op], get: Callable[[str], Item | None]) -> list[Op]:
             new[op.item.id] = item = op.item.model_copy(update={"status": status})
             checked.append(_told(op.model_copy(update={"item": item}) if item != op.item else op, because))
             continue
-        checked.append(op)
         told = {name: value for name, value in op.changes.items() if name in _READ}
         before = new.get(op.id) or get(op.id) if told or op.verb == "restore" else None
+        checked.append(op if before is None else _still_doubted(op, before))
         because = held_because(before.model_copy(update=told)) if before is not None else None
         if because:
             checked.append(Op(verb="quarantine", id=op.id, reason=because))
@@ -125,6 +125,18 @@ def screened(ops: Sequence[Op], get: Callable[[str], Item | None]) -> list[Op]:
 def _must_not_be_blocked(item: Item | None) -> None:
     if item is not None and item.kind == "adapter" and (why_not := item.metadata.get(BLOCKED)):
         raise Misuse(f"adapter {item.id} is not put into use: {why_not}; train another without that")
+
+
+def _still_doubted(op: Op, item: Item) -> Op:
+    """Return an op on a doubted item: one that restores it says why it is held, and new metadata keeps the doubt."""
+    doubt, metadata = item.metadata.get(DOUBTED), op.changes.get("metadata")
+    if doubt is None:
+        return op
+    if op.verb == "restore":
+        return _told(op, f"quarantined: {doubt}")
+    if isinstance(metadata, Mapping):
+        return op.model_copy(update={"changes": {**op.changes, "metadata": {**metadata, DOUBTED: doubt}}})
+    return op
 
 
 _SAID = ("text", "key_text", "metadata")

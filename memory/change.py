@@ -7,6 +7,7 @@ from typing import cast
 
 from agentevo.errors import Misuse
 from agentevo.memory.rows import made, marked
+from agentevo.memory.trust import DOUBTED
 from agentevo.types import Item, Json, Op, Status, Verb
 
 COMMUTING: frozenset[Verb] = frozenset({"insert", "link", "reinforce"})
@@ -63,6 +64,11 @@ def marks(verb: Verb, status: Status, pinned: bool) -> tuple[Status, bool]:
 
 def applied(item: Item, op: Op) -> Item:
     """Return the item as the op leaves it; the very same object where the op changes nothing."""
+    if op.verb == "restore" and item.status == "forgotten" and DOUBTED in item.metadata:
+        return marked(item, status="quarantined")
+    if op.verb == "release" and item.status == "quarantined" and DOUBTED in item.metadata:
+        trusted = {name: value for name, value in item.metadata.items() if name != DOUBTED}
+        return item.model_copy(update={"status": "live", "metadata": trusted})
     if op.verb in _STATUS or op.verb in _PINS:
         status, pinned = marks(op.verb, item.status, item.pinned)
         return item if (status, pinned) == (item.status, item.pinned) else marked(item, status=status, pinned=pinned)

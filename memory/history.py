@@ -13,9 +13,9 @@ from agentevo.memory.change import EDITABLE, QUIET
 from agentevo.memory.damage import read_back
 from agentevo.memory.nearby import chunks, marks
 from agentevo.memory.source import Source, Stored
-from agentevo.memory.trust import BLOCKED
+from agentevo.memory.trust import BLOCKED, DOUBTED
 from agentevo.memory.writer import find_transaction
-from agentevo.types import Item, Op, Status, Transaction, Verb
+from agentevo.types import Item, Json, Op, Status, Transaction, Verb
 
 UNDO = "undo:"
 """The key of a transaction that takes another back begins with this."""
@@ -107,9 +107,16 @@ def descendants(source: Source, ids: Sequence[str]) -> list[Item]:
 
 
 def questioned(derived: Sequence[Item], reason: str) -> list[Op]:
-    """Return ops that quarantine what was derived from something; adapters hold no text that could be held back."""
-    doubtful = (item.id for item in derived if item.status == "live" and item.kind != "adapter")
-    return [Op(verb="quarantine", id=name, reason=reason) for name in doubtful]
+    """Return ops that quarantine what was derived from something, and mark it, also what is forgotten: it may be
+    restored, and goes into quarantine then. Adapters hold no text that could be held back.
+    """
+    ops: list[Op] = []
+    for item in derived:
+        if item.kind != "adapter":
+            changes: dict[str, Json] = {"metadata": {**item.metadata, DOUBTED: reason}}
+            ops.append(Op(verb="edit", id=item.id, changes=changes, reason=reason))
+            ops += [Op(verb="quarantine", id=item.id, reason=reason)] if item.status == "live" else []
+    return ops
 
 
 def barred(derived: Sequence[Item], reason: str) -> list[Op]:

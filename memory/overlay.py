@@ -6,7 +6,7 @@ import itertools
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -135,6 +135,9 @@ class Overlay:
 
     def reading(self) -> AbstractContextManager[object]:
         return self._base.reading()
+
+    def alone(self) -> AbstractContextManager[object]:
+        return nullcontext()  # nobody else writes into a draft
 
     def near(self, vector: Vector, k: int, only: Filter) -> Scored:
         below = [pair for pair in self._base.near(vector, k + len(self._items), only) if pair[0] not in self._items]

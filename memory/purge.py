@@ -18,10 +18,12 @@ from agentevo.memory.damage import read_back
 from agentevo.memory.history import barred, descendants, questioned
 from agentevo.memory.source import Stored
 from agentevo.memory.writer import Writer, drop_words
-from agentevo.types import Experience, Item, Op
+from agentevo.types import Experience, Item
 
 _QUOTED = 8
 """Shorter texts are left in reasons: they are words that anybody uses."""
+_NAMED = 5
+"""So many ids of what was purged stand in the reason that each item derived from it is given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,7 @@ class Purged:
 
     items: tuple[str, ...]
     derived: tuple[str, ...] = ()
-    """Items that were made from what was purged; they are quarantined."""
+    """Items that were made from what was purged: quarantined, or as soon as somebody restores them."""
     adapters: tuple[str, ...] = ()
     """Adapters that were trained on what was purged: none of them answers any more, nor is promoted again."""
     retired: tuple[str, ...] = ()
@@ -41,23 +43,24 @@ class Purged:
 def destroy(stored: Stored, ids: Sequence[str], *, actor: str, reason: str, at: float) -> Purged:
     """Erase items and experiences, and quarantine what was made from them; the journal keeps their ids alone."""
     derived: list[Item] = []
-    doubtful: list[Op] = []
     if ids:
         with stored.ledger.writing() as db:  # what others derive from it meanwhile is seen, too
             found = descendants(stored, [*ids, *_attempts(stored, ids)])
             derived = [item for item in found if item.id not in ids]
-            doubtful = questioned(derived, f"derived from purged {', '.join(ids)}")
+            said = ", ".join(ids[:_NAMED]) + (f" and {len(ids) - _NAMED} others" if len(ids) > _NAMED else "")
             writer = Writer(db, stored.namespace, stored.ns, {})
             writer.begin(actor=actor, reason=reason, key=None, at=at)
             _note(db, writer.txn, ids)
-            writer.put([*doubtful, *barred(derived, f"trained on purged {', '.join(ids)}")])
+            doubtful = questioned(derived, f"derived from purged {said}")
+            writer.put([*doubtful, *barred(derived, f"trained on purged {said}")])
             # An undo would let what was made from it be recalled again, and bring nothing back.
             db.execute("UPDATE transactions SET content = 0 WHERE txn = ?", (writer.txn,))
             _erase(db, stored, ids)
     pending = _scrub(stored)
     adapters = [item for item in derived if item.kind == "adapter"]
     retired = tuple(item.id for item in adapters if item.status == "live")
-    return Purged(tuple(ids), tuple(op.id for op in doubtful), tuple(item.id for item in adapters), retired, pending)
+    made = tuple(item.id for item in derived if item.kind != "adapter")
+    return Purged(tuple(ids), made, tuple(item.id for item in adapters), retired, pending)
 
 
 def _attempts(stored: Stored, ids: Sequence[str]) -> list[str]:

@@ -46,6 +46,9 @@ class Source(Protocol):
     def reading(self) -> AbstractContextManager[object]:
         """Let all that is read within be as it was at one moment."""
 
+    def alone(self) -> AbstractContextManager[object]:
+        """Let nobody else write between what is read within and what is written; no model is called inside."""
+
     def near(self, vector: Vector, k: int, only: Filter) -> Scored: ...
 
     def said(self, asked: Sequence[str], k: int, only: Filter) -> Scored: ...
@@ -93,6 +96,9 @@ class Stored:
 
     def reading(self) -> AbstractContextManager[object]:
         return self.ledger.reading()
+
+    def alone(self) -> AbstractContextManager[object]:
+        return self.ledger.writing()
 
     def latest(self) -> int:
         """Return the number of the latest change to anything in the ledger."""

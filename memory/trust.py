@@ -20,6 +20,9 @@ UNKNOWN_SOURCE = 0.3
 BLOCKED = "blocked"
 """The name in an adapter's metadata of why it must not be put into use: what it was trained on was purged."""
 
+DOUBTED = "doubted"
+"""The name in an item's metadata of why it is doubted: what it was derived from was purged or corrected."""
+
 
 def trust_of(source: str) -> float:
     """Return how far a source is trusted by default."""

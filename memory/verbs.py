@@ -209,10 +209,12 @@ class Verbs(ABC):
             new, op = old.but(**changes), Op(verb="edit", id=id, changes=changes, reason=reason)
         except ValidationError as error:
             raise Misuse(f"item {id} cannot be edited so: {why_invalid(error)}") from error
-        if (new.kind, new.text) != (old.kind, old.text) and old.status != "forgotten":
-            self._refuse_twin(new)
-        doubtful = self._doubtful(id) if new.text != old.text else []
-        self.apply([op, *doubtful], reason=reason)
+        ops = screened([op], self.get)
+        vectors = self._said_anew(ops)
+        with self._source.alone():  # what others derive from it meanwhile is seen
+            if (new.kind, new.text) != (old.kind, old.text) and old.status != "forgotten":
+                self._refuse_twin(new)
+            self._write([*ops, *(self._doubtful(id) if new.text != old.text else [])], vectors, reason)
         return self._must(id)
 
     def _refuse_twin(self, item: Item) -> None:
@@ -231,8 +233,10 @@ class Verbs(ABC):
         told: Fields = {"kind": old.kind, "source": old.source, "metadata": old.metadata}
         told.update(fields)
         new = admitted([text], told, self.namespace, self._now(), self.get)[0]
-        superseding = Op(verb="supersede", id=id, item=new, reason=reason)
-        done = self.apply([*self._doubtful(id), superseding], reason=reason)
+        ops = screened([Op(verb="supersede", id=id, item=new, reason=reason)], self.get)
+        vectors = self._said_anew(ops)
+        with self._source.alone():
+            done = self._write([*self._doubtful(id), *ops], vectors, reason)
         return self._must(done.items[-1])
 
     def _doubtful(self, id: str) -> list[Op]:

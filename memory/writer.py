@@ -30,7 +30,7 @@ _LATEST = """SELECT max(coalesce((SELECT max(seq) FROM ops), 0),
 _MARK = "UPDATE items SET version = ?, status = ?, pinned = ? WHERE row = ?"
 _JOURNAL = "INSERT INTO ops (seq, txn, verb, item, reason, detail, before) VALUES (?,?,?,?,?,?,?)"
 
-_MARKING: frozenset[Verb] = frozenset({"forget", "quarantine", "release", "pin", "unpin"})
+_MARKING: frozenset[Verb] = frozenset({"forget", "quarantine", "pin", "unpin"})
 """Ops that set a status or a pin and no more, and let nothing be said anew: many are read and written at once."""
 _AT_ONCE = 500
 _STATUS, _PINNED = 4 + rows.COLUMNS.index("status"), 4 + rows.COLUMNS.index("pinned")

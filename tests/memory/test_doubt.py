@@ -1,0 +1,168 @@
+"""What was derived from something that is purged or corrected is doubted, also where it is forgotten at that moment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from word_vectors import WordVectors, export_lines, open_memory
+
+from agentevo.memory import Draft, Memory
+from agentevo.memory.trust import DOUBTED
+from agentevo.types import Op
+
+Change = Callable[[Memory | Draft, str], object]
+
+CORRECTIONS: dict[str, Change] = {
+    "edit": lambda memory, name: memory.edit(name, "the sky is green"),
+    "supersede": lambda memory, name: memory.supersede(name, "the sky is green"),
+}
+CHANGES: dict[str, Change] = {**CORRECTIONS, "purge": lambda memory, name: memory.purge(name)}  # type: ignore[union-attr]
+
+
+def family(memory: Memory | Draft) -> tuple[str, str, str]:
+    """Insert a source, what was derived from it, and what was derived from that; return their ids."""
+    source = memory.insert("the sky is blue")
+    child = memory.insert("look up on a clear day", kind="lesson", derived_from=[source.id], metadata={"team": "a"})
+    grandchild = memory.insert("look at things", kind="lesson", derived_from=[child.id])
+    return source.id, child.id, grandchild.id
+
+
+def status(memory: Memory | Draft, *ids: str) -> list[str]:
+    return [item.status if (item := memory.get(name)) else "gone" for name in ids]
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
+def test_what_is_forgotten_comes_back_into_quarantine_with_the_reason(change: Change) -> None:
+    with open_memory(":memory:") as memory:
+        source, child, grandchild = family(memory)
+        memory.forget([child, grandchild])
+        change(memory, source)
+        assert status(memory, child, grandchild) == ["forgotten", "forgotten"]
+        memory.restore([child, grandchild], reason="wanted back")
+        assert status(memory, child, grandchild) == ["quarantined", "quarantined"]
+        why = memory.history(child)[-1].reason
+        assert why.startswith("wanted back; quarantined: derived from")
+        assert source in why
+        assert not {child, grandchild} & {hit.item.id for hit in memory.recall("look at a clear day", 10)}
+
+
+def test_purge_lists_what_is_forgotten_and_what_was_held_already(tmp_path: Path) -> None:
+    with open_memory(tmp_path) as memory:
+        source, child, grandchild = family(memory)
+        other = memory.insert("look down", kind="lesson", derived_from=[source])
+        memory.forget(child)
+        memory.quarantine(grandchild)
+        assert set(memory.purge(source).derived) == {child, grandchild, other.id}
+        assert status(memory, child, grandchild, other.id) == ["forgotten", "quarantined", "quarantined"]
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
+def test_what_was_quarantined_stays_doubtful_when_it_is_forgotten_and_restored(change: Change) -> None:
+    with open_memory(":memory:") as memory:
+        source, child, _ = family(memory)
+        change(memory, source)
+        memory.forget(child)
+        memory.restore(child)
+        assert status(memory, child) == ["quarantined"]
+
+
+def test_release_ends_the_doubt_for_good_and_nothing_else_does() -> None:
+    with open_memory(":memory:") as memory:
+        source, child, _ = family(memory)
+        memory.forget(child)
+        memory.edit(source, "the sky is green")
+        memory.edit(child, metadata={"team": "b"})
+        memory.restore(child)
+        assert status(memory, child) == ["quarantined"]
+        memory.release(child)
+        assert (memory.get(child).status, memory.get(child).metadata) == ("live", {"team": "b"})  # type: ignore[union-attr]
+        memory.forget(child)
+        memory.restore(child)
+        assert status(memory, child) == ["live"]
+
+
+@pytest.mark.parametrize("change", CORRECTIONS.values(), ids=CORRECTIONS.keys())
+def test_undo_of_a_correction_leaves_no_doubt(change: Change) -> None:
+    with open_memory(":memory:") as memory:
+        source, child, grandchild = family(memory)
+        memory.forget(grandchild)
+        before = [memory.get(child), memory.get(grandchild)]
+        change(memory, source)
+        memory.undo()
+        assert [memory.get(child), memory.get(grandchild)] == before
+        memory.restore(grandchild)
+        assert status(memory, grandchild) == ["live"]
+
+
+def test_undo_of_a_release_brings_the_doubt_back() -> None:
+    with open_memory(":memory:") as memory:
+        source, child, _ = family(memory)
+        memory.edit(source, "the sky is green")
+        doubted = memory.get(child)
+        memory.release(child)
+        memory.undo()
+        assert memory.get(child) == doubted
+
+
+@pytest.mark.parametrize("change", CORRECTIONS.values(), ids=CORRECTIONS.keys())
+def test_a_draft_reads_and_commits_the_same(change: Change) -> None:
+    with open_memory(":memory:") as memory:
+        source, child, grandchild = family(memory)
+        memory.forget(grandchild)
+        with memory.draft() as draft:
+            change(draft, source)
+            draft.restore(grandchild)
+            drafted = [draft.get(child), draft.get(grandchild)]
+            draft.commit()
+        assert [memory.get(child), memory.get(grandchild)] == drafted
+        assert status(memory, child, grandchild) == ["quarantined", "quarantined"]
+
+
+def test_a_policy_that_restores_what_is_doubted_gets_it_quarantined() -> None:
+    with open_memory(":memory:") as memory:
+        source, child, _ = family(memory)
+        memory.forget(child)
+        memory.edit(source, "the sky is green")
+        memory.apply([Op(verb="restore", id=child)])
+        assert status(memory, child) == ["quarantined"]
+
+
+def test_doubt_travels_with_an_export(tmp_path: Path) -> None:
+    with open_memory(tmp_path / "m") as memory, open_memory(tmp_path / "n") as copy:
+        source, child, _ = family(memory)
+        memory.forget(child)
+        memory.edit(source, "the sky is green")
+        copy.import_(export_lines(memory))
+        copy.restore(child)
+        assert status(copy, child) == ["quarantined"]
+
+
+class Meanwhile(WordVectors):
+    """Does something once, the next time a text is embedded: as another process may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.act: Callable[[], object] | None = None
+
+    async def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        if self.act is not None:
+            act, self.act = self.act, None
+            act()
+        return await super().embed(texts)
+
+
+@pytest.mark.parametrize("change", CORRECTIONS.values(), ids=CORRECTIONS.keys())
+def test_what_is_derived_while_the_correction_is_embedded_is_doubted(tmp_path: Path, change: Change) -> None:
+    embedder = Meanwhile()
+    with open_memory(tmp_path, embedder=embedder) as memory:
+        source, _, grandchild = family(memory)
+        late: list[str] = []
+        vector = np.ones(embedder.dimensions)
+        embedder.act = lambda: late.append(memory.insert("late", derived_from=[grandchild], vectors=vector).id)
+        change(memory, source)
+        assert status(memory, *late) == ["quarantined"]
+        assert memory.get(late[0]).metadata[DOUBTED].startswith(f"derived from {source}")  # type: ignore[union-attr]
