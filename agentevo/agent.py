@@ -6,7 +6,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +21,7 @@ from agentevo.given import listed
 from agentevo.models.usage import Budget, spending, timed
 from agentevo.protocols import Environment, Model, Recipe, State, describe
 from agentevo.record import Record
-from agentevo.runs import about, folder_of
+from agentevo.runs import about, beginning, folder_of
 from agentevo.said import Asked, as_feedback, as_task
 from agentevo.steps import Seen, Steps
 from agentevo.types import Attempt, Report, Transaction
@@ -165,10 +165,11 @@ class Agent:
         state, turns = self.state(environment), _count("cycles", cycles, least=1)
         is_kept = run is not None or self._runs is not None
         folder = folder_of(run, "evolve", self._runs) if is_kept else None
-        with Record.open(folder, about=about(state), clock=self._clock) as record:
-            async with aclosing(evolve(state, record, turns, _limit(budget))) as reports:
-                async for report in reports:
-                    yield report
+        async with beginning(folder, self.model) if folder else nullcontext():
+            with Record.open(folder, about=about(state), clock=self._clock) as record:
+                async with aclosing(evolve(state, record, turns, _limit(budget))) as reports:
+                    async for report in reports:
+                        yield report
 
     run, feedback = blocking(arun), blocking(afeedback)
     stream, evolve = iterating(astream), iterating(aevolve)

@@ -5,18 +5,26 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
+import shutil
 import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agentevo.errors import Misuse, RunError
+from agentevo.models.requests import check_name
 from agentevo.settings import home
 
 if TYPE_CHECKING:
     from filelock import FileLock
 
-    from agentevo.protocols import Environment, State
+    from agentevo.protocols import Environment, Model, State
     from agentevo.types import Json
+
+
+WORTH_KEEPING = ("replies.jsonl", "results.jsonl")
+"""The files of a run that hold what was paid for, or what came of it."""
 
 
 def folder_of(name: str | None = None, kind: str = "run", runs: Path | None = None) -> Path:
@@ -35,6 +43,29 @@ def _is_folder_name(name: object) -> bool:
     if not isinstance(name, str) or not name or name != Path(name).name or name == "..":
         return False
     return "\0" not in name and name.encode("utf-8", "replace").decode() == name
+
+
+@asynccontextmanager
+async def beginning(folder: Path, model: Model) -> AsyncIterator[None]:
+    """Begin a run, or go on with it, inside; raise UnknownName before anything is made for a model of no provider.
+
+    A folder that is made inside is taken away again where misuse ends the run before a model has answered.
+    """
+    with _unless_misused(folder) as is_new:
+        if is_new:
+            await check_name(model)
+        yield
+
+
+@contextmanager
+def _unless_misused(folder: Path) -> Iterator[bool]:
+    is_new = not folder.exists()
+    try:
+        yield is_new
+    except Misuse:
+        if is_new and not any(path.stat().st_size for name in WORTH_KEEPING for path in folder.rglob(name)):
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def held(folder: Path) -> FileLock:

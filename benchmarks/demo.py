@@ -7,6 +7,7 @@ substitution rule sees the same memory as the agent, before each answer.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
@@ -21,7 +22,7 @@ from agentevo.phases.gate import HeldOut
 from agentevo.protocols import Environment, Golden, Model, Recipe, State
 from agentevo.recipes import load
 from agentevo.record import Record
-from agentevo.runs import about
+from agentevo.runs import about, beginning
 from agentevo.scoring import answered, scored
 from agentevo.statistics import Interval, paired_bootstrap
 from agentevo.types import Experience, Item, Json, Report, Task
@@ -105,6 +106,11 @@ class Demo:
 
     async def play(self) -> AsyncGenerator[Moment, None]:
         """Yield what happens; a demo that was stopped goes on where it was."""
+        async with beginning(self.folder, self.model), aclosing(self._played()) as moments:
+            async for moment in moments:
+                yield moment
+
+    async def _played(self) -> AsyncGenerator[Moment, None]:
         with (
             Memory.open(self.path, embedder=self.embedder, actor="agent") as memory,
             Record.open(self.folder, about=self._about(memory), concurrency=1) as record,

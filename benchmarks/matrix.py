@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import ExitStack, aclosing, closing
+from contextlib import AsyncExitStack, aclosing, closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ from agentevo.memory import Memory
 from agentevo.models.usage import Budget, Meter
 from agentevo.protocols import Environment, Model, Recipe, State, describe
 from agentevo.record import Record
-from agentevo.runs import about, held, identity
+from agentevo.runs import about, beginning, held, identity
 from agentevo.types import Experience, Json, Task, Usage
 from agentevo.types import Record as Line
 
@@ -138,10 +138,11 @@ def _drawn(tasks: Sequence[Task], n: int, salt: str) -> list[Task]:
 async def run(plan: Plan, folder: Path) -> AsyncGenerator[Row, None]:
     """Run all cells into a folder, yielding rows as they come; rows that were there before come first, at once.
 
-    Raise RunError where another process is running it.
+    Raise RunError where another process is running it, and UnknownName for a model of no provider.
     """
     meter = Meter("bench", plan.budget)
-    with ExitStack() as stack:
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(beginning(folder, plan.model))
         stack.callback(held(folder).release)
         journal = stack.enter_context(closing(Journal(folder / RESULTS)))
         kept = {row.cell for row in results(folder)}  # also those of arms that this plan has not

@@ -47,7 +47,7 @@ def evolve(
     from agentevo.benchmarks.suites import tuned
     from agentevo.models import Budget, as_model
     from agentevo.record import Record
-    from agentevo.runs import about, folder_of
+    from agentevo.runs import about, beginning, folder_of
     from agentevo.settings import settings
 
     preset = settings()
@@ -55,12 +55,21 @@ def evolve(
     acting, folder = as_model(model or preset.model), folder_of(name, "evolve")
     budget = Budget(max_cost_usd=preset.max_cost_usd if max_cost is None else max_cost)
     begun: list[Record] = []  # from then on the run knows this memory, and goes on with no other
-    with opened(context, memory, namespace, create=True, actor="agent", stays=lambda: bool(begun)) as kept:
+
+    def stays() -> bool:
+        return bool(begun) and folder.exists()
+
+    with opened(context, memory, namespace, create=True, actor="agent", stays=stays) as kept:
         agent = Agent(acting, memory=kept, recipe=chosen, environment=environment, seed=seed)
-        with Record.open(folder, about=about(agent.state()), concurrency=concurrency) as record:
-            begun.append(record)
-            tell(f"{suite}: {cycles} times with {acting.name}; go on after a stop with --run {folder.name}")
-            reports = asyncio.run(_turned(agent, record, cycles, budget, is_shown=not as_json))
+
+        async def evolved() -> list[Report]:
+            async with beginning(folder, acting):
+                with Record.open(folder, about=about(agent.state()), concurrency=concurrency) as record:
+                    begun.append(record)
+                    tell(f"{suite}: {cycles} times with {acting.name}; go on after a stop with --run {folder.name}")
+                    return await _turned(agent, record, cycles, budget, is_shown=not as_json)
+
+        reports = asyncio.run(evolved())
         live = kept.stats().live
     if as_json:
         show_json([_summary(turn, report) for turn, report in enumerate(reports, 1)])

@@ -18,7 +18,7 @@ from typing import Unpack
 from pydantic import ValidationError
 
 from agentevo.errors import BudgetExceeded
-from agentevo.models.requests import Options, described, key_of, request_of, with_adapter
+from agentevo.models.requests import Options, check_name, described, key_of, request_of, with_adapter
 from agentevo.protocols import Model
 from agentevo.settings import home
 from agentevo.types import ChatMessage, Json, Reply, Usage
@@ -56,6 +56,10 @@ class Cached:
     def adapted(self, adapter: str) -> Cached:
         """Return the model with an adapter, cached in the same folder; raise Misuse where it takes none."""
         return Cached(with_adapter(self._model, adapter), self._folder)
+
+    async def check_name(self) -> None:
+        """Raise UnknownName where the model goes by no provider's name."""
+        await check_name(self._model)
 
     async def complete(self, messages: Sequence[ChatMessage], **options: Unpack[Options]) -> Reply:
         """Answer from disk, or ask the model and keep its reply; see `agentevo.protocols.Model`."""

@@ -86,6 +86,11 @@ class LiteLLMModel:
     def __repr__(self) -> str:
         return f"LiteLLMModel({self._name!r})"
 
+    async def check_name(self) -> None:
+        """Raise UnknownName where no provider goes by this name; an offline model was looked up by it already."""
+        if self._traits is None and not self._name.startswith(LOCAL):
+            self._traits = await self._learn()
+
     async def complete(self, messages: Sequence[ChatMessage], **options: Unpack[Options]) -> Reply:
         """Answer the messages; see `agentevo.protocols.Model` for the options and what is raised."""
         request = request_of(messages, options)

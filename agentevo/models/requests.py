@@ -140,6 +140,13 @@ def with_adapter(model: object, adapter: str) -> Model:
     return model.adapted(adapter)
 
 
+async def check_name(model: object) -> None:
+    """Raise UnknownName now where a model that is not asked yet could not be; what cannot say so passes."""
+    check = getattr(model, "check_name", None)
+    if check is not None:
+        await check()
+
+
 def key_of(asked: Mapping[str, Json]) -> str:
     """Return the SHA-256 of a request's canonical JSON; raise Misuse if it is not JSON."""
     try:

@@ -328,6 +328,34 @@ def test_practice_makes_it_better_and_is_gone_on_with_under_its_name(tmp_path: P
         assert list(silent.evolve(run="practice")) == [first]
 
 
+def test_a_model_of_no_provider_is_refused_before_a_run_is_made(tmp_path: Path) -> None:
+    with memory() as store:
+        agent = Agent("nonsense/xyz", memory=store, environment=Sums(), runs=tmp_path)
+        with pytest.raises(UnknownName, match="unknown model provider 'nonsense'"):
+            list(agent.evolve(run="mine"))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("answers", "left"), [(0, []), (4, ["mine"])])
+def test_a_run_that_misuse_ends_is_kept_where_a_model_has_answered_in_it(
+    answers: int, left: list[str], tmp_path: Path
+) -> None:
+    async def by_model(state: State, task: Task) -> list[Attempt]:
+        if not answers:
+            raise Misuse("a mistake before anything was asked")
+        return await Sample()(state, task)
+
+    async def mistaken(state: State, experience: Experience) -> Experience:
+        raise Misuse("a mistake when all was asked")
+
+    recipe = Recipe(act=by_model, judge=[mistaken])
+    with memory() as store:
+        agent = Agent(ScriptedModel(["?"] * answers), memory=store, recipe=recipe, environment=Sums(), runs=tmp_path)
+        with pytest.raises(Misuse, match="a mistake"):
+            list(agent.evolve(run="mine"))
+    assert [path.name for path in tmp_path.iterdir()] == left
+
+
 def test_another_recipe_cannot_go_on_with_a_run(tmp_path: Path) -> None:
     with memory() as store:
         list(Agent(FunctionModel(answers), memory=store, recipe=LEARNING, runs=tmp_path).evolve(Sums(), run="r"))

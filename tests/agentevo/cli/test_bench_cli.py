@@ -86,6 +86,20 @@ def test_misuse_is_one_line_and_makes_no_run(
 
 
 @pytest.mark.usefixtures("reader")
+@pytest.mark.parametrize(
+    ("model", "complaint"),
+    [("nonsense/xyz", "error: unknown model provider 'nonsense'"), ("openai/test", "needs OPENAI_API_KEY")],
+)
+def test_a_model_that_nobody_can_ask_leaves_no_run(
+    model: str, complaint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY")
+    assert status(["bench", "run", *SMALL, "--arms", "none", "--model", model]) == 2
+    assert complaint in capsys.readouterr().err.splitlines()[-1]
+    assert not list(tmp_path.glob("home/runs/*"))
+
+
+@pytest.mark.usefixtures("reader")
 def test_a_run_that_is_not_there_has_no_report(capsys: pytest.CaptureFixture[str]) -> None:
     assert status(["bench", "report", "nope"]) == 1
     assert "holds no results.jsonl" in capsys.readouterr().err

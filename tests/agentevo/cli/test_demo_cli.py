@@ -142,6 +142,8 @@ def test_misuse_is_one_line(options: list[str], complaint: str, capsys: pytest.C
     *_, last = capsys.readouterr().err.splitlines()
     assert last.startswith("error: ")
     assert complaint in last
+    runs = home() / "runs"
+    assert not runs.exists() or not list(runs.iterdir())
 
 
 @pytest.mark.usefixtures("reader")

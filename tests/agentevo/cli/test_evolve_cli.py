@@ -143,6 +143,8 @@ def test_a_memory_that_is_not_named_is_the_one_of_the_settings(
         (["house/test"], "practises on one split and tests on another; write 'house'"),
         (["hous"], "unknown environment 'hous'; known: house"),
         (["house", "--recipe", "ev"], "unknown recipe 'ev'; known: evo"),
+        (["house", "--model", "nonsense/xyz"], "unknown model provider 'nonsense'; known: "),
+        (["house", "--model", "local/xyz"], "unknown model 'xyz'; known: smollm2-135m"),
         (["house", "--run", "a/b"], "a run is named like a folder"),
         (["answers"], "answers needs the option 'source'"),
     ],
@@ -156,6 +158,17 @@ def test_misuse_is_one_line_and_makes_nothing(
     assert complaint in said.err
     assert not (tmp_path / "memory").exists()
     assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.usefixtures("reader")
+def test_a_missing_key_leaves_neither_a_run_nor_a_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY")
+    assert evolve("house:tasks=10", tmp_path) == 2
+    assert "needs OPENAI_API_KEY" in capsys.readouterr().err
+    assert not (tmp_path / "memory").exists()
+    assert list((tmp_path / "home" / "runs").iterdir()) == []
 
 
 @pytest.mark.usefixtures("reader")
