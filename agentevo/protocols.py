@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import inspect
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
 
+from agentevo.plain import awaitable
 from agentevo.types import (
     Attempt,
     Card,
@@ -263,7 +265,10 @@ def unaimed(state: State) -> Objective:
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Recipe:
-    """A method, as data. `act` is how a task is answered when it counts; `practice`, when it is only to learn from."""
+    """A method, as data. `act` is how a task is answered when it counts; `practice`, when it is only to learn from.
+
+    What a slot expects to await may be a plain function too: it is made awaitable.
+    """
 
     act: Act
     name: str = ""
@@ -277,14 +282,17 @@ class Recipe:
 
     def __post_init__(self) -> None:
         for slot in ("act", "objective", "tasks", "practice", "gate"):
-            _callable(slot, getattr(self, slot), optional=slot not in ("act", "objective"))
+            strategy = getattr(self, slot)
+            _callable(slot, strategy, optional=slot not in ("act", "objective"))
+            if slot in ("act", "tasks", "practice") and strategy is not None:
+                object.__setattr__(self, slot, awaitable(strategy))
         for slot in ("judge", "refine", "update"):
             strategies = getattr(self, slot)
             if not isinstance(strategies, Sequence):
                 raise TypeError(f"recipe slot {slot!r} takes a list of strategies, not {strategies!r}")
             for strategy in strategies:
                 _callable(slot, strategy)
-            object.__setattr__(self, slot, tuple(strategies))
+            object.__setattr__(self, slot, tuple(map(awaitable, strategies)))
 
     def __repr__(self) -> str:
         return describe(self)
@@ -299,6 +307,8 @@ def _callable(slot: str, strategy: object, *, optional: bool = False) -> None:
 
 def describe(value: object) -> str:
     """Return a stable text of a recipe or strategy: no addresses, defaults left out, functions as module.name."""
+    if inspect.isfunction(value):
+        value = inspect.unwrap(value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         shown = (f"{f.name}={describe(v)}" for f in dataclasses.fields(value) if (v := _changed(value, f)) is not _SAME)
         return f"{type(value).__name__}({', '.join(shown)})"

@@ -14,6 +14,7 @@ LAYERS = {
     "agentevo.types": 0,
     "agentevo.errors": 0,
     "agentevo.protocols": 0,
+    "agentevo.plain": 0,
     "agentevo.blocking": 1,
     "agentevo.settings": 1,
     "agentevo.runs": 1,

@@ -20,6 +20,7 @@ from agentevo.phases.calls import as_sent
 from agentevo.phases.context import HINTS, MEMORY
 from agentevo.phases.judge import RIGHT
 from agentevo.phases.trajectory import why_stopped
+from agentevo.plain import awaitable
 from agentevo.protocols import Act, Judge, State
 from agentevo.quote import fenced
 from agentevo.together import together
@@ -43,6 +44,7 @@ class Best:
 
     def __post_init__(self) -> None:
         must_act("Best", self.act, self.by)
+        _made_awaitable(self, self.act, self.by)
 
     async def __call__(self, state: State, task: Task) -> list[Attempt]:
         attempts = tuple(await self.act(state, task))
@@ -93,6 +95,7 @@ class Refined:
 
     def __post_init__(self) -> None:
         must_act("Refined", self.act, self.by)
+        _made_awaitable(self, self.act, self.by)
         if self.rounds < 1:
             raise Misuse(f"rounds is {self.rounds!r}; expected how often an answer is corrected at most, 1 or more")
         if self.keep not in get_args(Keep):
@@ -221,6 +224,12 @@ def estimated(attempt: Attempt, usage: Usage, stopped: str) -> Attempt:
         for f in attempt.feedback
     )
     return attempt.but(feedback=tuple(feedback), usage=usage, stopped=stopped)
+
+
+def _made_awaitable(made: object, act: Act, by: Judge) -> None:
+    """Let plain functions stand in a strategy that is frozen."""
+    object.__setattr__(made, "act", awaitable(act))
+    object.__setattr__(made, "by", awaitable(by))
 
 
 def must_act(name: str, act: object, by: object) -> None:

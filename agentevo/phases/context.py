@@ -15,6 +15,7 @@ from agentevo.memory.choose import Recall, TopK, Window
 from agentevo.memory.forget import Kinds
 from agentevo.memory.trust import LOW_TRUST
 from agentevo.memory.where import Where
+from agentevo.plain import awaitable
 from agentevo.protocols import Part, State
 from agentevo.quote import fenced
 from agentevo.types import Item, Message, Section, Task
@@ -108,7 +109,7 @@ def _message(role: str, content: str) -> Message:
 
 async def _section(part: Part, state: State, task: Task) -> Section:
     assert not isinstance(part, str)
-    section = await part(state, task)
+    section = await awaitable(part)(state, task)
     if not isinstance(section, Section):
         raise Misuse(f"the part {part!r:.80} of a prompt gave {section!r:.80}; expected a Section")
     return section
