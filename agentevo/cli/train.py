@@ -38,14 +38,16 @@ def train(
     install: Annotated[
         str | None, typer.Option(help="Put it beside its offline model too, for local/MODEL+NAME.")
     ] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Install it in the place of one that has the name.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Train a LoRA adapter; a training that was killed goes on when the same command is given again."""
-    from agentevo.models.installed import checked_name
     from agentevo.settings import settings as set_once
     from agentevo.weights.config import TrainConfig
     from agentevo.weights.dataset import parsed
-    from agentevo.weights.gguf import install_adapter
+    from agentevo.weights.gguf import install_adapter, must_be_installable
     from agentevo.weights.train import train as make
 
     given = {
@@ -53,16 +55,17 @@ def train(
         "rank": rank, "max_length": max_length, "min_real": min_real, "seed": seed, **_others(settings or ()),
     }  # fmt: skip
     config = TrainConfig.of(**{name: value for name, value in given.items() if value is not None})
+    base = model or set_once().model
     if install is not None:
-        checked_name(install)  # before an hour of work
+        must_be_installable(base, install, targets=config.targets, replace=replace)  # before an hour of work
     rows = parsed(sys.stdin.buffer, "stdin") if data == "-" else data
     try:
         with progress(amount=number) as report:
-            made = make(rows, model=model or set_once().model, out=out, config=config, start=start, progress=report)
+            made = make(rows, model=base, out=out, config=config, start=start, progress=report)
     except KeyboardInterrupt:
         tell("stopped; the same command goes on from the last checkpoint")
         raise
-    used_as = install_adapter(out, name=install) if install is not None else None
+    used_as = install_adapter(out, name=install, replace=replace) if install is not None else None
     _show(made, used_as, as_json=as_json)
 
 

@@ -34,6 +34,9 @@ _COUNTS_KEPT = 1024
 _LONG = 10_000
 """Characters of a text whose count is not kept, so that what is kept stays small."""
 
+BASE = "agentevo.base_sha256"
+"""The field in which an adapter's file says what the weights hash to that it was made for."""
+
 Body: TypeAlias = Mapping[str, Json]
 
 
@@ -206,6 +209,14 @@ def _check_adapter(adapter: Path, model: Mapping[str, Value]) -> None:
         raise WeightsError(f"{adapter} is no LoRA adapter; move it out of the adapters folder")
     if header.get("general.architecture") != model.get("general.architecture"):
         raise WeightsError(f"{adapter} was made for another model ({header.get('general.architecture')}); remove it")
+
+
+def is_for(adapter: Path, sha256: str) -> bool:
+    """Say whether an adapter was made for weights of this hash, as far as its file says: those of others do not."""
+    try:
+        return read_header(adapter).get(BASE) in (None, sha256)
+    except WeightsError:
+        return True  # the engine says what is wrong with it
 
 
 def _read(chunk: Any, name: str) -> Piece | None:

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
-from agentevo.errors import UnknownName
+from agentevo.errors import UnknownName, WeightsError
 from agentevo.models.catalogue import CATALOGUE, WeightsKind
-from agentevo.models.engine import Body, Engine, Piece
+from agentevo.models.engine import Body, Engine, Piece, is_for
 from agentevo.models.installed import Installed, check_untouched, find
 from agentevo.models.placing import Progress
 from agentevo.models.pull import pull
@@ -137,12 +137,20 @@ def count_tokens(model: str, text: str) -> int:
 
 
 def _ready(model: str, stopped: threading.Event) -> tuple[Engine, Path | None]:
-    """Return the engine and the adapter's file; raise UnknownName, which lists the models or the adapters."""
+    """Return the engine and the adapter's file; raise UnknownName, which lists the models or the adapters.
+
+    Raises WeightsError for an adapter that was made for other weights: with these it would answer with noise.
+    """
     name, adapter = split(model)
     weights = obtain(name, "model", stopped)
     adapters = weights.adapters
     if adapter is not None and adapter not in adapters:
         raise UnknownName(f"adapter of {name}", adapter, adapters)
+    if adapter is not None and not is_for(adapters[adapter], weights.sha256):
+        raise WeightsError(
+            f"{adapters[adapter]} was made for other weights than those that local/{name} has now (SHA-256"
+            f" {weights.sha256[:12]}...); train it on these, or remove it"
+        )
     return _engine(weights, adapters), adapters[adapter] if adapter is not None else None
 
 
@@ -155,7 +163,8 @@ def _engine(weights: Installed, adapters: dict[str, Path]) -> Engine:
             threads = settings().threads or idle_cores()
             log.debug("loading %s with %d threads and %d adapters", weights.path, threads, len(adapters))
             place.engine = None  # what runs on it is finished; a new adapter can only be had by loading again
-            place.engine = Engine(weights.name, weights.path, tuple(adapters.values()), threads)
+            fitting = [file for file in adapters.values() if is_for(file, weights.sha256)]
+            place.engine = Engine(weights.name, weights.path, fitting, threads)
             place.files = files
         return place.engine
 

@@ -6,16 +6,18 @@ import contextlib
 import json
 import os
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from agentevo.errors import Misuse, WeightsError
+from agentevo.models import offline
+from agentevo.models.engine import BASE
 from agentevo.models.gguf_header import Value, read_header
-from agentevo.models.installed import checked_name, storing
+from agentevo.models.installed import Installed, checked_name, storing
 from agentevo.weights.checkpoints import stored
 from agentevo.weights.config import Training
-from agentevo.weights.load import Base, base
+from agentevo.weights.load import LOCAL, Base, base
 from agentevo.weights.train import ADAPTER, SHAPE
 
 if TYPE_CHECKING:
@@ -26,9 +28,32 @@ if TYPE_CHECKING:
 
 _FAMILY = "llama"
 """The one architecture whose layout is known here; SmolLM, Llama and Mistral are of it."""
-_BASE = "agentevo.base_sha256"
+_KINDS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+"""The modules that the offline runtime adapts, as peft names them."""
 _PLAIN = ("bias", "lora_bias", "use_dora", "use_rslora", "rank_pattern", "alpha_pattern", "modules_to_save")
 """Settings of an adapter that the runtime, or the way it is computed here, knows nothing of unless they are off."""
+
+
+def must_be_installable(
+    model: str | Path, name: str, *, targets: Sequence[str] = _KINDS, replace: bool = False
+) -> None:
+    """Raise Misuse where an adapter of a model could not be put beside it: that is told before it is trained."""
+    called = checked_name(name)
+    if not isinstance(model, str) or not model.startswith(LOCAL):
+        raise Misuse(f"an adapter of {str(model)!r} is not put into use here; only those of local/NAME run offline")
+    weights = offline.obtain(offline.split(model.removeprefix(LOCAL))[0], "model")
+    _must_be_known(model, weights.path)
+    others = [target for target in targets if target.rpartition(".")[2] not in _KINDS]
+    if others:
+        raise Misuse(f"the offline runtime cannot adapt {', '.join(others)}; choose targets among {', '.join(_KINDS)}")
+    _must_be_free(weights, called, replace=replace)
+
+
+def _must_be_free(weights: Installed, called: str, *, replace: bool) -> None:
+    if called in weights.adapters and not replace:
+        raise Misuse(
+            f"local/{weights.name} has an adapter {called!r} already; choose another name, or ask to replace it"
+        )
 
 
 def install_adapter(
@@ -41,9 +66,8 @@ def install_adapter(
     """
     on, weights, _ = served(Path(adapter), model)
     called = checked_name(name or Path(adapter).resolve().name)
+    _must_be_free(offline.obtain(on.name.removeprefix(LOCAL), "model"), called, replace=replace)
     file = weights.parent / "adapters" / f"{called}.gguf"
-    if file.exists() and not replace:
-        raise Misuse(f"{on.name} has an adapter {called!r} already; choose another name, or replace it")
     with storing(f"install the adapter {called}"):
         file.parent.mkdir(exist_ok=True)
         convert(adapter, file, model=on.name)
@@ -64,7 +88,7 @@ def convert(adapter: str | Path, out: str | Path, *, model: str | None = None) -
         writer.add_type("adapter")
         writer.add_string("adapter.type", "lora")
         writer.add_float32("adapter.lora.alpha", float(str(shape["lora_alpha"])))
-        writer.add_string(_BASE, on.sha256)
+        writer.add_string(BASE, on.sha256)
         for tensor, (a, b) in matrices(Path(adapter), header).items():
             writer.add_tensor(f"{tensor}.lora_a", _half(a, tensor))
             writer.add_tensor(f"{tensor}.lora_b", _half(b, tensor))
@@ -78,7 +102,7 @@ def served(adapter: Path, model: str | Path | None) -> tuple[Base, Path, dict[st
     on = base_of(adapter, model)
     if on.gguf is None:
         raise Misuse(f"{adapter} is an adapter for {on.name}; only those for local/NAME run offline")
-    return on, on.gguf, _header(on, on.gguf)
+    return on, on.gguf, _must_be_known(on.name, on.gguf)
 
 
 def matrices(adapter: Path, header: Mapping[str, Value]) -> dict[str, tuple[Matrix, Matrix]]:
@@ -94,12 +118,12 @@ def matrices(adapter: Path, header: Mapping[str, Value]) -> dict[str, tuple[Matr
     names = get_tensor_name_map(MODEL_ARCH.LLAMA, _number(header, "block_count"))
     found = {}
     for name, a in sorted(tensors.items()):
-        if not name.endswith(".lora_A.weight"):
+        if name.endswith(".lora_B.weight"):
             continue
         module = name.removeprefix("base_model.model.").removesuffix(".lora_A.weight")
         known = names.get_name(module)
-        if known is None:
-            raise Misuse(f"{adapter} adapts {module}, which the offline runtime has no name for")
+        if known is None or module.rpartition(".")[2] not in _KINDS:
+            raise Misuse(f"{adapter} adapts {module}, which the offline runtime cannot")
         b = tensors[name.replace(".lora_A.", ".lora_B.")]
         found[f"{known}.weight"] = (a.astype("float32"), _reordered(known, b.astype("float32"), header))
     return found
@@ -139,11 +163,15 @@ def base_of(adapter: Path, model: str | Path | None) -> Base:
     return on
 
 
-def _header(on: Base, file: Path) -> dict[str, Value]:
+def _must_be_known(model: str, file: Path) -> dict[str, Value]:
+    """Return what a model's file says of itself; raise Misuse where adapters cannot be converted for it."""
     header = read_header(file)
     family = header.get("general.architecture")
     if family != _FAMILY:
-        raise Misuse(f"{on.name} is of the family {family!r}; adapters can be converted for {_FAMILY!r} only")
+        raise Misuse(
+            f"{model} is of the architecture {family!r}; adapters are put into use beside models of the architecture"
+            f" {_FAMILY!r} alone (SmolLM, Llama, Mistral); train it without that, and merge it into safetensors"
+        )
     return header
 
 

@@ -34,12 +34,14 @@ class _Unwanted(Exception):
 
 
 def _trained(order: Order, stopped: threading.Event) -> Training:
+    from agentevo.weights.gguf import must_be_installable
     from agentevo.weights.train import train
 
     if order.folder.exists():
         return Training.read(order.folder)
-    order.folder.parent.mkdir(parents=True, exist_ok=True)
     config = TrainConfig.of(**order.config)
+    must_be_installable(order.base, order.name, targets=config.targets, replace=True)
+    order.folder.parent.mkdir(parents=True, exist_ok=True)
 
     def progress(label: str, done: int, total: int) -> None:
         if stopped.is_set():

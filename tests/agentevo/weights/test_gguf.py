@@ -64,17 +64,26 @@ def test_rows_of_queries_and_keys_are_reordered_or_the_runtime_says_something_el
 
 def _as_peft_has_them(right: Path, wrong: Path) -> None:
     """Write an adapter with the rows of queries and keys in the order that GGUF files do not have."""
-    writer = GGUFWriter(str(wrong), "llama")
-    writer.add_type("adapter")
-    writer.add_string("adapter.type", "lora")
-    reader = GGUFReader(right)
-    writer.add_float32("adapter.lora.alpha", reader.fields["adapter.lora.alpha"].contents())
+    reader, writer = _again(right, wrong)
     for tensor in reader.tensors:
         values, heads = tensor.data, {"attn_q": HEADS, "attn_k": KEY_HEADS}.get(tensor.name.split(".")[2])
         if heads and tensor.name.endswith("lora_b"):
             rows, rank = values.shape
             values = values.reshape(heads, rows // heads // 2, 2, rank).swapaxes(1, 2).reshape(rows, rank)
         writer.add_tensor(tensor.name, values)
+    _written(writer)
+
+
+def _again(file: Path, other: Path) -> tuple[GGUFReader, GGUFWriter]:
+    """Begin to write an adapter again that does not say what it was made for, as those of other programs do not."""
+    reader, writer = GGUFReader(file), GGUFWriter(str(other), "llama")
+    writer.add_type("adapter")
+    writer.add_string("adapter.type", "lora")
+    writer.add_float32("adapter.lora.alpha", reader.fields["adapter.lora.alpha"].contents())
+    return reader, writer
+
+
+def _written(writer: GGUFWriter) -> None:
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -186,3 +195,32 @@ def test_what_is_merged_is_never_written_over(whole: Trained, small: str, tmp_pa
     with pytest.raises(Misuse, match=r"merged.gguf exists"):
         merge(whole.path, tmp_path / "merged.gguf")
     assert (tmp_path / "merged.gguf").read_text() == "mine"
+
+
+def test_an_adapter_made_for_other_weights_of_that_name_is_refused_and_stops_nothing_else(
+    whole: Trained, small: str, tmp_path: Path
+) -> None:
+    install_adapter(whole.path, name="one")
+    before = by_runtime("small+one"), by_runtime("small")
+    install_llama(tmp_path / "later", seed=1)  # the same name, shapes and architecture
+    model = find("small").path.parent
+    for name in ("model.gguf", "card.json"):
+        shutil.copy(tmp_path / "later" / "models" / "small" / name, model / name)
+    with pytest.raises(WeightsError, match=r"one\.gguf was made for other weights than those that local/small has now"):
+        by_runtime("small+one")
+    assert by_runtime("small") != before[1]
+    reader, writer = _again(model / "adapters" / "one.gguf", model / "adapters" / "untold.gguf")
+    for tensor in reader.tensors:
+        writer.add_tensor(tensor.name, tensor.data)
+    _written(writer)
+    assert by_runtime("small+untold")
+
+
+def test_modules_that_the_runtime_cannot_adapt_are_refused(copied: Path) -> None:
+    tensors = load_file(copied / ADAPTER)
+    first = next(iter(tensors.values()))
+    for name in ("lm_head.lora_A.weight", "model.embed_tokens.lora_embedding_A"):
+        save_file({**tensors, f"base_model.model.{name}": first.clone()}, copied / ADAPTER)
+        with pytest.raises(Misuse, match=r"adapts .*(lm_head|embed_tokens).*, which the offline runtime cannot"):
+            install_adapter(copied)
+    assert not find("small").adapters

@@ -7,10 +7,11 @@ import json
 from pathlib import Path
 
 import pytest
+from gguf_files import write_adapter
 from small_training import ROWS
 
 from agentevo.cli.app import status
-from agentevo.models.installed import find
+from agentevo.models.installed import Card, find, sha256_of, write_card
 from agentevo.weights.config import Training
 
 LINES = "".join(json.dumps(row) + "\n" for row in ROWS)
@@ -54,6 +55,8 @@ def test_rows_may_come_from_stdin_and_people_read_what_came_of_them(
         (["--set", "packing"], "--set takes NAME=VALUE"),
         (["--set", "colour=red"], "training: colour"),
         (["--install", "../x"], "cannot be a name"),
+        (["--install", "x", "--set", "targets=lm_head,q_proj"], "the offline runtime cannot adapt lm_head; choose"),
+        (["--install", "x", "--model", "elsewhere"], "only those of local/NAME run offline"),
         (["--model", "openai/gpt-4o"], "cannot be trained"),
         (["--min-real", "1", "--method", "dpo"], "row 1: method dpo takes prompt, chosen and rejected"),
     ],
@@ -66,3 +69,31 @@ def test_misuse_is_said_in_one_line_and_leaves_nothing(
     assert why in said
     assert said.count("\n") == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["home", "rows.jsonl"]
+
+
+def test_what_could_not_be_installed_is_refused_before_it_is_trained(
+    rows: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = write_adapter(tmp_path / "home" / "models" / "other" / "model.gguf", architecture="qwen2")
+    write_card(file.parent, Card(name="other", kind="model", size_bytes=1, sha256=sha256_of(file), origin="a test"))
+    command = ["train", rows, "--out", str(tmp_path / "a"), "--steps", "1", "--install", "x"]
+    assert status([*command, "--model", "local/other"]) == 2
+    said = capsys.readouterr().err
+    assert "local/other is of the architecture 'qwen2'; adapters are put into use beside models of the archi" in said
+    assert "'llama' alone (SmolLM, Llama, Mistral)" in said
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["home", "rows.jsonl"]
+    assert sorted(path.name for path in file.parent.iterdir()) == ["card.json", "model.gguf"]
+
+
+def test_a_name_that_is_taken_is_refused_before_training_unless_it_is_to_be_replaced(
+    rows: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    taken = find("small").path.parent / "adapters" / "mine.gguf"
+    taken.parent.mkdir()
+    taken.write_bytes(b"mine")
+    command = ["train", rows, "--out", str(tmp_path / "a"), "--steps", "1", "--install", "mine"]
+    assert status(command) == 2
+    assert "local/small has an adapter 'mine' already" in capsys.readouterr().err
+    assert not (tmp_path / "a").exists()
+    assert status([*command, "--replace"]) == 0
+    assert taken.read_bytes() != b"mine"
