@@ -14,7 +14,7 @@ from weakref import WeakValueDictionary
 
 from agentevo.blocking import blocking, iterating
 from agentevo.cycle import evolve
-from agentevo.errors import BudgetExceeded, Misuse
+from agentevo.errors import BudgetExceeded, Misuse, RunError
 from agentevo.events import Ended, Event, Listener, listening
 from agentevo.feedback import learned
 from agentevo.given import listed
@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from agentevo.environments.tool.servers import Server
     from agentevo.environments.tool.tools import Given
     from agentevo.memory import Memory
+
+
+PASSES = 8
+"""In so many passes the event loop closes the generator of a run that was left early, where nobody holds it."""
 
 
 class Agent:
@@ -166,13 +170,21 @@ class Agent:
         is_kept = run is not None or self._runs is not None
         folder = folder_of(run, "evolve", self._runs) if is_kept else None
         async with beginning(folder, self.model) if folder else nullcontext():
-            with Record.open(folder, about=about(state), clock=self._clock) as record:
+            with await self._record(folder, state) as record:
                 async with aclosing(evolve(state, record, turns, _limit(budget))) as reports:
                     async for report in reports:
                         yield report
 
     run, feedback = blocking(arun), blocking(afeedback)
     stream, evolve = iterating(astream), iterating(aevolve)
+
+    async def _record(self, folder: Path | None, state: State) -> Record:
+        for _ in range(PASSES):
+            try:
+                return Record.open(folder, about=about(state), clock=self._clock)
+            except RunError:
+                await asyncio.sleep(0)
+        return Record.open(folder, about=about(state), clock=self._clock)
 
     def _alone(self, attempt: Attempt) -> asyncio.Lock:
         """Return what feedback on one attempt holds: of two at once the later must see what the earlier taught."""

@@ -82,6 +82,7 @@ def held(folder: Path) -> FileLock:
     except Timeout as error:
         raise RunError(
             f"the run in {folder} is under way already, in this process or another; wait for it, or name another"
+            " (a loop over aevolve that was left early holds its run until that is closed, by contextlib.aclosing say)"
         ) from error
     except OSError as error:
         raise RunError(f"cannot use the run folder {folder}: {error}") from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import threading
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import pytest
 from cycles import LEARNING, Sums, answers
 
 from agentevo.agent import Agent
-from agentevo.errors import BudgetExceeded, LedgerError, Misuse, UnknownName
+from agentevo.errors import BudgetExceeded, LedgerError, Misuse, RunError, UnknownName
 from agentevo.events import Added, Ended, Piece, Started
 from agentevo.memory import Memory
 from agentevo.models import FunctionModel, ScriptedModel
@@ -22,7 +22,7 @@ from agentevo.phases.act import Sample
 from agentevo.protocols import Recipe, State
 from agentevo.said import as_task
 from agentevo.steps import unfinished
-from agentevo.types import Attempt, Experience, Message, Task, Transaction
+from agentevo.types import Attempt, Experience, Message, Report, Task, Transaction
 
 
 def memory(namespace: str = "default", path: str | Path = ":memory:") -> Memory:
@@ -326,6 +326,27 @@ def test_practice_makes_it_better_and_is_gone_on_with_under_its_name(tmp_path: P
         assert (first.score, len(store.list())) == (1.0, 4)
         silent = Agent(ScriptedModel([], "function"), memory=store, recipe=LEARNING, environment=Sums(), runs=tmp_path)
         assert list(silent.evolve(run="practice")) == [first]
+
+
+def test_a_run_that_was_left_early_goes_on_where_nobody_holds_it_and_else_says_how_to_close_it(tmp_path: Path) -> None:
+    async def first(reports: AsyncGenerator[Report, None]) -> Report:
+        async for report in reports:
+            return report
+        raise AssertionError("there was no report")
+
+    async def main() -> None:
+        with memory() as store:
+            agent = Agent(FunctionModel(answers), memory=store, recipe=LEARNING, environment=Sums(), runs=tmp_path)
+            dropped = await first(agent.aevolve(run="mine"))
+            assert await first(agent.aevolve(run="mine")) == dropped
+            held = agent.aevolve(run="mine")
+            await first(held)
+            with pytest.raises(RunError, match="left early holds its run until that is closed, by contextlib"):
+                await first(agent.aevolve(run="mine"))
+            await held.aclose()
+            assert await first(agent.aevolve(run="mine")) == dropped
+
+    asyncio.run(main())
 
 
 def test_a_model_of_no_provider_is_refused_before_a_run_is_made(tmp_path: Path) -> None:
