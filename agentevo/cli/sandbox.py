@@ -1,4 +1,4 @@
-"""`agentevo sandbox`: run a program, or judge a solution, behind walls."""
+"""`agentevo sandbox`: run a program, or judge a solution, behind walls; or do so for others."""
 
 from __future__ import annotations
 
@@ -26,6 +26,9 @@ app = typer.Typer(help="Run a program, or judge a solution, behind walls.")
 TierOption = Annotated[
     str | None, typer.Option("--tier", help="namespaces, landlock, or unsafe-local, which has no walls.")
 ]
+RemoteOption = Annotated[
+    str | None, typer.Option("--remote", help="Have the service at HOST:PORT, or at the path of a socket, do it.")
+]
 TimeoutOption = Annotated[float | None, typer.Option("--timeout", help="Seconds; 30 unless given.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -36,11 +39,12 @@ def run(
     timeout: TimeoutOption = None,
     stdin: Annotated[str | None, typer.Option("--stdin", help="A file to be its standard input, or -.")] = None,
     tier: TierOption = None,
+    remote: RemoteOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Run a program; exit as it did: 124 after a timeout, 128+n after signal n, 125 if the sandbox failed."""
     code, given = _bytes(file), _bytes(stdin) if stdin is not None else None
-    with _opened(tier) as sandbox:
+    with _opened(tier, remote) as sandbox:
         result = sandbox.run(code, stdin=given, timeout_s=timeout)
         used = sandbox.tier
     if as_json:
@@ -58,12 +62,13 @@ def judge(
     support: Annotated[str | None, typer.Option("--support", help="A file of trusted code the tests need.")] = None,
     timeout: TimeoutOption = None,
     tier: TierOption = None,
+    remote: RemoteOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Judge a solution by tests in a worker of their own; exit with 0 if it passed, with 1 if not."""
     code, checks = _bytes(candidate), _bytes(tests)
     trusted = _bytes(support).decode("utf-8", "replace") if support is not None else None
-    with _opened(tier) as sandbox:
+    with _opened(tier, remote) as sandbox:
         verdict = sandbox.judge(code, checks, entry, support=trusted, timeout_s=timeout)
         used = sandbox.tier
     if as_json:
@@ -71,6 +76,29 @@ def judge(
     else:
         _show_verdict(verdict)
     raise typer.Exit(0 if verdict.passed else 1)
+
+
+@app.command("serve")
+def serve(
+    address: Annotated[str, typer.Argument(help="HOST:PORT, with port 0 for a free one, or a path for a socket.")],
+    tier: TierOption = None,
+    workers: Annotated[int | None, typer.Option("--workers", help="So many programs run at once.")] = None,
+) -> None:
+    """Run programs for whoever connects, until interrupted: in a container or virtual machine, for `--remote`."""
+    import asyncio
+
+    from agentevo.environments.sandbox import serving
+    from agentevo.environments.sandbox.remote import as_address
+
+    as_address(address)
+    with _opened(tier, workers=workers) as sandbox:
+        try:
+            asyncio.run(serving.serve(sandbox, address, lambda reached: show(f"serving {sandbox.tier} at {reached}")))
+        except OSError as error:
+            tell(f"error: cannot serve at {address}: {error}")
+            raise typer.Exit(SANDBOX_FAILED) from error
+        except KeyboardInterrupt:
+            tell("ended")
 
 
 def exit_status(result: RunResult) -> int:
@@ -83,13 +111,14 @@ def exit_status(result: RunResult) -> int:
 
 
 @contextmanager
-def _opened(tier: str | None) -> Iterator[Sandbox]:
-    """Open a sandbox for one run; a failure of its own has an exit status of its own."""
-    from agentevo.environments.sandbox import Sandbox, SandboxError
+def _opened(tier: str | None, remote: str | None = None, workers: int | None = 1) -> Iterator[Sandbox]:
+    """Open a sandbox; a failure of its own has an exit status of its own."""
+    from agentevo.environments.sandbox import Endpoint, Sandbox, SandboxError
     from agentevo.environments.sandbox.sandbox import as_tier
 
     try:
-        with Sandbox(tier=as_tier(tier), workers=1) as sandbox:
+        service = Endpoint(remote) if remote is not None else None
+        with Sandbox(tier=as_tier(tier), workers=workers, remote=service) as sandbox:
             yield sandbox
     except SandboxError as error:
         tell(f"error: {one_line(error)}")

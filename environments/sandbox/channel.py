@@ -1,4 +1,4 @@
-"""Talking to a worker's supervisor without blocking, from whichever event loop is running."""
+"""Talking over a socket without blocking, from whichever event loop is running: to a worker's supervisor mostly."""
 
 from __future__ import annotations
 
@@ -12,6 +12,18 @@ from agentevo.environments.sandbox.results import SandboxBroken
 from agentevo.environments.sandbox.zygote import Worker
 
 OVERTIME_S = 60.0
+
+
+class Line:
+    """A conversation with one worker: a job, its report, and in a session the next."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+
+    async def ask(self, job: wire.Message, limits: Limits) -> wire.Message:
+        """Send a job and wait for its report."""
+        await send(self._worker, job)
+        return await report(self._worker, limits)
 
 
 async def send(worker: Worker, message: wire.Message, descriptors: Sequence[int] = ()) -> None:
@@ -38,7 +50,7 @@ async def report(worker: Worker, limits: Limits) -> wire.Message:
 async def receive(worker: Worker) -> wire.Message:
     """Wait for one message; raise SandboxBroken where the supervisor has gone or says that it failed."""
     try:
-        message = wire.unpack(await _exactly(worker, wire.length(await _exactly(worker, wire.HEAD.size))))
+        message = await heard(worker.channel)
     except (OSError, wire.Broken) as error:
         raise SandboxBroken(f"a worker went in the middle of a run ({error})") from error
     if "failed" in message:
@@ -46,11 +58,16 @@ async def receive(worker: Worker) -> wire.Message:
     return message
 
 
-async def _exactly(worker: Worker, size: int) -> bytearray:
+async def heard(channel: socket.socket) -> wire.Message:
+    """Wait for one message; raise OSError or wire.Broken where none comes whole."""
+    return wire.unpack(await _exactly(channel, wire.length(await _exactly(channel, wire.HEAD.size))))
+
+
+async def _exactly(channel: socket.socket, size: int) -> bytearray:
     loop = asyncio.get_running_loop()
     body, view = bytearray(size), 0
     while view < size:
-        got = await loop.sock_recv_into(worker.channel, memoryview(body)[view:])
+        got = await loop.sock_recv_into(channel, memoryview(body)[view:])
         if not got:
             raise wire.Broken(f"after {view} of {size} bytes")
         view += got

@@ -8,7 +8,7 @@ import os
 import secrets
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,21 +37,32 @@ class Probe:
 def probe(zygote: Zygote) -> list[Probe]:
     """Try everything in two workers of a zygote. Raises SandboxBroken where they cannot even run the attempts."""
     name = f"ae-{secrets.token_hex(5)}"
-    with _canary() as folder, _listener() as listener, ThreadPoolExecutor(2) as threads:
-        canary = folder / "canary"
-        given = {
-            "canary": str(canary), "created": str(folder / "created"), "port": listener.getsockname()[1],
-            "victim": zygote.process.pid,
-        }  # fmt: skip
-        trying = threads.submit(_run, zygote, _program("attempt", given))
-        leaving = threads.submit(_run, zygote, _program("leave_daemon", {"name": name}))
-        found = [*_seen(trying.result())]
-        if canary.read_bytes() != CANARY or (folder / "created").exists():
-            found.append(Probe("write a file outside", held=False, detail="a file outside was changed"))
+    with canary() as folder, listener() as listening, ThreadPoolExecutor(2) as threads:
+        given = {**targets(folder, listening), "victim": zygote.process.pid}
+        trying = threads.submit(_run, zygote, program("attempt", given))
+        leaving = threads.submit(_run, zygote, program("leave_daemon", {"name": name}))
+        found = [*seen(trying.result()), *changed(folder)]
         leaving.result()
+    return [*found, survival(name)]
+
+
+def targets(folder: Path, listening: socket.socket) -> dict[str, object]:
+    """Return what attempts are made on: two files of a folder, and a port."""
+    port = listening.getsockname()[1]
+    return {"canary": str(folder / "canary"), "created": str(folder / "created"), "port": port}
+
+
+def changed(folder: Path) -> Iterator[Probe]:
+    """Yield a failure where the folder is not as it was, whatever the attempts said of themselves."""
+    if (folder / "canary").read_bytes() != CANARY or (folder / "created").exists():
+        yield Probe("write a file outside", held=False, detail="a file outside was changed")
+
+
+def survival(name: str) -> Probe:
+    """Say whether a process of that name is left on this machine."""
     survivors = [*_named(name)]
     detail = f"process {survivors[0]} still runs" if survivors else "nothing still runs"
-    return [*found, Probe(SURVIVES, held=not survivors, detail=detail)]
+    return Probe(SURVIVES, held=not survivors, detail=detail)
 
 
 def failed(probes: list[Probe]) -> str:
@@ -59,7 +70,7 @@ def failed(probes: list[Probe]) -> str:
     return "; ".join(f"{one.name}: {one.detail}" for one in probes if not one.held)
 
 
-def _program(function: str, given: dict[str, object]) -> str:
+def program(function: str, given: dict[str, object]) -> str:
     source = Path(attempts.__file__).read_text("utf-8")
     return f"{source}\n{function}(**{given!r})\n"
 
@@ -82,16 +93,16 @@ def _run(zygote: Zygote, code: str) -> str:
     return str(report["stdout"])
 
 
-def _seen(said: str) -> Iterator[Probe]:
+def seen(said: str, names: Sequence[str] = attempts.ATTEMPTS) -> Iterator[Probe]:
     """Read what the attempts reported. They are our own program; nothing hostile has run before them."""
     outcomes = json.loads(said)
-    for name in attempts.ATTEMPTS:
+    for name in names:
         got_through = outcomes.get(name, "it was not tried")
         yield Probe(name, held=got_through is False, detail="refused" if got_through is False else str(got_through))
 
 
 @contextmanager
-def _canary() -> Iterator[Path]:
+def canary() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="agentevo-canary-") as folder:
         path = Path(folder)
         path.chmod(0o777)
@@ -101,9 +112,9 @@ def _canary() -> Iterator[Path]:
 
 
 @contextmanager
-def _listener() -> Iterator[socket.socket]:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        yield listener
+def listener() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield listening
 
 
 def _named(name: str) -> Iterator[int]:

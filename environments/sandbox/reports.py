@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from agentevo.environments.sandbox.box.wire import Message
-from agentevo.environments.sandbox.results import Check, RunResult
+from agentevo.environments.sandbox.results import Check, RunResult, SandboxBroken
 
 REPORTED = ("kind", "stdout", "stderr", "exit_status", "seconds", "memory_mb", "waited_s")
 
 
 def as_result(report: Message) -> RunResult:
     """Return what a supervisor reported; a program that was stopped because it had served its time is `ok`."""
-    kind = "ok" if report["kind"] == "stopped" else report["kind"]
-    return RunResult.model_validate({**{name: report[name] for name in REPORTED}, "kind": kind})
+    try:
+        kind = "ok" if report["kind"] == "stopped" else report["kind"]
+        return RunResult.model_validate({**{name: report[name] for name in REPORTED}, "kind": kind})
+    except (KeyError, ValueError) as error:  # which only a service elsewhere can get wrong
+        raise SandboxBroken(f"a report is not one of a run ({error})") from error
 
 
 def compared(name: str, result: RunResult, expected: str) -> Check:

@@ -15,15 +15,17 @@ from collections.abc import Callable, Sequence
 from typing import Literal, Self
 
 from agentevo.blocking import blocking
-from agentevo.environments.sandbox import channel, pair
 from agentevo.environments.sandbox.box.candidate import SOLUTION
 from agentevo.environments.sandbox.box.program import MAIN
 from agentevo.environments.sandbox.box.wire import Message
 from agentevo.environments.sandbox.given import Files, as_code, as_files, as_stdin
 from agentevo.environments.sandbox.limits import Limits
 from agentevo.environments.sandbox.pair import Case
+from agentevo.environments.sandbox.places import Elsewhere, Here, Place
 from agentevo.environments.sandbox.pool import Pool
 from agentevo.environments.sandbox.probes import Probe, failed, probe
+from agentevo.environments.sandbox.remote import Remote
+from agentevo.environments.sandbox.remote_probes import probe_remote
 from agentevo.environments.sandbox.reports import as_result, compared
 from agentevo.environments.sandbox.results import RunResult, SandboxBroken, SandboxError, SandboxUnavailable, Verdict
 from agentevo.environments.sandbox.session import Session
@@ -45,8 +47,9 @@ class Sandbox:
     """Runs hostile programs, many at once, in the best tier that passes its self-test on this machine.
 
     `tier` names one instead; `"unsafe-local"` has no walls, warns, and is never chosen by itself. `workers` is how
-    many run at once, and the others wait in the order they came. `readable` grants further paths to read. Raises
-    SandboxUnavailable where no tier, or not the one named, works here. Safe from several threads and event loops.
+    many run at once, and the others wait in the order they came. `readable` grants further paths to read. `remote`
+    has a service of yours run everything, in containers or virtual machines (see Remote). Raises SandboxUnavailable
+    where no tier, or not the one named, works here. Safe from several threads and event loops.
     """
 
     def __init__(
@@ -56,21 +59,27 @@ class Sandbox:
         workers: int | None = None,
         limits: Limits | None = None,
         readable: Sequence[str | os.PathLike[str]] = (),
+        remote: Remote | None = None,
     ) -> None:
         tier = as_tier(tier)
+        if remote is not None and (tier or readable):
+            raise Misuse("tier and readable are of sandboxes on this machine; leave them out where remote is given")
         count = workers if workers is not None else os.cpu_count() or 1
         if count < 1:
             raise Misuse(f"workers is {workers!r}; expected at least 1")
         self.limits = limits or Limits()
         self._turns = Turns(count)
         paths = [os.fspath(path) for path in readable]
-        self.probes, self._pool = _opened(tier, lambda one: Pool(one, self.limits, min(count + 1, SPARES), paths))
-        self._finalizer = weakref.finalize(self, self._pool.close)
+        if remote is not None:
+            self.probes, self._place = _tried(Elsewhere(remote))
+        else:
+            self.probes, self._place = _opened(tier, lambda one: Pool(one, self.limits, min(count + 1, SPARES), paths))
+        self._finalizer = weakref.finalize(self, self._place.close)
 
     @property
     def tier(self) -> str:
         """The tier in use; `probes` is what its self-test tried."""
-        return self._pool.tier
+        return self._place.tier
 
     async def arun(
         self,
@@ -123,16 +132,16 @@ class Sandbox:
         case = Case(code, written, source, style, as_entry(entry_point, style), trusted, modules([*written]))
         async with self._turns.taken():
             try:
-                return await pair.judge(self._pool, case, within)
+                return await self._place.judge(case, within)
             except SandboxBroken as error:
-                verdict = await pair.judge(self._pool, case, within)
+                verdict = await self._place.judge(case, within)
                 return verdict.but(result=verdict.result.but(retries=(str(error),)))
 
     judge = blocking(ajudge)
 
     async def asession(self, *, limits: Limits | None = None) -> Session:
         """Open a session: one worker with the same walls, for many steps; close it, or use it in a `with`."""
-        return await Session(self._pool, self._turns, limits or self.limits).astart()
+        return await Session(self._place, self._turns, limits or self.limits).astart()
 
     session = blocking(asession)
 
@@ -155,9 +164,8 @@ class Sandbox:
             return result.but(retries=(str(error),))
 
     async def _once(self, job: Message, limits: Limits) -> RunResult:
-        async with self._pool.worker(limits) as worker:
-            await channel.send(worker, job)
-            return as_result(await channel.report(worker, limits))
+        async with self._place.line(limits) as line:
+            return as_result(await line.ask(job, limits))
 
     run = blocking(arun)
 
@@ -192,7 +200,18 @@ def as_tier(name: str | None) -> Tier | None:
     raise UnknownName("tier", name, TIERS)
 
 
-def _opened(tier: Tier | None, make: Callable[[str], Pool]) -> tuple[tuple[Probe, ...], Pool]:
+def _tried(place: Elsewhere) -> tuple[tuple[Probe, ...], Place]:
+    """Return a service that passes the self-test as far as it can be made from here."""
+    try:
+        tried = probe_remote(place)
+    except SandboxError as error:
+        raise SandboxUnavailable({place.tier: str(error)}) from error
+    if why := failed(tried):
+        raise SandboxUnavailable({place.tier: why})
+    return tuple(tried), place
+
+
+def _opened(tier: Tier | None, make: Callable[[str], Pool]) -> tuple[tuple[Probe, ...], Place]:
     """Return the first pool whose tier passes its self-test, and what was tried."""
     reasons: dict[str, str] = {}
     for one in (tier,) if tier else CHOSEN:
@@ -201,12 +220,12 @@ def _opened(tier: Tier | None, make: Callable[[str], Pool]) -> tuple[tuple[Probe
             if one == "unsafe-local":
                 warnings.warn("unsafe-local runs programs without walls, as you", RuntimeWarning, stacklevel=3)
                 pool.start()
-                return (), pool
+                return (), Here(pool)
             tried = probe(pool.start())
             reasons[one] = failed(tried)
         except SandboxError as error:
             reasons[one] = str(error)
         if not reasons[one]:
-            return tuple(tried), pool
+            return tuple(tried), Here(pool)
         pool.close()
     raise SandboxUnavailable(reasons)

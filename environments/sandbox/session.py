@@ -7,7 +7,6 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Self
 
 from agentevo.blocking import blocking
-from agentevo.environments.sandbox import channel
 from agentevo.environments.sandbox.box.wire import Message
 from agentevo.environments.sandbox.given import as_code, as_files, as_name, as_stdin
 from agentevo.environments.sandbox.limits import Limits
@@ -16,7 +15,7 @@ from agentevo.environments.sandbox.results import RunResult, SandboxBroken
 from agentevo.errors import Misuse
 
 if TYPE_CHECKING:
-    from agentevo.environments.sandbox.pool import Pool
+    from agentevo.environments.sandbox.places import Place
     from agentevo.environments.sandbox.turns import Turns
 
 
@@ -27,13 +26,13 @@ class Session:
     in: judge solutions with `Sandbox.judge`, not in a session. Memory, time and output are the supervisor's.
     """
 
-    def __init__(self, pool: Pool, turns: Turns, limits: Limits) -> None:
-        self.limits, self._pool, self._turns = limits, pool, turns
+    def __init__(self, place: Place, turns: Turns, limits: Limits) -> None:
+        self.limits, self._place, self._turns = limits, place, turns
         self._stack, self._over = AsyncExitStack(), ""
 
     async def astart(self) -> Self:
         """Take the worker; `Sandbox.session` has done so."""
-        self._worker = await self._stack.enter_async_context(self._pool.worker(self.limits))
+        self._line = await self._stack.enter_async_context(self._place.session(self.limits))
         return self
 
     async def arun(
@@ -47,14 +46,14 @@ class Session:
         async with self._turns.taken():
             report = await self._ask(job, limits)
         result = as_result(report)
-        if report["ended"] is True:
+        if report.get("ended") is True:
             await self.aclose()
             self._over = f"its last step ended with {result.kind}"
         return result
 
     async def aread(self, name: str) -> bytes:
         """Return what a file holds. Raises Misuse where there is none of that name."""
-        return base64.b64decode(str((await self._file({"file": "read", "name": as_name(name)}))["content"]))
+        return base64.b64decode(str((await self._file({"file": "read", "name": as_name(name)})).get("content", "")))
 
     async def awrite(self, name: str, content: str | bytes) -> None:
         """Write a file, and the folders it lies in."""
@@ -63,8 +62,13 @@ class Session:
 
     async def afiles(self) -> list[str]:
         """Return the names of all files, sorted."""
-        found = (await self._file({"file": "names"}))["names"]
+        found = (await self._file({"file": "names"})).get("names")
         return [str(name) for name in found] if isinstance(found, list) else []
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more can be run in it."""
+        return bool(self._over)
 
     async def aclose(self) -> None:
         """End the worker and all that runs in it; closing twice is fine."""
@@ -84,8 +88,7 @@ class Session:
         if self._over:
             raise Misuse(f"this session is over: {self._over}; open a new one")
         try:
-            await channel.send(self._worker, job)
-            return await channel.report(self._worker, limits or self.limits)
+            return await self._line.ask(job, limits or self.limits)
         except SandboxBroken as error:
             await self.aclose()
             self._over = str(error)

@@ -20,10 +20,13 @@ ATTEMPTS = (
     "read /proc/1/environ", "make a user namespace", "use io_uring", "hold a capability", "raise a capability",
     "use the 32-bit entry point",
 )  # fmt: skip
+FROM_AFAR = (*ATTEMPTS[:5], "find a way into a network")
+"""What can be tried of a machine elsewhere, on which the numbers of processes are its own."""
 NUMBERS = {
     "x86_64": {"ptrace": 101, "unshare": 272, "io_uring_setup": 425, "capget": 125, "capset": 126, "readv": 310},
     "aarch64": {"ptrace": 117, "unshare": 97, "io_uring_setup": 425, "capget": 90, "capset": 91, "readv": 270},
 }
+Act = Callable[[], object]
 X32_GETPID = 0x40000000 + 39
 NEWUSER = 0x10000000
 PTRACE_SEIZE = 0x4206
@@ -32,13 +35,8 @@ PTRACE_SEIZE = 0x4206
 
 def attempt(canary: str, created: str, port: int, victim: int) -> None:
     """Try everything and print what got through; a refusal prints as false."""
-    outcomes: dict[str, str | bool] = {}
-    acts: tuple[Callable[[], object], ...] = (
-        lambda: open(canary, "rb").read(),  # noqa: SIM115
-        lambda: open(canary, "wb").write(b"changed"),  # noqa: SIM115
-        lambda: os.close(os.open(created, os.O_CREAT | os.O_WRONLY)),
-        lambda: socket.create_connection(("127.0.0.1", port), 2).close(),
-        lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"out", ("127.0.0.1", port)),
+    acts: tuple[Act, ...] = (
+        *_acts_outside(canary, created, port),
         lambda: os.kill(victim, signal.SIGCONT),
         lambda: _call("ptrace", PTRACE_SEIZE, victim, 0, 0),
         lambda: _call("readv", victim, *_vectors(), 0),
@@ -49,12 +47,39 @@ def attempt(canary: str, created: str, port: int, victim: int) -> None:
         lambda: _call("capset", _header(), struct.pack("6I", *[0xFFFFFFFF] * 3 + [0] * 3)),
         _other_entry,
     )
-    for name, act in zip(ATTEMPTS, acts, strict=True):
+    _tell(ATTEMPTS, acts)
+
+
+def attempt_from_afar(canary: str, created: str, port: int) -> None:
+    """Try what concerns the machine that asks, and networks."""
+    _tell(FROM_AFAR, (*_acts_outside(canary, created, port), _route))
+
+
+def _acts_outside(canary: str, created: str, port: int) -> tuple[Act, ...]:
+    return (
+        lambda: open(canary, "rb").read(),
+        lambda: open(canary, "wb").write(b"changed"),
+        lambda: os.close(os.open(created, os.O_CREAT | os.O_WRONLY)),
+        lambda: socket.create_connection(("127.0.0.1", port), 2).close(),
+        lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"out", ("127.0.0.1", port)),
+    )
+
+
+def _tell(names: tuple[str, ...], acts: tuple[Act, ...]) -> None:
+    outcomes: dict[str, str | bool] = {}
+    for name, act in zip(names, acts, strict=True):
         try:
             outcomes[name] = f"it worked ({act()!r:.60})"
         except OSError:
             outcomes[name] = False
     print(json.dumps(outcomes))  # noqa: T201
+
+
+def _route() -> str:
+    """Return the address from which packets would go to a network of examples, which nobody answers in; send none."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        asking.connect(("192.0.2.1", 9))
+        return str(asking.getsockname()[0])
 
 
 def leave_daemon(name: str) -> None:

@@ -28,7 +28,7 @@ def do(job: Message) -> Message:
             case _:
                 return {"names": names()}
     except OSError as error:
-        return {"refused": error.strerror or str(error)}
+        return {"refused": os.strerror(error.errno) if error.errno else str(error)}
 
 
 def read(name: str) -> bytes:

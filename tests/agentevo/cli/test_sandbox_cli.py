@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -147,3 +149,29 @@ def test_doctor_shows_each_tier_and_what_was_refused() -> None:
     assert found["sandbox"].state == "ok"
     tier = found["sandbox"].detail.removeprefix("tier ").removesuffix(" is used")
     assert "read a file outside, write a file outside" in found[f"sandbox {tier}"].detail
+
+
+def test_a_service_runs_and_judges_for_others_until_interrupted(
+    written: Written, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = "from agentevo.cli.app import main; main()"
+    command = [sys.executable, "-c", code, "sandbox", "serve", "127.0.0.1:0"]
+    service = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert service.stdout is not None
+        address = service.stdout.readline().split()[-1]
+        remote = ["--remote", address]
+        assert status(["sandbox", "run", written("print(6 * 7); raise SystemExit(3)"), *remote, "--json"]) == 3
+        ran = json.loads(capsys.readouterr().out)
+        assert (ran["stdout"], ran["tier"]) == ("42\n", "remote")
+        solution, tests = written("def two(): return 2"), written("assert two() == 2")
+        assert status(["sandbox", "judge", solution, tests, "--entry", "two", *remote]) == 0
+        assert status(["sandbox", "serve", address]) == 125
+        assert f"cannot serve at {address}" in capsys.readouterr().err
+        service.send_signal(signal.SIGINT)
+        assert service.communicate(timeout=60)[1] == "ended\n"
+        assert service.returncode == 0
+    finally:
+        service.kill()
+        service.communicate()
+    assert status(["sandbox", "run", solution, *remote]) == 125

@@ -8,6 +8,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from agentevo.environments.sandbox import Sandbox
+from agentevo.environments.sandbox.places import Here
+from agentevo.environments.sandbox.pool import Pool
+from agentevo.environments.sandbox.zygote import Zygote
+
 PATIENCE_S = 120.0
 
 
@@ -59,3 +64,16 @@ def eventually(holds: Callable[[], bool]) -> bool:
 def own_descriptors() -> int:
     """Return how many descriptors this process has open."""
     return len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+
+
+def pool(sandbox: Sandbox) -> Pool:
+    """Return the workers of a sandbox of this machine."""
+    assert isinstance(sandbox._place, Here)
+    return sandbox._place.pool
+
+
+def zygote(sandbox: Sandbox) -> Zygote:
+    """Return the zygote that forks them."""
+    started = pool(sandbox).zygote
+    assert started is not None
+    return started

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from processes import below, eventually, own_descriptors
+from processes import below, eventually, own_descriptors, pool, zygote
 
 from agentevo.environments.sandbox import Limits, Sandbox
 from agentevo.environments.sandbox.zygote import Zygote
@@ -67,14 +67,13 @@ def test_many_runs_leave_nothing_behind(sandbox: Sandbox) -> None:
         for start in range(0, count, 50):
             await asyncio.gather(*(one(number) for number in range(start, min(start + 50, count))))
 
-    started = sandbox._pool.zygote
-    assert started is not None
+    started = zygote(sandbox)
     asyncio.run(many(100))
-    warm = 2 * sandbox._pool.spares + (2 if sandbox.tier == "namespaces" else 1)
+    warm = 2 * pool(sandbox).spares + (2 if sandbox.tier == "namespaces" else 1)
     assert eventually(lambda: left(started).processes == warm)
     before, resident = left(started), {pid: resident_mb(pid) for pid in (os.getpid(), started.process.pid)}
     asyncio.run(many(RUNS))
     assert eventually(lambda: left(started) == before), f"{before} became {left(started)}"
     assert {pid for pid, size in resident.items() if resident_mb(pid) > size + 12} == set()
-    assert sandbox._pool.zygote is started
+    assert zygote(sandbox) is started
     assert {"ok", "error", "timeout", "memory"} <= set(kinds)

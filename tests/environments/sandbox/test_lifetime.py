@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from processes import alive, below, eventually, named, parents
+from processes import alive, below, eventually, named, parents, zygote
 
 from agentevo.environments.sandbox import Limits, Sandbox, SandboxBroken
 from agentevo.environments.sandbox.sandbox import Tier
@@ -29,12 +29,6 @@ def own(sandbox: Sandbox) -> Iterator[Sandbox]:
         yield opened
 
 
-def zygote(sandbox: Sandbox) -> int:
-    started = sandbox._pool.zygote
-    assert started is not None
-    return started.process.pid
-
-
 async def seen(name: str) -> int:
     """Wait until a process of that name runs, and return it."""
     for _ in range(500):
@@ -45,14 +39,14 @@ async def seen(name: str) -> int:
 
 
 def test_a_dead_zygote_is_started_again(own: Sandbox) -> None:
-    first = zygote(own)
+    first = zygote(own).process.pid
     os.kill(first, signal.SIGKILL)
-    assert eventually(lambda: own.run("print(1)").stdout == "1\n" and zygote(own) != first)
+    assert eventually(lambda: own.run("print(1)").stdout == "1\n" and zygote(own).process.pid != first)
 
 
 def test_a_killed_zygote_leaves_nothing_running(own: Sandbox) -> None:
-    started = {zygote(own), *below(zygote(own))}
-    os.kill(zygote(own), signal.SIGKILL)
+    started = {zygote(own).process.pid, *below(zygote(own).process.pid)}
+    os.kill(zygote(own).process.pid, signal.SIGKILL)
     assert eventually(lambda: not alive(started))
 
 
@@ -108,7 +102,7 @@ def test_nothing_outlives_an_agent_that_is_killed(sandbox: Sandbox) -> None:
 
 
 def test_closing_ends_everything_and_later_calls_say_so(own: Sandbox) -> None:
-    started = {zygote(own), *below(zygote(own))}
+    started = {zygote(own).process.pid, *below(zygote(own).process.pid)}
     own.close()
     own.close()
     assert eventually(lambda: not alive(started))
@@ -117,7 +111,7 @@ def test_closing_ends_everything_and_later_calls_say_so(own: Sandbox) -> None:
 
 
 def test_a_sandbox_that_is_forgotten_ends() -> None:
-    started = zygote(forgotten := Sandbox(workers=1))
+    started = zygote(forgotten := Sandbox(workers=1)).process.pid
     del forgotten
     gc.collect()
     assert eventually(lambda: not alive({started}))
