@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import TypeAlias
 
 from agentevo.blocking import blocking
 from agentevo.environments.clauses import CLAUSES, Case
@@ -11,6 +14,7 @@ from agentevo.errors import Misuse
 from agentevo.protocols import Environment
 
 LIMIT_S = 120.0
+Report: TypeAlias = Callable[[str, int], None]
 
 
 class BrokenContract(AssertionError):
@@ -29,13 +33,15 @@ async def acheck_environment(
     episodes: int = 32,
     limit_s: float = LIMIT_S,
     patience_s: float = 5.0,
+    report: Report | None = None,
 ) -> tuple[str, ...]:
     """Check the contract, clause by clause, and return the names of the clauses that were checked and hold.
 
     `again` makes the environment anew, to see that it comes out the same. All tasks are listed, so many of each split
     are tried, and so many episodes run at once. Each clause may take `limit_s` seconds, and what was closed or
-    cancelled `patience_s` to be gone. What cannot be checked is not in the result: actions where no step is taken,
-    null and gold where the card does not say what they score.
+    cancelled `patience_s` to be gone. `report` is told the clause, and how many episodes it has taken so far. What
+    cannot be checked is not in the result: actions where no step is taken, null and gold where the card does not say
+    what they score.
     Raises BrokenContract, an AssertionError, at the first clause that is broken.
     """
     if isinstance(environment, type) or not isinstance(environment, Environment):
@@ -43,10 +49,19 @@ async def acheck_environment(
     if tasks < 1 or episodes < 2:
         raise Misuse(f"tasks is {tasks!r} and episodes {episodes!r}; expected 1 or more tasks, 2 or more episodes")
     case = Case(environment, again, tasks, episodes, patience_s)
-    return tuple([clause.__name__ for clause in CLAUSES if await _holds(clause, case, limit_s)])
+    return tuple([clause.__name__ for clause in CLAUSES if await _holds(clause, _told(case, clause, report), limit_s)])
 
 
 check_environment = blocking(acheck_environment)
+
+
+def _told(case: Case, clause: Callable[[Case], Awaitable[bool]], report: Report | None) -> Case:
+    """Return the case for a clause, whose episodes are reported from now on."""
+    if report is None:
+        return case
+    count = itertools.count()
+    report(clause.__name__, next(count))
+    return replace(case, played=lambda: report(clause.__name__, next(count)))
 
 
 async def _holds(clause: Callable[[Case], Awaitable[bool]], case: Case, limit_s: float) -> bool:

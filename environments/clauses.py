@@ -30,6 +30,8 @@ class Case:
     tasks: int
     episodes: int
     patience_s: float
+    played: Callable[[], None] = lambda: None
+    """Called after each episode, for who shows how far it is."""
 
     @functools.cached_property
     def tried(self) -> list[Task]:
@@ -45,7 +47,9 @@ class Case:
         return self.environment.gold(task) if isinstance(self.environment, Golden) else []
 
     async def walk(self, task: Task, environment: Environment | None = None, level: FeedbackLevel = "weak") -> Walk:
-        return await walked(environment or self.environment, task, self.actions(task), level)
+        walk = await walked(environment or self.environment, task, self.actions(task), level)
+        self.played()
+        return walk
 
 
 Clause = Callable[[Case], Awaitable[bool]]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from agentevo.cli.comparing import show_suites
 from agentevo.cli.memory.shown import one_line, show_fields
-from agentevo.cli.output import progress, show, show_json, tell
+from agentevo.cli.output import PLAIN_EVERY_S, SHOWN_AFTER_S, progress, show, show_json, tell
 from agentevo.cli.playing import end, play
 
 if TYPE_CHECKING:
@@ -20,6 +22,10 @@ app = typer.Typer(help="List the environments, show, check or play one, and fetc
 
 SHOWN = 3
 """So many tasks of each split are shown."""
+TRIED, TRIED_IN_AN_ENGINE = 8, 1
+"""So many tasks of each split are checked; an episode in an engine may take seconds."""
+PATIENT = {"limit_s": 1800.0, "patience_s": 60.0}
+"""How long an engine may take."""
 SuiteArgument = Annotated[str, typer.Argument(help="Its name, and options, such as house or house:level=2.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -52,21 +58,26 @@ def show_environment(suite: SuiteArgument, as_json: JsonOption = False) -> None:
 @app.command("check")
 def check(
     suite: SuiteArgument,
-    tasks: Annotated[int, typer.Option(min=1, help="How many tasks of each split are tried.")] = 8,
+    tasks: Annotated[
+        int | None, typer.Option(min=1, help="How many tasks of each split are tried: 8, or 1 where an engine runs.")
+    ] = None,
     episodes: Annotated[int, typer.Option(min=2, help="How many episodes run at once.")] = 32,
     as_json: JsonOption = False,
 ) -> None:
     """Say what its engine may touch, then check the contract; exit with 1, naming the clause, where one is broken."""
     from agentevo.environments import BrokenContract
     from agentevo.environments.load import load
-    from agentevo.environments.walls import walls_of
+    from agentevo.environments.walls import Walled, walls_of
 
     environment, _ = load(suite)
     walls = walls_of(environment)
     for line in [] if as_json else walls:
         show(one_line(line))
+    in_engine = isinstance(environment, Walled)
+    if tasks is None and in_engine:
+        tell("one task of each split is tried, as its episodes run in an engine; --tasks N tries more")
     try:
-        held = asyncio.run(_checked(environment, suite, tasks, episodes))
+        held = asyncio.run(_checked(environment, suite, tasks, episodes, is_patient=in_engine))
     except BrokenContract as error:
         if as_json:
             show_json({"suite": suite, "ok": False, "walls": [*walls], "broken": error.clause, "why": str(error)})
@@ -79,7 +90,9 @@ def check(
         show(f"ok    {clause}")
 
 
-async def _checked(environment: Environment, suite: str, tasks: int, episodes: int) -> tuple[str, ...]:
+async def _checked(
+    environment: Environment, suite: str, tasks: int | None, episodes: int, *, is_patient: bool
+) -> tuple[str, ...]:
     """Check an environment, and end it and all that were made beside it."""
     from agentevo.environments import acheck_environment
     from agentevo.environments.load import load
@@ -91,10 +104,26 @@ async def _checked(environment: Environment, suite: str, tasks: int, episodes: i
         return made[-1]
 
     try:
-        return await acheck_environment(environment, again=again, tasks=tasks, episodes=episodes)
+        return await acheck_environment(
+            environment, again=again, tasks=tasks or (TRIED_IN_AN_ENGINE if is_patient else TRIED), episodes=episodes,
+            report=_so_far(time.monotonic), **(PATIENT if is_patient else {}),
+        )  # fmt: skip
     finally:
         for one in made:
             await end(one)
+
+
+def _so_far(clock: Callable[[], float]) -> Callable[[str, int], None]:
+    """Return what tells how far a check is, now and then; in lines: the thread of a bar would count as left behind."""
+    due = clock() + SHOWN_AFTER_S
+
+    def report(clause: str, episodes: int) -> None:
+        nonlocal due
+        if clock() >= due:
+            due = clock() + PLAIN_EVERY_S
+            tell(f"checking {clause}: {episodes} episodes")
+
+    return report
 
 
 @app.command("fetch")

@@ -39,6 +39,16 @@ def test_it_can_be_awaited() -> None:
     assert asyncio.run(acheck_environment(Counting())) == ALL
 
 
+def test_it_reports_each_clause_and_how_many_episodes_were_played_for_it() -> None:
+    told: list[tuple[str, int]] = []
+    held = check_environment(
+        Counting(), tasks=1, episodes=3, report=lambda clause, episodes: told.append((clause, episodes))
+    )
+    assert list(dict(told)) == list(held)
+    assert (dict(told)["card"], dict(told)["together"]) == (0, 2 * 3)
+    assert [episodes for clause, episodes in told if clause == "together"] == [*range(7)]
+
+
 class Asking:
     """Asks and takes no steps, and knows no gold."""
 

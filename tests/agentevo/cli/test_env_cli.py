@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
 from agentevo.cli.app import status
 from agentevo.environments.load import ENVIRONMENTS, FETCHED
 from agentevo.environments.tool.house import House
+from agentevo.environments.tool.house.environment import HouseEpisode
+from agentevo.environments.walls import Walls
 from agentevo.errors import WeightsError
 from agentevo.models.placing import Progress
+from agentevo.protocols import FeedbackLevel
 from agentevo.types import Attempt, Feedback, Message, Task
 
 
@@ -99,6 +103,30 @@ def test_a_broken_contract_names_the_clause_and_exits_with_1(careless: str, caps
     assert status(["env", "check", careless, "--tasks", "2", "--episodes", "4", "--json"]) == 1
     told = json.loads(capsys.readouterr().out)
     assert (told["ok"], told["broken"], "null" in told["why"]) == (False, "null", True)
+
+
+class Slow(House):
+    """A house in an engine, which remembers which tasks were opened in it."""
+
+    opened: ClassVar[set[str]] = set()
+    walls = Walls()
+
+    async def open(self, task: Task, seed: int = 0, feedback: FeedbackLevel = "weak") -> HouseEpisode:
+        self.opened.add(task.id)
+        return await super().open(task, seed, feedback)
+
+
+@pytest.mark.parametrize(("options", "tried"), [([], 3), (["--tasks", "2"], 6)])
+def test_of_an_environment_in_an_engine_one_task_of_each_split_is_tried(
+    options: list[str], tried: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(ENVIRONMENTS, "slow", f"{__name__}:Slow")
+    Slow.opened.clear()
+    assert status(["env", "check", "slow", "--episodes", "4", *options]) == 0
+    assert len(Slow.opened) == tried
+    said = capsys.readouterr()
+    assert said.out.splitlines()[: len(Walls().told())] == [*Walls().told()]
+    assert ("one task of each split is tried" in said.err) is (not options)
 
 
 @pytest.mark.parametrize("verb", ["show", "check"])
