@@ -9,6 +9,7 @@ from functools import partial
 from typing import TypeAlias
 
 from agentevo.alarms import alarms, skipped, untested, untold
+from agentevo.decided import decided
 from agentevo.errors import BudgetExceeded, Misuse, ModelTimeout, ModelUnavailable
 from agentevo.evaluate import evaluate
 from agentevo.events import Learned, Turned, tell
@@ -17,7 +18,7 @@ from agentevo.models.usage import Budget, Meter, spending, uncut
 from agentevo.protocols import Draft, Judge, Keeper, State, Update, describe
 from agentevo.record import Record
 from agentevo.together import to_the_end
-from agentevo.types import Attempt, Decision, Experience, Objective, Op, Report, Task, Transaction
+from agentevo.types import Attempt, Experience, Objective, Op, Report, Task, Transaction
 from agentevo.weights.adapters import adapted, keep_beside, try_on, weigh
 
 Learnt: TypeAlias = tuple[Draft, list[Experience]]
@@ -172,7 +173,7 @@ async def gated(state: State, draft: Draft, record: Record) -> Report:
     if (why := untold(after)) is not None:
         return after.but(accepted=False, reason=f"not tested: {why}")
     before = await evaluate(state, record, "before") if draft.ops else after
-    decision = single("gate", state.recipe.gate(before, after), Decision)
+    decision = decided(state.recipe.gate, before, after)
     done = after.but(accepted=decision.accepted, reason=decision.reason)
     if done.accepted:
         await weigh(draft, done)

@@ -28,6 +28,7 @@ LAYERS = {
     "agentevo.statistics": 1,
     "agentevo.together": 1,
     "agentevo.given": 1,
+    "agentevo.decided": 1,
     "agentevo.alarms": 1,
     "agentevo.scoring": 1,
     "agentevo.monitors": 1,

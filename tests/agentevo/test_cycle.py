@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -87,6 +88,22 @@ def test_a_turn_that_an_outage_left_untested_is_not_kept() -> None:
         (report,) = evolved(moment(store, recipe, FunctionModel(down)))
         said = "not tested: the model failed in all 4 held-out attempts, the first time by: model: down"
         assert (report.accepted, report.reason, store.list()) == (False, said, [])
+
+
+def test_a_turn_on_which_an_outage_would_decide_is_not_decided() -> None:
+    """The calls come in order: what is practised, the draft on held-out tasks, and last what there was before."""
+    calls = itertools.count()
+
+    def down_in_the_middle(messages: Sequence[Message]) -> str:
+        if next(calls) == 5:
+            raise ModelUnavailable("down")
+        return answers(messages)
+
+    recipe = replace(LEARNING, act=Sample(), update=[notes_all], gate=HeldOut())
+    with memory() as store:
+        (report,) = evolved(moment(store, recipe, FunctionModel(down_in_the_middle)), Record.open(concurrency=1))
+        assert report.reason.startswith("not decided: the model failed on 1 of 4 held-out tasks, and these decide")
+        assert (report.accepted, store.list()) == (False, [])
 
 
 async def notes_all(state: State, experiences: Sequence[Experience]) -> list[Op]:
