@@ -11,6 +11,7 @@ from agentevo.environments.made_up import MadeUp, built_in, sizes
 from agentevo.environments.text.duo.episode import DuoEpisode
 from agentevo.environments.text.duo.game import Game, Seat, gold
 from agentevo.environments.text.duo.habits import DISHES, TABLES, Habits, Order
+from agentevo.environments.text.duo.words import NEW, SEEN, Wording
 from agentevo.environments.text.world.visit import texts
 from agentevo.environments.tool.house.convention import Dice
 from agentevo.errors import UnknownName
@@ -38,6 +39,7 @@ class Request:
 
     task: Task
     orders: tuple[Order, ...]
+    wording: Wording
 
 
 class Duo(MadeUp[Request]):
@@ -49,8 +51,8 @@ class Duo(MadeUp[Request]):
     the episode's `actor` say whose turn it is, and what is observed is what that one sees.
 
     Level 1 has one order; level 2 four with the same partner; level 3 six, at two tables, where he likes different
-    things. There are so many `tasks` in train and in test, three tenths of that in dev. An attempt scores the share
-    of orders that were served.
+    things. There are so many `tasks` in train and in test, three tenths of that in dev; half of test is put in words
+    that the others never are, which `task.data["group"]` tells. An attempt scores the share of orders that were served.
     """
 
     def __init__(self, convention: int = 0, level: int = 1, tasks: int = 200, seat: Seat = "chef") -> None:
@@ -88,22 +90,25 @@ class Duo(MadeUp[Request]):
         return gold(self._asked(task).orders, self._habits, self._seat)
 
     def _game(self, asked: Request) -> Game:
-        return Game(asked.orders, self._habits, self._seat)
+        return Game(asked.orders, self._habits, self._seat, asked.wording)
 
     def _drawn(self, split: str, count: int) -> Iterator[Request]:
-        dice, taken = Dice(f"duo/{self._convention}/{self._level}/{split}"), set[tuple[str, ...]]()
+        place, taken = f"duo/{self._convention}/{self._level}/{split}", set[tuple[str, ...]]()
+        dice, words = Dice(place), Dice(f"{place}/words")
         tables = TABLES if self._level == 3 else TABLES[:1]
         for n in range(count):
             while (first := _order(dice, split, tables)).asked in taken:
                 pass
             taken.add(first.asked)
             rest = [_order(dice, split, tables) for _ in range(ORDERS[self._level] - 1)]
-            orders = (first, *rest)
+            orders, is_new = (first, *rest), split == "test" and n % 2 == 1
+            wording = words.one(NEW) if is_new else SEEN
             task = Task(
                 id=f"duo-{self._convention}-{self._seat}-{self._level}-{split}-{n:03}",
-                prompt=Game(orders, self._habits, self._seat).seen, provenance="kitchen for two",
+                prompt=Game(orders, self._habits, self._seat, wording).seen,
+                data={"group": "new wording" if is_new else "seen wording"}, provenance="kitchen for two",
             )  # fmt: skip
-            yield Request(task, orders)
+            yield Request(task, orders, wording)
 
 
 def _order(dice: Dice, split: str, tables: Sequence[str]) -> Order:

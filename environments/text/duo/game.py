@@ -8,6 +8,7 @@ from itertools import combinations
 from typing import Literal, TypeAlias
 
 from agentevo.environments.text.duo.habits import Habits, Order, Pair
+from agentevo.environments.text.duo.words import SEEN, Wording
 
 Actor: TypeAlias = Literal["chef", "mate"]
 Seat: TypeAlias = Literal["chef", "mate", "both"]
@@ -23,8 +24,8 @@ FORMS: Mapping[Actor, str] = {"chef": "make DISH and DISH", "mate": "say WORD, m
 class Game:
     """A game as it stands; whoever the agent is not moves by his habits. The same texts lead to the same end."""
 
-    def __init__(self, orders: Sequence[Order], habits: Habits, seat: Seat) -> None:
-        self._orders, self._habits = orders, habits
+    def __init__(self, orders: Sequence[Order], habits: Habits, seat: Seat, wording: Wording = SEEN) -> None:
+        self._orders, self._habits, self._wording = orders, habits, wording
         self._played: tuple[Actor, ...] = ("mate", "chef") if seat == "both" else (seat,)
         self.left = MOVES * len(orders) * len(self._played)
         self.served, self._round = 0, 0
@@ -50,11 +51,13 @@ class Game:
     @property
     def seen(self) -> str:
         """What the one whose turn it is sees: of the other's secrets nothing."""
-        order = self._order
-        place = f"Order {self._round + 1} of {len(self._orders)}, {order.table} table: {', '.join(order.dishes)}."
+        order, wording = self._order, self._wording
+        place = wording.order.format(
+            number=self._round + 1, count=len(self._orders), table=order.table, dishes=", ".join(order.dishes)
+        )
         if self.actor == "chef":
-            return f"{place} The mate says: {self._word}."
-        return f"{place} You cannot make {order.barred}. The chef knows the words {', '.join(self._vocabulary())}."
+            return f"{place} {wording.heard.format(word=self._word)}"
+        return f"{place} {wording.known.format(barred=order.barred, words=', '.join(self._vocabulary()))}"
 
     def actions(self) -> list[str]:
         """Return the moves that can be made now."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -39,6 +40,11 @@ def score(duo: Duo, task: Task, *texts: str) -> float | None:
     return asyncio.run(duo.verify(task, attempt)).score
 
 
+def seen(duo: Duo, split: str) -> list[Task]:
+    """Return the tasks whose wording all splits have."""
+    return [task for task in duo.tasks(split) if task.data["group"] == "seen wording"]
+
+
 @pytest.mark.parametrize("seat", SEATS)
 @pytest.mark.parametrize("level", [1, 2, 3])
 def test_gold_serves_every_order_and_nothing_serves_none(level: int, seat: Seat) -> None:
@@ -56,13 +62,32 @@ def test_levels_have_more_orders(level: int, orders: int) -> None:
 def test_no_order_is_asked_for_in_two_splits() -> None:
     duo, rows = Duo(level=2, tasks=250, seat="mate"), dict[tuple[str, ...], set[str]]()
     for split in SPLITS:
-        for task in duo.tasks(split)[:60]:
+        for task in seen(duo, split)[:60]:
             for outcome in [Outcome(observation=task.prompt), *played(duo, task, *moves(duo, task))[:-1]]:
                 line = outcome.observation.splitlines()[-1].split(": ")[1]
                 dishes, _, rest = line.partition(". You cannot make ")
                 rows.setdefault((rest.split(".")[0], *sorted(dishes.split(", "))), set()).add(split)
     assert len(rows) > 200
     assert {len(splits) for splits in rows.values()} == {1}
+
+
+@pytest.mark.parametrize("seat", SEATS)
+def test_half_of_test_is_put_in_words_that_no_other_split_has_and_says_as_much(seat: Seat) -> None:
+    duo = Duo(level=2, seat=seat)
+    counts = {split: Counter(task.data["group"] for task in duo.tasks(split)) for split in SPLITS}
+    assert counts == {
+        "train": {"seen wording": 200}, "dev": {"seen wording": 60}, "test": {"seen wording": 100, "new wording": 100}
+    }  # fmt: skip
+    known = {
+        word for split in ("train", "dev") for task in duo.tasks(split) for word in re.findall(r"\w+", task.prompt)
+    }
+    for task in [task for task in duo.tasks("test") if task.data["group"] == "new wording"]:
+        asked = [task.prompt, *(step.observation for step in played(duo, task, *moves(duo, task))[:-1])]
+        assert all(len({*re.findall(r"\w+", text)} - known) > 2 for text in asked)
+        named = [[dish for dish in DISHES if f" {dish}" in text.splitlines()[-1]] for text in asked]
+        assert {len(dishes) for dishes in named} == {4}
+        assert all({*re.findall(r"[a-z]+", move)} - {"make", "and", "say"} <= {*re.findall(r"[a-z]+", text)}
+                   for move, text in zip(moves(duo, task), asked, strict=False) if seat != "both")  # fmt: skip
 
 
 def test_partners_differ_in_what_they_like_and_say() -> None:
@@ -74,8 +99,9 @@ def test_partners_differ_in_what_they_like_and_say() -> None:
 
 def test_blind_guesses_serve_few_orders() -> None:
     duo = Duo()
-    dishes = [task.prompt.split(": ")[1].split(".")[0].split(", ") for task in duo.tasks("test")]
-    found = [score(duo, t, f"make {d[0]} and {d[1]}") or 0 for t, d in zip(duo.tasks("test"), dishes, strict=True)]
+    tasks = duo.tasks("train")
+    dishes = [task.prompt.split(": ")[1].split(".")[0].split(", ") for task in tasks]
+    found = [score(duo, t, f"make {d[0]} and {d[1]}") or 0 for t, d in zip(tasks, dishes, strict=True)]
     assert 0.08 < sum(found) / len(found) < 0.25
 
 
@@ -115,7 +141,7 @@ def test_a_chef_who_corrects_his_beliefs_learns_his_mate() -> None:
             seen, total = outcome.observation, total + outcome.reward
         return total
 
-    shares = [asyncio.run(share(task)) for task in [*duo.tasks("train")[:40], *duo.tasks("test")[:40]]]
+    shares = [asyncio.run(share(task)) for task in [*duo.tasks("train")[:40], *seen(duo, "test")[:40]]]
     assert sum(shares[:4]) / 4 < 0.6
     assert sum(shares[40:]) / 40 > 0.9
 
