@@ -19,7 +19,7 @@ from agentevo.quote import clean, cut
 from agentevo.types import Feedback, Json, Outcome
 
 if TYPE_CHECKING:
-    from agentevo.environments.sandbox import RunResult, Sandbox, Verdict
+    from agentevo.environments.sandbox import RunResult, Sandbox, Session, Verdict
 
 TIMEOUT_S = 10.0
 """For all tests of a task that are statements, which run together: what was not reached by then has failed."""
@@ -53,7 +53,7 @@ class Judge:
     """Runs tests on programs, in the sandbox it is given, or in one that all judges share."""
 
     def __init__(self, sandbox: Sandbox | None = None, timeout_s: float = TIMEOUT_S) -> None:
-        self._own, self._timeout_s = sandbox, timeout_s
+        self._own, self.timeout_s = sandbox, timeout_s
 
     async def verdict(self, asked: CodeTask, program: str | None, files: Mapping[str, str]) -> Feedback:
         """Score a program by the hidden tests, and say nothing else of them than how many it passed."""
@@ -88,14 +88,9 @@ class Judge:
             told += [f"What would have been right:\n{asked.gold}"] if asked.gold is not None else []
         return Outcome(observation="\n".join(told), reward=found.score or 0.0, terminated=True)
 
-    async def printed(self, code: str, files: Mapping[str, str]) -> str:
-        """Run a program beside files, and return what it printed and how it ended."""
-        try:
-            result = await self._sandbox().arun(code, files=files, timeout_s=self._timeout_s)
-        except Misuse as error:  # what a model wrote may be nothing that can be run at all
-            return f"Error: {error}"
-        parts = [cut(part.rstrip(), SHOWN_OUTPUT // 2) for part in (result.stdout, result.stderr) if part.strip()]
-        return "\n".join([*parts, *_ending(result)]) or "(no output)"
+    async def session(self) -> Session:
+        """Open a session for programs that are no answers."""
+        return await self._sandbox().asession()
 
     async def _ran(
         self, asked: CodeTask, program: str | None, files: Mapping[str, str], tests: Sequence[Test]
@@ -141,7 +136,7 @@ class Judge:
     async def _judged(self, made: _Made, tests: str | Sequence[tuple[str, str]]) -> Verdict:
         return await self._sandbox().ajudge(
             made.program, tests, made.asked.entry_point, support=made.asked.support or None, files=made.files,
-            timeout_s=self._timeout_s,
+            timeout_s=self.timeout_s,
         )  # fmt: skip
 
     def _sandbox(self) -> Sandbox:
@@ -154,6 +149,12 @@ def shared() -> Sandbox:
     from agentevo.environments.sandbox import Sandbox
 
     return Sandbox()
+
+
+def shown(result: RunResult) -> str:
+    """Return what a program printed and how it ended, bounded."""
+    parts = [cut(part.rstrip(), SHOWN_OUTPUT // 2) for part in (result.stdout, result.stderr) if part.strip()]
+    return "\n".join([*parts, *_ending(result)]) or "(no output)"
 
 
 def _shown(test: Test) -> str:

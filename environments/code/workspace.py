@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from agentevo.environments.code.files import EDIT, ERROR, READ, WRITE, Call, Files, calls_in
 from agentevo.environments.code.judging import Judge
+from agentevo.environments.code.programs import Programs
 from agentevo.environments.code.reply import whole
 from agentevo.environments.code.task import CodeTask
 from agentevo.errors import Misuse
@@ -29,7 +30,12 @@ TOOLS = (
     _tool(READ, "Read a file.", path="Its name."),
     _tool(WRITE, "Write a file, new or anew.", path="Its name.", content="The whole text of it."),
     _tool(EDIT, "Replace a text that is in a file once.", path="Its name.", old="What is there.", new="What is to be."),
-    _tool(RUN, "Run Python beside the files, which it can import; see what it prints.", code="The program."),
+    _tool(
+        RUN,
+        "Run Python beside the files, which it can import; see what it prints. Names, and files it makes, stay for the "
+        "next run; a solution is what `write` and `edit` wrote.",
+        code="The program.",
+    ),
     _tool(TEST, "Run the visible tests on the solution."),
 )
 
@@ -37,14 +43,16 @@ TOOLS = (
 class Workspace:
     """Files and tools; an action without a call ends the episode.
 
-    What `run` leaves behind is gone after it: what counts, and what later runs see, is the files as they were written.
-    What the level of feedback says is told at the end, as to a single answer; the output of the tools is the same.
+    Programs are steps of one session: what they make, later ones find, and `read` shows. What counts is the files as
+    they were written, so that an attempt can be judged from its messages. What the level of feedback says is told at
+    the end, as to a single answer; the output of the tools is the same.
     """
 
     tools: Sequence[Tool] = TOOLS
 
     def __init__(self, asked: CodeTask, judge: Judge, feedback: FeedbackLevel, files: Files) -> None:
         self._asked, self._judge, self._feedback, self._files = asked, judge, feedback, files
+        self._programs = Programs(judge)
         self._over = ""
         self.observation = f"{asked.task.prompt}\n\nFiles: {', '.join(files.names()) or 'none yet'}. {_told(asked)}"
 
@@ -67,6 +75,7 @@ class Workspace:
             said = [cut(await self._result(call), SHOWN) for call in calls]
             return Outcome(observation="\n\n".join(said))
         self._over = "is over"
+        await self._programs.close()
         if self._feedback == "none":
             return Outcome(observation="", terminated=True)
         beside = self._files.beside(self._asked.file)
@@ -74,20 +83,28 @@ class Workspace:
 
     async def close(self) -> None:
         self._over = "is closed"
+        await self._programs.close()
 
     async def _result(self, call: Call) -> str:
         if call.problem:
             return ERROR + call.problem
+        if call.name == READ and (made := await self._made(call)) is not None:
+            return made
         if call.name in (READ, WRITE, EDIT):
             return self._files.change(call)
         if call.name == RUN:
             code = call.arguments.get("code")
             if not isinstance(code, str):
                 return f"{ERROR}run needs 'code' as a text; got {code!r:.60}."
-            return await self._judge.printed(code, self._files.all())
+            return await self._programs.printed(code, self._files.all())
         if call.name == TEST:
             return await self._tested()
         return f"{ERROR}there is no tool {call.name!r:.60}; there are: {', '.join(tool.name for tool in TOOLS)}"
+
+    async def _made(self, call: Call) -> str | None:
+        """Return what is in a file that only a program has made."""
+        path = call.arguments.get("path")
+        return await self._programs.made(path) if isinstance(path, str) and path not in self._files.names() else None
 
     async def _tested(self) -> str:
         if not self._asked.visible:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
+from tiny import call, now, tiny, told
 
 from agentevo.environments import check_environment
 from agentevo.environments.code import Code, CodeTask, HouseLibrary, HumanEval
@@ -19,7 +19,6 @@ from agentevo.errors import Misuse, UnknownName
 from agentevo.protocols import FeedbackLevel
 from agentevo.types import Attempt, Feedback, Message, Outcome, Task
 
-T = TypeVar("T")
 SOAK = bool(os.environ.get("AGENTEVO_SOAK"))
 CHEATS = {
     "equal to everything": "class Any:\n    def __eq__(self, other): return True\n"
@@ -41,10 +40,6 @@ CHEATS = {
     "        if found:\n            return ast.literal_eval(found[1])\n    return None",
 }  # fmt: skip
 """Programs that try to pass without doing what is asked for."""
-
-
-def now(coroutine: Coroutine[Any, Any, T]) -> T:
-    return asyncio.run(coroutine)
 
 
 @pytest.fixture(scope="module")
@@ -103,17 +98,6 @@ def test_a_cheat_is_never_right(environment: Code, cheat: str) -> None:
     assert {name for name, score in found.items() if score == 1} == set()
     if environment.card.name == "library":  # where None is never all that a test asks for
         assert set(found.values()) == {0.0}
-
-
-def tiny(sandbox: Sandbox, *, gold: str | None = "def add(a, b): return a + b", mode: Any = "answer") -> Code:
-    """Return an environment with one task, four hidden tests, and two visible ones."""
-    task = CodeTask(
-        Task(id="add", prompt="Add two numbers."), "test", "add",
-        hidden=tuple(f"assert add({n}, 7041) == {n + 7041}" for n in range(4)),
-        visible=("assert add(1, 2) == 3", "assert add(0, 5) == 5"), gold=gold, files={"notes.txt": "Add, I say."},
-    )  # fmt: skip
-    about = {"name": "tiny", "description": "One task", "licence": "CC0-1.0"}
-    return Code([task], **about, mode=mode, sandbox=sandbox, timeout_s=2)
 
 
 def verdict(environment: Code, answer: str) -> Feedback:
@@ -244,26 +228,6 @@ def test_an_answer_without_the_program_fails_what_is_run_on_it(sandbox: Sandbox)
 # --- workspaces
 
 
-def call(name: str, **arguments: str) -> Message:
-    function: Any = {"name": name, "arguments": json.dumps(arguments)}
-    return {
-        "role": "assistant",
-        "content": None,
-        "tool_calls": [{"id": name, "type": "function", "function": function}],
-    }
-
-
-def told(environment: Code, *actions: Message) -> list[str]:
-    async def walk() -> list[str]:
-        episode = await environment.open(environment.tasks("test")[0], feedback="weak")
-        try:
-            return [(await episode.step(action)).observation for action in actions]
-        finally:
-            await episode.close()
-
-    return now(walk())
-
-
 def test_a_workspace_goes_from_a_failing_test_to_a_program_that_is_right(sandbox: Sandbox) -> None:
     said = told(
         tiny(sandbox, mode="workspace"),
@@ -282,17 +246,6 @@ def test_a_workspace_goes_from_a_failing_test_to_a_program_that_is_right(sandbox
     assert said[4].startswith("0 of 2 visible tests pass.\nassert add(1, 2) == 3\n")
     assert said[5] == "2\n(ended: error, exit status 3)"
     assert said[6:] == ["edited sums.py", "2 of 2 visible tests pass.", "right"]
-
-
-def test_what_a_program_leaves_behind_is_gone_and_does_not_count(sandbox: Sandbox) -> None:
-    writes = "import pathlib\npathlib.Path('solution.py').write_text('def add(a, b): return a + b')"
-    said = told(
-        tiny(sandbox, mode="workspace"),
-        call("run", code=writes),
-        call("run", code="import pathlib\nprint(pathlib.Path('solution.py').exists())"),
-        {"role": "assistant", "content": "Done."},
-    )
-    assert said == ["(no output)", "False", "wrong"]
 
 
 def test_output_is_bounded(sandbox: Sandbox) -> None:
