@@ -49,6 +49,16 @@ class Learned(Record):
     ops: tuple[Op, ...]
 
 
+class Trained(Record):
+    """A training took steps; of a long one not each is told."""
+
+    type: Literal["trained"] = "trained"
+    adapter: str
+    step: int
+    steps: int
+    loss: float
+
+
 class Turned(Record):
     """A turn of the cycle ended with a report."""
 
@@ -57,7 +67,7 @@ class Turned(Record):
     report: Report
 
 
-Event: TypeAlias = Started | Piece | Added | Ended | Learned | Turned
+Event: TypeAlias = Started | Piece | Added | Ended | Learned | Trained | Turned
 Listener: TypeAlias = Callable[[Event], None]
 
 _listeners: ContextVar[tuple[tuple[Listener, bool], ...]] = ContextVar("agentevo_listeners", default=())

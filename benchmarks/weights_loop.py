@@ -8,7 +8,7 @@ base, both without memory. Then the same on rows with wrong answers, which the g
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeAlias
@@ -22,6 +22,7 @@ from agentevo.environments.tool.house import House
 from agentevo.environments.wrappers import Wrapped
 from agentevo.evaluate import evaluate
 from agentevo.memory import Memory
+from agentevo.models import Cached
 from agentevo.phases.act import Sample
 from agentevo.phases.gate import Gains
 from agentevo.protocols import Environment, Model, Recipe, State
@@ -40,7 +41,10 @@ from agentevo.weights.replay import Rows
 
 ORDINARY = "ordinary"
 MARGIN = 0.1
-LENGTH = 48
+LENGTH = 24
+"""Most tokens of an answer: the longest command that is right takes 13."""
+POISON_STEPS, POISON_TESTS, POISON_OTHERS = 6, 20, 12
+"""Wrong answers are learned as fast as right ones: that they do harm shows after a few steps, on fewer tasks."""
 
 
 class Gathered(Line):
@@ -81,6 +85,10 @@ class Figures(Line):
 Moment: TypeAlias = Gathered | Gated | Figures
 
 
+def _silent(stage: str) -> None:
+    pass
+
+
 @dataclass(frozen=True)
 class WeightsLoop:
     """One run, in a folder; one that was stopped goes on where it was."""
@@ -95,9 +103,11 @@ class WeightsLoop:
     embedder: str | None = None
     by: Trainer = train_here
     config: Mapping[str, Json] = field(default_factory=dict)
+    report: Callable[[str], None] = _silent
+    """Hears what is done next."""
 
     async def play(self) -> AsyncGenerator[Moment, None]:
-        """Yield what happens; the figures come last."""
+        """Yield what happens; the figures come last. A model is asked the same thing once."""
         with (
             Memory.open(self.folder / "memory", embedder=self.embedder, actor="agent") as memory,
             Record.open(self.folder, about=self._about(memory), concurrency=4) as record,
@@ -105,20 +115,24 @@ class WeightsLoop:
             state = self._state(memory)
             state = replace(state, model=record.model(state.model))
             yield await self._gathered(state, memory, record)
+            self.report(f"testing base + memory on {self.test} held-out commands")
             reports = {"base + memory": await self._tested(state, record, "recalling")}
             bare = replace(state, recipe=self._bare(state.recipe), environment=self._beside(state, self.test, None))
             yield await self._trained(bare, record, "its own experience", self._house(), self.steps)
             reports["base"] = await evaluate(bare, record.turn("its own experience"), "before")
             reports["adapter"] = await evaluate(bare, record.turn("its own experience"), "after")
+            self.report(f"testing adapter + memory on {self.test} held-out commands")
             reports["adapter + memory"] = await self._tested(state, record, "both")
-            few = replace(bare, environment=self._beside(state, self.test // 2, 12))
-            yield await self._trained(few, record, "wrong answers", poisoned(self._house()), self.steps // 3)
+            tests = min(self.test // 2, POISON_TESTS)
+            few = replace(bare, environment=self._beside(state, tests, POISON_OTHERS))
+            yield await self._trained(few, record, "wrong answers", poisoned(self._house()), POISON_STEPS)
             yield await self._figures(reports)
 
     def _state(self, memory: Memory) -> State:
         recipe = load("evo", stop=("\n",), max_tokens=LENGTH, temperature=0.0, cap=10 * self.tasks)
         house = House(self.convention, tasks=max(50, self.tasks, self.test))
-        return State(model=self.model, memory=memory, environment=house, recipe=recipe, seed=self.seed)
+        model = Cached(self.model, self.folder / "asked")
+        return State(model=model, memory=memory, environment=house, recipe=recipe, seed=self.seed)
 
     def _about(self, memory: Memory) -> dict[str, Json]:
         return about(self._state(memory), tasks=self.tasks, test=self.test, steps=self.steps, config=dict(self.config))
@@ -146,9 +160,11 @@ class WeightsLoop:
         done = record.read("gathered", Gathered)
         if done is not None:
             return done
+        self.report(f"answering {self.tasks} house commands with a memory that begins empty")
         stream = state.dice("loop", "stream").sample(list(state.environment.tasks("train")), self.tasks)
         met = [await _met(state, task, record.turn(n)) for n, task in enumerate(stream)]
         failed = [task for task, x in zip(stream, met, strict=True) if x.score < 1]
+        self.report(f"trying the {len(failed)} again that went wrong, and rehearsing ordinary requests")
         again = await study(state, failed, record.turn("again"))
         rehearsed = await _rehearsed(state)
         _write(self.folder / "ordinary.jsonl", rehearsed)
@@ -182,6 +198,7 @@ class WeightsLoop:
         part, draft = record.turn(of), state.memory.draft()
         replay = [Rows(rows, 1.0), Rows(self.folder / "ordinary.jsonl", 1.0)]
         config: dict[str, Json] = {"steps": steps, "batch": 8, "max_length": 256, **self.config}
+        self.report(f"training on {of}: {len(rows)} rows and what was rehearsed, {steps} steps")
         train = Train("sft", replay=replay, at_least=0, config=config, by=self.by)
         state = replace(state, now=await part.now())
 
@@ -189,6 +206,7 @@ class WeightsLoop:
             return await train(state.on(draft), [])
 
         await draft.aapply(await part.once("train", list[Op], trained))
+        self.report(f"testing before and after, without memory, and on ordinary requests: {of}")
         report = await gated(state, draft, part)
         if report.accepted:
             await draft.acommit(key=part.key, reason=report.reason)
@@ -245,7 +263,7 @@ async def _met(state: State, task: Task, record: Record) -> Experience:
 
 async def _rehearsed(state: State) -> list[dict[str, Json]]:
     """Return rows of the model's own answers to ordinary requests."""
-    act, asked = Sample(temperature=0.0, max_tokens=LENGTH // 2, stop=("\n",)), ordinary()
+    act, asked = Sample(temperature=0.0, max_tokens=LENGTH, stop=("\n",)), ordinary()
     tasks = [Task(id=f"rehearsed-{n}", prompt=prompt) for n, prompt in enumerate(REHEARSED)]
     made = [(await act(replace(state, environment=asked), task))[0] for task in tasks]
     return [

@@ -14,7 +14,7 @@ import typer
 
 from agentevo.cli.memory.opening import PATH_HELP, NamespaceOption, opened
 from agentevo.cli.output import number, progress, show, show_json, tell
-from agentevo.cli.watching import watched
+from agentevo.cli.watching import training_shown, watched
 from agentevo.errors import BudgetExceeded, Misuse, RunError
 
 if TYPE_CHECKING:
@@ -104,13 +104,14 @@ async def _turned(agent: Agent, record: Record, cycles: int, budget: Budget, *, 
 async def _next(found: AsyncGenerator[Report, None], turn: int) -> Report | None:
     """Return the next report, showing meanwhile how many attempts have ended; None where there is none."""
     from agentevo.cli.models import pull_progress
+    from agentevo.events import listening
 
     counted = itertools.count(1)
 
     async def one() -> Report | None:
         return await anext(found, None)
 
-    with pull_progress(), progress(amount=number) as so_far:
+    with pull_progress(), progress(amount=number) as so_far, listening(training_shown(so_far), pieces=False):
         # A model that answered in an earlier turn is there: what fails now, the report can tell.
         return await watched(one(), lambda: so_far(f"turn {turn}, attempts", next(counted), 0), has_answered=turn > 1)
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, TypeVar
 from agentevo.errors import ModelError
 
 if TYPE_CHECKING:
-    from agentevo.events import Event
+    from agentevo.cli.output import Report
+    from agentevo.events import Event, Listener
 
 T = TypeVar("T")
 
@@ -36,6 +37,16 @@ async def watched(
             f"the model failed in each of its first {watch.failures} answers, the last time with: {watch.last}; mend"
             " that and begin a new run, since this one keeps the failures"
         ) from None
+
+
+def training_shown(report: Report) -> Listener:
+    """Return what shows how far the trainings of a turn are."""
+
+    def note(event: Event) -> None:
+        if event.type == "trained":
+            report(f"training {event.adapter}", event.step, event.steps)
+
+    return note
 
 
 class _Watch:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+from collections.abc import Callable
 from contextlib import aclosing
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from agentevo.cli.output import show, show_json, show_table, tell
@@ -33,15 +35,20 @@ def run_loop(loop: WeightsLoop, *, as_json: bool) -> None:
     """Run it, or go on with it, and show what happens."""
     from agentevo.cli.models import pull_progress
 
+    since = time.monotonic()
     with pull_progress():
         tell(f"{NAME} with {loop.model.name}: some ten minutes; go on after a stop with --run {loop.folder.name}")
-        moments = asyncio.run(_played(loop, as_json=as_json))
+        moments = asyncio.run(_played(replace(loop, report=_stages(since)), as_json=as_json))
     if as_json:
         show_json([{"what": type(moment).__name__.casefold(), **moment.model_dump(mode="json")} for moment in moments])
 
 
+def _stages(since: float) -> Callable[[str], None]:
+    """Return what tells each stage on a line of its own, on a terminal or not, and when it began."""
+    return lambda stage: tell(f"{time.monotonic() - since:5.0f} s  {stage}")
+
+
 async def _played(loop: WeightsLoop, *, as_json: bool) -> list[Moment]:
-    since = time.monotonic()
     moments: list[Moment] = []
 
     async def playing() -> None:
@@ -49,13 +56,14 @@ async def _played(loop: WeightsLoop, *, as_json: bool) -> list[Moment]:
             async for moment in played:
                 moments.append(moment)
                 if not as_json:
-                    _show(moment, time.monotonic() - since)
+                    _show(moment)
 
     await watched(playing())
+    loop.report("done")
     return moments
 
 
-def _show(moment: Moment, seconds: float) -> None:
+def _show(moment: Moment) -> None:
     from agentevo.benchmarks.weights_loop import Figures, Gathered
 
     if isinstance(moment, Gathered):
@@ -64,7 +72,6 @@ def _show(moment: Moment, seconds: float) -> None:
         _figures(moment)
     else:
         _gated(moment)
-    tell(f"  after {seconds:.0f} s")
     sys.stdout.flush()
 
 

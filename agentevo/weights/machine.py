@@ -3,19 +3,36 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import contextvars
+import logging
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from agentevo.events import Trained, tell
 from agentevo.types import Json
 from agentevo.weights.config import TrainConfig, Training
 from agentevo.weights.order import Made, Order
 
+if TYPE_CHECKING:
+    from agentevo.weights.train import Losses
+
+LOG = logging.getLogger(__name__)
+
+TOLD = 50
+"""So many times at most a training is told of."""
+
 
 async def train_here(order: Order) -> Made:
-    """Train, unless it was done before under this name, and install; what was killed goes on where it was."""
+    """Train, unless it was done before under this name, and install; what was killed goes on where it was.
+
+    Its steps and losses are logged, and told to those who listen to events.
+    """
     stopped = threading.Event()
+    heard = _telling(order.name, stopped)
     try:
-        training = await asyncio.to_thread(_trained, order, stopped)
+        training = await asyncio.to_thread(_trained, order, heard)
     finally:
         stopped.set()  # who was cancelled waits for one step more, not for all of them
     await install_here(order.folder, order.base)
@@ -33,7 +50,23 @@ class _Unwanted(Exception):
     """Ends a training whose caller was cancelled, at its next step; its checkpoints stay."""
 
 
-def _trained(order: Order, stopped: threading.Event) -> Training:
+def _telling(name: str, stopped: threading.Event) -> Losses:
+    """Return what a training calls in its own thread; listeners are told in the loop, where they expect it."""
+    loop, context = asyncio.get_running_loop(), contextvars.copy_context()
+
+    def heard(step: int, steps: int, loss: float) -> None:
+        if stopped.is_set():
+            raise _Unwanted(f"nobody waits for {name} any more")
+        if step % max(1, steps // TOLD) and step < steps:
+            return
+        LOG.info("training %s: step %d of %d, loss %.4f", name, step, steps, loss)
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody listens any more
+            loop.call_soon_threadsafe(tell, Trained(adapter=name, step=step, steps=steps, loss=loss), context=context)
+
+    return heard
+
+
+def _trained(order: Order, heard: Losses) -> Training:
     from agentevo.weights.gguf import must_be_installable
     from agentevo.weights.train import train
 
@@ -42,13 +75,9 @@ def _trained(order: Order, stopped: threading.Event) -> Training:
     config = TrainConfig.of(**order.config)
     must_be_installable(order.base, order.name, targets=config.targets, replace=True)
     order.folder.parent.mkdir(parents=True, exist_ok=True)
-
-    def progress(label: str, done: int, total: int) -> None:
-        if stopped.is_set():
-            raise _Unwanted(f"nobody waits for {order.name} any more")
-
+    LOG.info("training %s on %d rows for %s", order.name, len(order.rows), order.base)
     rows, out = order.rows, order.folder
-    return train(rows, model=order.base, out=out, config=config, start=order.start, progress=progress).training
+    return train(rows, model=order.base, out=out, config=config, start=order.start, losses=heard).training
 
 
 def _figures(training: Training) -> dict[str, Json]:

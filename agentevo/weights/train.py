@@ -36,6 +36,8 @@ SHAPE = "adapter_config.json"
 CURVE = "loss.svg"
 Progress: TypeAlias = Callable[[str, int, int], None]
 """Called with what is being done, how many steps of it are done, and how many there are, or 0."""
+Losses: TypeAlias = Callable[[int, int, float], None]
+"""Called after each step with how many are done, how many there are, and the loss."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +61,14 @@ def train(
     config: TrainConfig | None = None,
     start: str | Path | None = None,
     progress: Progress | None = None,
+    losses: Losses | None = None,
 ) -> Trained:
     """Train an adapter for `model` and put it into the folder `out`, which must not exist.
 
-    `start` is an adapter to go on from. A training that was killed goes on from its last checkpoint when it is called
-    again with the same rows and settings. Raises Misuse for rows, settings or models that cannot be trained on,
-    TrainingError if the training fails, WeightsError for weights that cannot be read or written: then there is no
-    `out`.
+    `start` is an adapter to go on from; what `progress` or `losses` raises ends the training. A training that was
+    killed goes on from its last checkpoint when it is called again with the same rows and settings. Raises Misuse for
+    rows, settings or models that cannot be trained on, TrainingError if the training fails, WeightsError for weights
+    that cannot be read or written: then there is no `out`.
     """
     config, out = config or TrainConfig(), Path(out)
     report = progress or (lambda label, done, total: None)
@@ -87,12 +90,21 @@ def train(
             start=Path(start) if start else None,
             precision=training.precision,
             has_gpu=training.device != "cpu",
-            on_step=lambda done, total: report("training", done, total),
+            on_step=_on_step(report, losses),
         )
         made, outcome = _run(config, parts)
         done = training.but(outcome=outcome)
         _finish(made, done, work, out)
     return Trained(out, done, outcome)
+
+
+def _on_step(report: Progress, losses: Losses | None) -> Losses:
+    def heard(done: int, total: int, loss: float) -> None:
+        report("training", done, total)
+        if losses is not None:
+            losses(done, total, loss)
+
+    return heard
 
 
 # --- what is trained

@@ -30,8 +30,8 @@ class Parts:
     """The adapter to go on from."""
     precision: str
     has_gpu: bool
-    on_step: Callable[[int, int], None]
-    """Hears how many steps are done, and how many there are."""
+    on_step: Callable[[int, int, float], None]
+    """Hears how many steps are done, how many there are, and the loss of the last one."""
 
 
 def trainer(config: TrainConfig, parts: Parts) -> Trainer:
@@ -196,9 +196,8 @@ def _watch(parts: Parts) -> Any:
                         f"the {name.replace('_norm', 'ient')} of step {state.global_step} is {logs[name]}: training "
                         "cannot go on, and no adapter was made; lower learning_rate, or look at the longest rows"
                     )
-
-        def on_step_end(self, args: Any, state: Any, control: Any, **_: object) -> None:
-            parts.on_step(state.global_step, state.max_steps)
+            if "loss" in logs:
+                parts.on_step(state.global_step, state.max_steps, float(logs["loss"]))
 
         def on_save(self, args: Any, state: Any, control: Any, **_: object) -> None:
             (parts.folder / f"checkpoint-{state.global_step}" / WHOLE).touch()

@@ -6,7 +6,7 @@ import asyncio
 
 from pydantic import TypeAdapter
 
-from agentevo.events import Added, Ended, Event, Learned, Piece, Started, Turned, is_heard, listening, tell
+from agentevo.events import Added, Ended, Event, Learned, Piece, Started, Trained, Turned, is_heard, listening, tell
 from agentevo.types import Attempt, Op, Report, Task
 
 TASK = Task(id="t", prompt="do")
@@ -71,6 +71,7 @@ def test_events_come_back_from_json_as_what_they_were() -> None:
         Added(attempt="a", message={"role": "user", "content": "hi"}),
         Ended(attempt=Attempt(id="a", task=TASK)),
         Learned(policy="Insert()", ops=(Op(verb="forget", id="x"),)),
+        Trained(adapter="a", step=1, steps=2, loss=0.5),
         Turned(round=0, report=Report()),
     ]
     adapter: TypeAdapter[list[Event]] = TypeAdapter(list[Event])

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Unpack
 
 import pytest
 from wearing import Wearing, Weights
@@ -14,7 +16,8 @@ from agentevo.benchmarks.weights_loop import Figures, Gated, Gathered, Moment, W
 from agentevo.cli.weights_loop import run_loop
 from agentevo.environments.tool.house import House
 from agentevo.models import FunctionModel
-from agentevo.types import Message
+from agentevo.models.requests import Options
+from agentevo.types import ChatMessage, Message, Reply
 from agentevo.weights.order import Made, Order
 
 HOUSE = House(tasks=50)
@@ -70,15 +73,39 @@ def test_what_came_of_it_is_shown_side_by_side(tmp_path: Path, capsys: pytest.Ca
         Wearing(weights, FunctionModel(ideal)), tmp_path / "run", tasks=12, test=10, embedder="hash", by=weights.train
     )
     run_loop(loop, as_json=False)
-    said = capsys.readouterr().out
+    said, told = capsys.readouterr()
     assert "gathered   11 of 12 house commands right" in said
     assert "trained on wrong answers (12 rows): refused, kept beside" in said
     arms = [line.split()[:-3] for line in said.splitlines() if line.startswith(("base", "adapter  ", "adapter +"))]
     assert arms[:4] == [["base"], ["base", "+", "memory"], ["adapter"], ["adapter", "+", "memory"]]
     assert "excludes 0" in said
+    stages = [line.split(" s  ", 1)[1].split()[0] for line in told.splitlines()[1:]]
+    assert stages == ["answering", "trying", "testing", "training", "testing", "testing", "training", "testing", "done"]
     run_loop(loop, as_json=True)
     told = json.loads(capsys.readouterr().out)
     assert [moment["what"] for moment in told] == ["gathered", "gated", "gated", "figures"]
+
+
+def test_a_model_is_asked_the_same_thing_once(tmp_path: Path) -> None:
+    asked: Counter[str] = Counter()
+
+    class Noted(Wearing):
+        def adapted(self, adapter: str) -> Noted:
+            return Noted(self.weights, self.otherwise, super().adapted(adapter).name)
+
+        async def complete(self, messages: Sequence[ChatMessage], **options: Unpack[Options]) -> Reply:
+            asked[f"{self.name} {messages} {options.get('max_tokens')}"] += 1
+            return await super().complete(messages, **options)
+
+    async def all_of_it() -> None:
+        weights = Generalising()
+        model = Noted(weights, FunctionModel(ideal))
+        loop = WeightsLoop(model, tmp_path / "run", tasks=12, test=10, embedder="hash", by=weights.train)
+        assert [moment async for moment in loop.play()]
+
+    asyncio.run(all_of_it())
+    assert set(asked.values()) == {1}
+    assert {name.partition(" ")[0].partition("-")[0] for name in asked} == {"small", "small+weights"}
 
 
 def test_a_run_that_is_gone_on_with_trains_nothing_again(tmp_path: Path) -> None:

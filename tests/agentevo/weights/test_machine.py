@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from cycles import NOW, Sums
 
 from agentevo import Agent
 from agentevo.cycle import evolve
+from agentevo.events import Event, Trained, listening
 from agentevo.memory import Memory
 from agentevo.models import as_model
 from agentevo.models.installed import find
@@ -91,6 +94,32 @@ def test_what_a_turn_practised_is_in_the_weights_until_it_is_undone(small: str, 
         assert said(small, store) == after
         store.undo()
         assert said(small, store) == before
+
+
+def test_the_steps_of_a_training_are_told_with_their_losses(small: str, caplog: pytest.LogCaptureFixture) -> None:
+    heard: list[Event] = []
+    train = Train(at_least=1, config=CONFIG)
+    caplog.set_level(logging.INFO, "agentevo.weights")
+    with Memory.open(":memory:", embedder="hash") as store, listening(heard.append, pieces=False):
+        evolved(store, [train])
+        (item,) = adapters(store)
+    told = [event for event in heard if isinstance(event, Trained)]
+    assert [(event.adapter, event.step, event.steps) for event in told] == [(name_of(item), n, 6) for n in range(1, 7)]
+    assert (told[0].loss, told[-1].loss) == (scores_of(item)["first_loss"], scores_of(item)["last_loss"])
+    assert f"training {name_of(item)}: step 6 of 6, loss {told[-1].loss:.4f}" in caplog.messages
+
+
+def test_a_long_training_is_told_of_some_fifty_times(small: str) -> None:
+    heard: list[Event] = []
+    rows: list[Row] = [{"prompt": prompt, "completion": said} for prompt, said in SAID.items()]
+
+    async def all_of_it() -> None:
+        await train_here(Order("long", small, rows, {**CONFIG, "steps": 103, "batch": 1, "rank": 1}))
+
+    with listening(heard.append, pieces=False):
+        asyncio.run(all_of_it())
+    steps = [event.step for event in heard if isinstance(event, Trained)]
+    assert steps == [*range(2, 103, 2), 103]
 
 
 def test_a_training_that_nobody_waits_for_ends_at_its_next_step(small: str) -> None:
