@@ -18,6 +18,8 @@ from agentevo.environments.sandbox.box.folder import Folder
 from agentevo.environments.sandbox.box.watch import Tree
 
 TICK_S = 0.01
+STALL_S = 2.0
+"""A supervisor that looks so much later than it meant to was itself kept from running, as all of the machine may be."""
 HEAR_S = 1.0
 """So long the rest of a message is waited for."""
 LEAVE_S = 0.2
@@ -70,6 +72,8 @@ class Run:
     cpu_before: float = 0.0
     waited_before: float = 0.0
     waited: float = 0.0
+    stalled: float = 0.0
+    """How long its supervisor, and so all of the machine, was kept from running."""
     kind: str = ""
     status: int | None = None
     is_done: bool = False
@@ -88,11 +92,13 @@ def watch(host: socket.socket, run: Run, zygote: int) -> None:
         poll.register(descriptor, select.POLLIN)
     if run.child.births:
         poll.register(run.child.asking, select.POLLIN)
-    looked = run.since
+    looked = woke = run.since
     while not run.kind and run.status is None and not run.is_done:
         ready = {descriptor for descriptor, _ in poll.poll(TICK_S * 1000)}
         _attend(run, ready, poll)
         now = time.monotonic()
+        run.stalled += now - woke if now - woke > STALL_S else 0
+        woke = now
         if host.fileno() in ready:
             poll.unregister(host)
             run.stop_at = now + (LEAVE_S if host.recv(1, socket.MSG_PEEK) else 0)
@@ -187,7 +193,7 @@ def _is_full(run: Run, folder: Folder) -> bool:
 def _deadline(run: Run) -> float:
     """Return when the time is up: later, within bounds, where the machine was too busy to run the program."""
     wall = run.limits["wall_s"]
-    run.waited = max(run.tree.waited_s(run.child.shown) - run.waited_before, run.waited)
+    run.waited = max(run.tree.waited_s(run.child.shown) - run.waited_before, run.waited, run.stalled)
     return run.since + min(wall + run.waited, wall * run.limits["stretch"])
 
 
@@ -203,7 +209,7 @@ def outcome(run: Run) -> wire.Message:
         "stderr": run.err.text(),
         "seconds": time.monotonic() - run.since,
         "memory_mb": run.peak / MEGABYTE,
-        "waited_s": run.waited,
+        "waited_s": max(run.waited, run.stalled),
         "reports": run.reports,
     }
 

@@ -194,3 +194,22 @@ def test_a_timeout_on_a_busy_machine_is_tried_again_alone(best: Sandbox) -> None
     assert result.first is not None
     assert (result.kind, result.first.kind) == ("timeout", "timeout")
     assert (result.retries, result.first.retries) == (("timeout on a busy machine",), ())
+
+
+def test_a_machine_that_stood_still_takes_no_time_from_a_program(own: Sandbox) -> None:
+    async def scenario() -> None:
+        name = f"ae-s{os.getpid()}{own.tier[:4]}"
+        limits = Limits(wall_s=3, stretch=10)
+        running = asyncio.create_task(own.arun(NAMED.format(name=name) + "import time; time.sleep(0.5)", limits=limits))
+        program = await seen(name)
+        both = (parents()[program], program)  # the supervisor first, as it would be for the machine to go on
+        for pid in both:
+            os.kill(pid, signal.SIGSTOP)
+        await asyncio.sleep(4)
+        for pid in both:
+            os.kill(pid, signal.SIGCONT)
+        result = await running
+        assert (result.kind, result.retries) == ("ok", ())
+        assert result.waited_s > 3
+
+    asyncio.run(scenario())
