@@ -17,7 +17,7 @@ from agentevo.scoring import answered
 from agentevo.settings import home
 from agentevo.together import together
 from agentevo.types import Experience, Item, Json, Op
-from agentevo.weights.adapters import POLICY, base_of, in_use, name_of, scores_of
+from agentevo.weights.adapters import POLICY, base_of, in_use, name_of, scores_of, trained
 from agentevo.weights.average import Tensors, mean, moved, must_match, nothing, tensors_of, write
 from agentevo.weights.machine import install_here
 from agentevo.weights.order import Made
@@ -52,8 +52,9 @@ class Average:
     """Make an adapter of the last n that were trained for a role, none that was purged of or forgotten.
 
     mean: of all of them. greedy: of the best and, one after another, of those that do not lower `fitness`. ema: Elastic
-    Reset; a moving average of the adapter in use is kept at each turn, and each `every` turns that average takes its
-    place and begins anew from the base, so that what drifts comes back while most of what was gained stays.
+    Reset; at each turn a moving average takes in the adapter that the turn has trained, or else the one in use, and
+    each `every` turns that average takes its place and begins anew from the base, so that what drifts comes back while
+    most of what was gained stays. What a gate refused, the average has not taken in.
     """
 
     how: How = "mean"
@@ -113,21 +114,24 @@ class Average:
         return await self.fitness(state, folder.name)
 
     async def _reset(self, state: State) -> list[Op]:
-        """Move the average towards the adapter in use; at each `every`-th turn let it take that one's place."""
+        """Move the average towards the newest adapter; at each `every`-th turn let it take that one's place."""
         base = base_of(state.model.name)
-        online = await in_use(state.memory, base, self.role)
+        online = await self._online(state, base)
         if online is None:
             return []
-        now = tensors_of(_folder(online))
-        last = await state.memory.alist(
-            kind="adapter", where={"base": base, "role": MOVING}, status=["live", "quarantined"], limit=1
-        )
-        before = tensors_of(_folder(last[0])) if last else nothing(now)
-        average = moved(before, now, self.decay)
+        now, last = tensors_of(_folder(online)), await in_use(state.memory, base, MOVING)
+        average = moved(tensors_of(_folder(last)) if last else nothing(now), now, self.decay)
+        parts = [online, last] if last else [online]
         if (state.round + 1) % self.every:
-            return [await self._made(state, average, [online], MOVING)]
-        reset = await self._made(state, average, [online], self.role)
+            return [await self._made(state, average, parts, MOVING)]
+        reset = await self._made(state, average, parts, self.role)
         return [await self._made(state, nothing(now), [online], MOVING), reset]
+
+    async def _online(self, state: State, base: str) -> Item | None:
+        """Return the adapter that this turn has trained, or else the one in use."""
+        drafted = trained(getattr(state.memory, "ops", ()))
+        own = [item for item in drafted if (item.metadata.get("base"), item.metadata.get("role")) == (base, self.role)]
+        return own[-1] if own else await in_use(state.memory, base, self.role)
 
     async def _made(self, state: State, tensors: Tensors, parts: Sequence[Item], role: str) -> Op:
         folder = self._written(tensors, parts, f"{self.how}-{role}-{state.round}")

@@ -30,8 +30,8 @@ def elastic_reset(
     """Train on what is right, turn upon turn; each `every` turns put the average of the adapters so far in its place.
 
     The average begins at the base, and begins there anew at each reset. decay: how much of it stays when it takes in
-    the adapter in use. The paper resets every 260 steps of one training; here a step is a turn. The gate lets a reset
-    in where it loses no more than its margin.
+    the adapter of a turn. The paper resets every 260 steps of one training; here a step is a turn. The gate lets a
+    reset in where it loses no more than its margin.
     """
     return Recipe(
         act=Sample(temperature=0.0, max_tokens=max_tokens, stop=stop),

@@ -31,8 +31,7 @@ from agentevo.recipes.solutions.v_star import Likelihood
 from agentevo.recipes.weights.rest import Rising
 from agentevo.recipes.weights.self import Meta, Staged, rows_of
 from agentevo.record import Record
-from agentevo.types import Attempt, ChatMessage, Experience, Feedback, Json, Message, Report, Task
-from agentevo.weights.adapters import adapters
+from agentevo.types import Attempt, ChatMessage, Decision, Experience, Feedback, Item, Json, Message, Report, Task
 from agentevo.weights.average import WEIGHTS, tensors_of
 from agentevo.weights.averages import Average
 from agentevo.weights.order import Made, Order
@@ -308,22 +307,28 @@ def test_sdft_learns_right_answers_in_the_models_own_words_and_falls_back_on_gol
     assert "Using it" not in json.dumps([dict(row) for row in weights.orders[0].rows])
 
 
-def test_elastic_reset_puts_the_average_in_place_of_the_adapter_on_schedule(empty_home: Path, tmp_path: Path) -> None:
-    weights = Weights(folder=tmp_path)
+Gating = Callable[[int], bool]
+
+
+def drifted(folder: Path, accepts: Gating) -> tuple[list[Item], list[Item]]:
+    """Turn elastic_reset three times, of which the last one resets; return what answers, and the average."""
+    weights = Weights(folder=folder)
 
     async def train(order: Order) -> Made:
         """Drift by one each turn."""
         made = await weights.train(order)
-        folder, value = tmp_path / order.name, float(len(weights.orders))
-        folder.mkdir()
-        save_file(
-            {"lora_A": np.ones((1, 2), np.float32), "lora_B": np.full((2, 1), value, np.float32)}, folder / WEIGHTS
-        )
-        (folder / "adapter_config.json").write_text(json.dumps({"r": 1}))
-        return made.but(path=str(folder))
+        own, value = folder / order.name, float(len(weights.orders))
+        own.mkdir()
+        tensors = {"lora_A": np.ones((1, 2), np.float32), "lora_B": np.full((2, 1), value, np.float32)}
+        save_file(tensors, own / WEIGHTS)
+        (own / "adapter_config.json").write_text(json.dumps({"r": 1}))
+        return made.but(path=str(own))
 
-    async def install(folder: Path, base: str) -> None:
-        weights.learned[folder.name] = dict(weights.learned[weights.orders[-1].name])
+    async def install(average: Path, base: str) -> None:
+        weights.learned[average.name] = dict(weights.learned[weights.orders[-1].name])
+
+    def gate(before: Report, after: Report) -> Decision:
+        return Decision(accepted=accepts(len(weights.orders)), reason="as told")
 
     def model(messages: Sequence[Message], n: int) -> list[str]:
         return [answers([messages[-1]])] * n
@@ -333,22 +338,31 @@ def test_elastic_reset_puts_the_average_in_place_of_the_adapter_on_schedule(empt
     assert isinstance(first, Train)
     assert isinstance(second, Average)
     updates: list[Update] = [replace(first, by=train, at_least=1), replace(second, install=install)]
+
+    async def turned() -> list[Report]:
+        acting = replace(recipe, update=updates, gate=gate)
+        state = State(wearing(weights, model), store, Gold(), acting)
+        return [report async for report in evolve(state, Record.open(clock=lambda: NOW), 3)]
+
     with memory() as store:
+        assert [report.accepted for report in asyncio.run(turned())] == [accepts(n) for n in (1, 2, 3)]
+        policy, moving = (store.list(kind="adapter", where={"role": role}) for role in ("policy", "average"))
+    return policy, moving
 
-        async def turned() -> list[Report]:
-            acting = replace(recipe, update=updates, gate=HeldOut())
-            state = State(wearing(weights, model), store, Gold(), acting)
-            return [report async for report in evolve(state, Record.open(clock=lambda: NOW), 3)]
 
-        reports = asyncio.run(turned())
-        assert [report.accepted for report in reports] == [True] * 3
-        live = store.list(kind="adapter", where={"role": "policy"})
-        (now,) = [tensors_of(Path(str(item.metadata["path"])))["lora_B"][0, 0] for item in live]
-        # Turn 1: nothing is in use yet. Turn 2: the average takes in 1, and is 0.5. Turn 3: it takes in 2, and is 1.25.
-        assert now == pytest.approx(1.25)
-        (moving,) = store.list(kind="adapter", where={"role": "average"})
-        assert not tensors_of(Path(str(moving.metadata["path"])))["lora_B"].any()
-        assert len(adapters(store)) == 3 + 3
+def worth(items: Sequence[Item]) -> list[float]:
+    return [float(tensors_of(Path(str(item.metadata["path"])))["lora_B"][0, 0]) for item in items]
+
+
+def test_elastic_reset_puts_the_average_in_place_of_the_adapter_on_schedule(empty_home: Path, tmp_path: Path) -> None:
+    policy, moving = drifted(tmp_path, lambda turn: True)
+    # The average begins at 0 and takes in 1, 2 and 3, each by half: 0.5, 1.25, 2.125, which takes the place of 3.
+    assert (worth(policy), worth(moving)) == ([2.125], [0.0])
+
+
+def test_an_average_takes_in_nothing_that_a_gate_refused(empty_home: Path, tmp_path: Path) -> None:
+    policy, moving = drifted(tmp_path, lambda turn: turn != 2)
+    assert (worth(policy), worth(moving)) == ([1.75], [0.0])  # 0.5, and by half 3
 
 
 # --- SELF
