@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import re
+from pathlib import Path
 
 import pytest
 
 from agentevo.environments.sandbox.box import seccomp
-from agentevo.environments.sandbox.box.numbers import GUARDED, METADATA, PLAIN, numbers
+from agentevo.environments.sandbox.box.numbers import GUARDED, METADATA, OWN, PLAIN, numbers
 
 I386 = 0x40000003
 
@@ -128,3 +130,24 @@ def test_new_processes_are_asked_for_where_nothing_else_counts_them(machine: str
 
 def test_a_filter_fits_the_kernels_limit() -> None:
     assert len(seccomp.assemble("x86_64", metadata=False, kill_only=1, watched=True)) < 4096
+
+
+HEADERS = {"x86_64": "x86_64-linux-gnu/asm/unistd_64.h", "aarch64": "asm-generic/unistd.h"}
+"""What the kernel's own headers call each number; those of aarch64 are the generic ones, and come to any machine."""
+
+
+@MACHINES
+def test_the_numbers_are_those_of_the_kernels_headers(machine: str) -> None:
+    header = Path("/usr/include") / HEADERS[machine]
+    if not header.exists():
+        pytest.skip(f"{header} is not here (on Debian: linux-libc-dev)")
+    known = {
+        name: int(number) for name, number in re.findall(r"#define __NR(?:3264)?_(\w+)\s+(\d+)", header.read_text())
+    }
+    known |= {"newfstatat": known.get("newfstatat", known.get("fstatat", -1))}
+    listed = {name: n for table in (PLAIN, GUARDED, METADATA, OWN) for name, n in numbers(table, machine).items()}
+    newest = max(known.values())
+    assert {name: known.get(name) for name, n in listed.items() if n <= newest} == {
+        name: n for name, n in listed.items() if n <= newest
+    }
+    assert len([n for n in listed.values() if n <= newest]) > 150
