@@ -26,8 +26,15 @@ RunArgument: TypeAlias = Annotated[str, typer.Argument(help="The run's name, or 
 app = typer.Typer(help="Compare an agent with memory, without, and with cheap rules, on a suite of tasks.")
 
 
+TAKEN_BY_LOOP = ("suite", "model", "tasks", "test", "embedder", "name", "as_json")
+"""The parameters that the suite weights-loop takes; it says itself which arms there are, and what is done with them."""
+PROTOCOLS_OF = {"test": ("epochs",), "epochs": ("epochs", "trials")}
+"""The parameters that mean something in some protocols alone, and which these are."""
+
+
 @app.command("run")
 def run(
+    context: typer.Context,
     suite: Annotated[str, typer.Argument(help="What to work on: house, house:level=2, house@1/test, or weights-loop.")],
     arms: Annotated[
         str, typer.Option(help="none, null, copy, rule, memory, or any recipe's name, parted by commas.")
@@ -63,6 +70,7 @@ def run(
     from agentevo.settings import settings
 
     preset = settings()
+    _must_count(context, suite, protocol)
     if suite == NAME:
         run_loop(loop_of(model or preset.model, name, tasks, test, embedder), as_json=as_json)
         return
@@ -77,6 +85,24 @@ def run(
     _tell_failures(rows)
     found = compare(rows)
     show_json(found.model_dump(mode="json")) if as_json else show_comparison(found, folder)
+
+
+def _must_count(context: typer.Context, suite: str, protocol: str) -> None:
+    """Raise Misuse for an option that was given and would do nothing."""
+    given = {p.name: p.opts[0] for p in context.command.params if _is_given(context, p.name or "")}
+    if suite == NAME:
+        wrong = [option for name, option in given.items() if name not in TAKEN_BY_LOOP]
+        why = f"{NAME} says itself what it compares, and how"
+    else:
+        wrong = [option for name, option in given.items() if protocol not in PROTOCOLS_OF.get(name or "", (protocol,))]
+        why = f"the protocol {protocol} has no use for it; see --protocol"
+    if wrong:
+        raise Misuse(f"{wrong[0]} does nothing here: {why}; leave it out")
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 @app.command("report")

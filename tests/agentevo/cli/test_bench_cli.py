@@ -73,6 +73,10 @@ def test_answers_from_a_file_are_a_suite(capitals: str, capsys: pytest.CaptureFi
         (["run", "house", "--arms", "none,reflexion"], "arm 'reflexion' chooses its tasks itself"),
         (["run", "house", "--run", "a/b"], "a run is named like a folder"),
         (["run", "answers"], "write answers:source=..."),
+        (["run", "house", "--epochs", "3"], "--epochs does nothing here: the protocol stream has no use for it"),
+        (["run", "house", "--protocol", "trials", "--test", "3"], "--test does nothing here: the protocol trials"),
+        (["run", "weights-loop", "--arms", "none"], "--arms does nothing here: weights-loop says itself what"),
+        (["run", "weights-loop", "--max-cost", "1"], "--max-cost does nothing here"),
     ],
 )
 def test_misuse_is_one_line_and_makes_no_run(
