@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from agentevo.phases.act import Sample
 from agentevo.phases.combine import Best
@@ -12,9 +13,10 @@ from agentevo.phases.gate import Gains
 from agentevo.phases.judge import Verify
 from agentevo.phases.pairs import Pairs
 from agentevo.phases.tasks.pool import Pool
-from agentevo.protocols import Adaptable, Gate, Recipe, Scorer, State
-from agentevo.types import Attempt, Experience, Feedback, Json
-from agentevo.weights.adapters import base_of, in_use, name_of
+from agentevo.protocols import Adaptable, Gate, Model, Recipe, Scorer, State
+from agentevo.types import Attempt, Experience, Feedback, Item, Json
+from agentevo.weights.adapters import LOCAL, base_of, in_use, name_of
+from agentevo.weights.likely import likely
 from agentevo.weights.policies import Train
 from agentevo.weights.replay import Earlier
 
@@ -36,8 +38,8 @@ def v_star(
     """Train a generator on right solutions, and a verifier on pairs of right and wrong ones of all turns so far.
 
     When it counts, the verifier picks of `best_of` answers the one it finds likeliest. Tasks that were solved go on to
-    the next turn. The verifier is an adapter with a role of its own; it needs a model that tells how likely it finds a
-    given text (`Scorer`), and without one the first answer is given.
+    the next turn. The verifier is an adapter with a role of its own; how likely it finds an answer an offline model is
+    asked by torch, any other where it can tell (`Scorer`). Before there is a verifier the first answer is given.
     """
     settings = train or {}
     return Recipe(
@@ -62,14 +64,23 @@ class Likelihood:
 
     async def __call__(self, state: State, experience: Experience) -> Experience:
         item = await in_use(state.memory, base_of(state.model.name), self.role)
-        verifier: object = state.model.adapted(name_of(item)) if item and isinstance(state.model, Adaptable) else None
-        if not isinstance(verifier, Scorer):
+        verifier = _scorer(state.model, item) if item else None
+        if verifier is None:
             LOG.info("no verifier looks at the attempts at task %s", experience.task.id)
             return experience
         asked = [{"role": "user", "content": experience.task.prompt}]
         prompts = [a.messages[: a.prompt] or asked for a in experience.attempts]
         likely = [await verifier.logprob(p, a.answer) for p, a in zip(prompts, experience.attempts, strict=True)]
         return experience.but(attempts=tuple(map(_ranked, experience.attempts, likely, [sorted(likely)] * len(likely))))
+
+
+def _scorer(model: Model, item: Item) -> Scorer | None:
+    """Return what tells how likely the adapter of an item finds a text."""
+    adapted: object = model.adapted(name_of(item)) if isinstance(model, Adaptable) else None
+    if isinstance(adapted, Scorer):
+        return adapted
+    base = base_of(model.name)
+    return likely(base, Path(str(item.metadata.get("path")))) if base.startswith(LOCAL) else None
 
 
 def _ranked(attempt: Attempt, likely: float, order: Sequence[float]) -> Attempt:
