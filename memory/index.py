@@ -32,7 +32,8 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 _BATCH = 5_000  # Chroma takes at most 5,461 at once, and larger batches faster
-_STEP = 250  # in the background: Chroma lets no other thread run in a step, and whoever closes waits for it to end
+_STEP = 100  # where others run: Chroma lets no other thread run in a step, and whoever closes waits for it to end
+_PAUSE_S = 0.02  # a recall needs several turns at Python's lock: without a pause it waits for a step at each of them
 _CONNECT_TIMEOUT_S, _SERVER_TIMEOUT_S = 1.0, 10.0  # Chroma itself waits for ever
 _PATIENCE_S = 0.02  # a recall does not wait for a catch-up: it searches exactly
 _CONFIGURATION = {
@@ -181,8 +182,11 @@ class Index:
 
     # --- following the ledger
 
-    def catch_up(self, ledger: Ledger, ns: int, name: str, progress: Progress = silent, batch: int = _BATCH) -> bool:
+    def catch_up(
+        self, ledger: Ledger, ns: int, name: str, progress: Progress = silent, batch: int | None = None
+    ) -> bool:
         """Bring the index up to the ledger, batch by batch, holding no lock of the ledger; True when it is there."""
+        batch = batch or (_BATCH if _is_alone() else _STEP)
         if self.url is not None:
             self._tried(lambda: self._collections.pop(ns, None))  # another process may have brought the server further
         try:
@@ -193,6 +197,8 @@ class Index:
                 if done is not False:
                     return done is True
                 progress("indexing", batches * batch, 0)
+                if batch <= _STEP:
+                    self._stop.wait(_PAUSE_S)
             return False
         finally:
             if self.url is not None:
@@ -223,7 +229,7 @@ class Index:
         """Catch up in the background, unless that is under way."""
         with self._starting:  # not the lock that a batch holds: whoever writes does not wait for it
             if self._thread is None or not self._thread.is_alive():
-                arguments = (ledger, ns, name, silent, _STEP)
+                arguments = (ledger, ns, name)
                 self._thread = threading.Thread(
                     target=self.catch_up, args=arguments, name="agentevo-index", daemon=True
                 )
@@ -281,6 +287,12 @@ class Index:
     def _let_go(self) -> None:
         if self._lease is not None:
             self._lease.release()
+
+
+def _is_alone() -> bool:
+    """Say whether nobody else in this process waits for this thread: a bar that shows progress is no one."""
+    here = threading.current_thread()
+    return here is threading.main_thread() and all(other is here or other.daemon for other in threading.enumerate())
 
 
 def _persistent(folder: Path, settings: Any) -> Any:
