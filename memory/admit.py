@@ -63,6 +63,8 @@ def _parent(name: str, get: Callable[[str], Item | None]) -> Item | None:
 def _admitted(text: str, fields: dict[str, Any], namespace: str, parents: Sequence[Item | None]) -> Item:
     must_be_text(text)
     source = fields.get("source", "user")
+    if isinstance(source, str) and not source.strip():
+        raise Misuse(f"source is {source!r}; expected where the text is from, such as 'user', 'document' or 'web'")
     own = fields.pop("trust", None)
     trust = lowest(trust_of(source) if own is None else own, (p.trust for p in parents if p is not None))
     fields["metadata"] = masked_within(dict(fields["metadata"]))
@@ -79,8 +81,9 @@ def must_be_text(text: object) -> None:
     """Raise Misuse where a text cannot become an item."""
     if not isinstance(text, str):
         raise Misuse(f"a memory holds texts, not {text!r:.80}")
-    if not text.strip():
-        raise Misuse("an empty text cannot be remembered")
+    if not any(c.isprintable() and not c.isspace() for c in text):
+        said = f"a text that shows nothing ({text!r:.40})" if text.strip() else "an empty text"
+        raise Misuse(f"{said} cannot be remembered")
     if why := too_long(text):
         raise Misuse(f"{why}; split it")
 

@@ -179,6 +179,8 @@ def embedder_of(wanted: str | Embedder) -> Embedder:
 
     if callable(getattr(wanted, "embed", None)):
         return cast("Embedder", wanted)
+    if isinstance(wanted, str) and not wanted.strip():
+        raise Misuse(f"embedder is {wanted!r}; expected a name such as 'hash', or an Embedder")
     try:
         return as_embedder(wanted)
     except OSError as error:  # a name that is looked for as a folder, and can be none

@@ -101,6 +101,8 @@ def _line(kind: str, values: dict[str, Any]) -> str:
 
 def written(path: Path, lines: Iterator[str]) -> int:
     """Write lines to a file that appears when it is whole."""
+    if path.is_dir():
+        raise Misuse(f"{path} is a folder; expected the name of a file to write")
     part = path.with_name(path.name + ".part")
     count = 0
     try:

@@ -24,6 +24,8 @@ CODE = {".c", ".cfg", ".cpp", ".go", ".h", ".ini", ".java", ".js", ".py", ".r", 
         ".yaml", ".yml"}  # fmt: skip
 """Endings of files in which a line that begins with # is a comment."""
 
+_EMPTY = "the text is empty; expected something to remember"
+
 
 class Given(NamedTuple):
     """A text to add; `file` is where it stood, None for words on the command line or on stdin."""
@@ -93,12 +95,12 @@ def _is_there(name: str) -> bool:
 def _given(what: str, as_text: bool) -> Given:
     if what == "-" and not as_text:
         return Given(text_given("-"))
+    if not what.strip():
+        raise Misuse(_EMPTY)
     if not as_text and _is_there(what):
         return _read(Path(what))
     if not as_text and _looks_like_a_path(what):
         raise Misuse(f"there is no file {what!r}; if that is a text to remember, add --text")
-    if not what.strip():
-        raise Misuse("the text is empty; expected something to remember")
     return Given(text_given(what) if what != "-" else what)
 
 
@@ -123,7 +125,7 @@ def _parts(given: Given, kind: str) -> list[Line]:
     is_code = given.file is not None and given.file.suffix.lower() in CODE
     chunks = [chunk for chunk in split(given.text, headings=not is_code) if chunk.text.strip()]
     if not chunks:
-        raise Misuse("the text is empty; expected something to remember")
+        raise Misuse(_EMPTY)
     if given.file is None and len(chunks) == 1:
         return [Line(given.text.strip(), kind, {}, given.created_at)]
     lines = []

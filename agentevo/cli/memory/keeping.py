@@ -47,6 +47,8 @@ def import_(
     as_json: JsonOption = False,
 ) -> None:
     """Read an export, all of it or nothing; a memory that is not there yet is made."""
+    if file != "-" and Path(file).is_dir():
+        raise Misuse(f"{Path(file)} is a folder; expected a file that `agentevo memory export` wrote")
     with contextlib.ExitStack() as stack:
         content = sys.stdin.buffer if file == "-" else stack.enter_context(Path(file).open("rb"))
         first = content.readline()

@@ -31,7 +31,7 @@ from agentevo.cli.memory.shown import (
 )
 from agentevo.cli.memory.whole import added_up, portrait, show_portrait
 from agentevo.cli.output import show, show_json, size, tell
-from agentevo.errors import UnknownName
+from agentevo.errors import Misuse, UnknownName
 
 if TYPE_CHECKING:
     from agentevo.memory import Memory
@@ -149,6 +149,8 @@ def search(
 ) -> None:
     """Find the items that answer a question best; nothing is counted as used."""
     asked = text_given(query)
+    if not asked.strip():
+        raise Misuse("the question is empty; `agentevo memory list` shows what is there")
     with opened(context, path, namespace, embedder=embedder) as memory:
         chosen = cast("Mode", mode)
         hits = memory.recall(asked, k, where=where_given(where), kind=kinds_given(kind), mode=chosen)

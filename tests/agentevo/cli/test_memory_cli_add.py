@@ -118,7 +118,11 @@ def test_what_is_no_text_is_refused_and_nothing_is_made(
     assert f"{tmp_path} is a folder; add the files in it: agentevo memory add {tmp_path}/*.md" in console.refused(
         "add", str(tmp_path)
     )
-    assert "the text is empty" in console.refused("add", " ")
+    for empty in ("", " ", "\n"):
+        assert "the text is empty; expected something to remember" in console.refused("add", empty)
+    assert "the text is empty" in console.refused("add", "", str(file))
+    assert "a text that shows nothing ('\\u200b') cannot be remembered" in console.refused("add", "\u200b")
+    assert "source is ' '; expected where the text is from" in console.refused("add", "x", "--source", " ")
     assert "is not UTF-8" in console.refused("add", "caf\udce9")
     assert "unknown kind 'thing'" in console.refused("add", "x", "--kind", "thing")
     assert not console.folder.exists()
