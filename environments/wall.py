@@ -3,6 +3,7 @@
 Covered: files (only what was granted can be read, and one folder written), TCP, signals to other processes; where the
 kernel allows new namespaces also all other network, sockets that lie among files, and every process that is left
 behind. A network of its own has a loopback, which leads nowhere else: some engines are two programs that talk over it.
+Where the kernel allows none, or no mounts in them, sockets among files and all but TCP's are refused by a filter.
 Not covered: memory, processor time and disk; the names of running processes.
 """
 
@@ -22,7 +23,7 @@ import struct
 import sys
 from collections.abc import Sequence
 
-from agentevo.environments import wall_root
+from agentevo.environments import wall_calls, wall_root
 from agentevo.environments.sandbox.box import landlock, syscalls
 
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
@@ -34,26 +35,36 @@ def main() -> None:
     """Become the command, behind the wall; leave with 125 where the wall cannot be put up."""
     config, command = json.loads(sys.argv[1]), sys.argv[2:]
     try:
-        _enclose(config["readable"], config["writable"], network=config["network"], lifeline=config["lifeline"])
+        kind = _enclose(config["readable"], config["writable"], network=config["network"], lifeline=config["lifeline"])
+        if not command:
+            os.write(1, kind.encode())
+            os._exit(0)
         os.execv(command[0], command)
     except OSError as error:
-        os.write(2, f"{command[0]} could not be started: {error}\n".encode())
+        os.write(2, f"{''.join(command[:1]) or 'a wall'} could not be started: {error}\n".encode())
         os._exit(FAILED)
 
 
-def _enclose(readable: Sequence[str], writable: Sequence[str], *, network: bool, lifeline: bool) -> None:
+def _enclose(readable: Sequence[str], writable: Sequence[str], *, network: bool, lifeline: bool) -> str:
+    """Put the wall up, and return of which kind it is: "root", "namespaces" or "rules"."""
     if not lifeline:
         syscalls.die_with_parent()
+    kind = "rules"
     if is_apart := _unshared(network=network):
         _fork(lifeline=lifeline)
+        kind = "namespaces"
         with contextlib.suppress(OSError):  # the kernel gives namespaces, and no right to mount in them
             wall_root.enter(readable, writable, DEVICES)
+            kind = "root"
     read, write = landlock.READ | landlock.LIST | landlock.EXECUTE, landlock.handled(landlock.version())
     rules = landlock.opened((path for path in readable if os.path.exists(path)), read)
     rules += landlock.opened(DEVICES, landlock.READ | landlock.WRITE | landlock.DEVICE_CONTROL)
     rules += landlock.opened(writable, write & ~landlock.MAKE_DEVICES_AND_SOCKETS | 1 << 9)  # servers make sockets
     syscalls.drop_capabilities()
     _hold(rules, network=network or is_apart)  # in a network of one's own, loopback is all there is
+    if kind != "root":
+        wall_calls.refuse_sockets(tcp_alone=not network and not is_apart)
+    return kind
 
 
 def _hold(rules: landlock.Rules, *, network: bool) -> None:

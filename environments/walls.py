@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import glob
 import json
 import os
+import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -84,8 +87,30 @@ class Walled(Protocol):
     def walls(self) -> Walls: ...
 
 
+KINDS = {
+    "root": "files that were not granted, and sockets among them, have no name for it",
+    "namespaces": "the kernel allows no mounts: sockets among files are refused, its own too",
+    "rules": "the kernel allows no namespaces: TCP connects nowhere unless network is granted, sockets among files are"
+    " refused, and what it starts may outlive it",
+}
+
+
+@functools.cache
+def kind_here() -> str:
+    """Put a wall up around nothing, and say of which kind it is: one of KINDS, or why there is none."""
+    if sys.platform != "linux":
+        return f"there are none on {sys.platform}"
+    with tempfile.TemporaryDirectory(prefix="agentevo-wall-") as folder:
+        tried = subprocess.run(
+            walled([], readable=system(), writable=[folder]), cwd=folder, capture_output=True, text=True, check=False
+        )
+    return tried.stdout or tried.stderr.strip() or f"none: it ended with status {tried.returncode}"
+
+
 def walls_of(environment: Environment) -> tuple[str, ...]:
-    """Say what runs an environment's episodes, and what it may touch, a line each."""
+    """Say what runs an environment's episodes, what it may touch, and what this machine has for that, a line each."""
+    if isinstance(environment, Walled) and environment.walls.walls:
+        return (*environment.walls.told(), f"walls here: {KINDS.get(kind_here(), kind_here())}")
     if isinstance(environment, Walled):
         return environment.walls.told()
     if environment.card.trusted:

@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from locked_host import on_a_host_that_refuses
 
 from agentevo.environments import load
 from agentevo.environments.engine import Engine
 from agentevo.environments.tool import StdioServer, Tools
 from agentevo.environments.tool.bfcl import BFCL, wheel
 from agentevo.environments.tool.house import House
-from agentevo.environments.walls import Walls, walls_of
+from agentevo.environments.walls import KINDS, Walls, walls_of
 from agentevo.errors import Misuse
 from agentevo.protocols import Environment
 from agentevo.types import Json, Task
@@ -33,8 +34,8 @@ def namespaces() -> bool:
 
 CANARY = Path(__file__).with_name("canary.py")
 DEEDS = {"read", "write", "connect", "speak", "signal"}
-BY_NAMESPACES = set() if namespaces() else {"connect", "speak"}
-"""What walls forbid only where the kernel gives namespaces, and the right to mount in them."""
+BY_NAMESPACES = set() if namespaces() else {"connect"}
+"""What walls forbid only where the kernel gives namespaces, or a Landlock that knows of TCP."""
 linux = pytest.mark.skipif(sys.platform != "linux", reason="there are walls on Linux alone")
 
 
@@ -145,8 +146,54 @@ def test_a_canary_does_nothing_behind_walls_and_everything_without(
     assert (victim.poll() is None) == walls or victim.wait(5) == -15
 
 
+LOOKS = """
+import asyncio, json, socket, sys, tempfile
+from pathlib import Path
+from agentevo.environments.engine import Engine, EngineError
+from agentevo.environments.walls import Walls, kind_here
+sys.path.insert(0, sys.argv[1])
+folder = Path(tempfile.mkdtemp())
+with socket.create_server(("127.0.0.1", 0)) as over_tcp, socket.socket(socket.AF_UNIX) as through_file:
+    through_file.bind(str(folder / "socket"))
+    through_file.listen()
+    given = {"port": over_tcp.getsockname()[1], "address": str(folder / "socket"), "victim": 2**22,
+             "secret": str(folder / "no"), "outside": str(folder / "no")}
+    async def looked(factory, method, arguments, **asked):
+        engine = Engine(factory, arguments=arguments, walls=Walls(**json.loads(sys.argv[2])))
+        try:
+            return await engine.ask(method, **asked)
+        except EngineError as error:
+            return str(error)
+        finally:
+            await engine.aclose()
+    found = asyncio.run(looked("canary:Canary", "look", {}, **given))
+    sends = asyncio.run(looked("socket:socket", "fileno", {"family": 2, "type": 2}))
+    sent = "PermissionError" if "PermissionError" in str(sends) else "did it"
+    print(json.dumps([kind_here(), found["connect"], found["speak"], sent]))
+"""
+
+
+@linux
+@pytest.mark.parametrize(
+    ("refused", "granted", "expected"),
+    [
+        ("mount,mount_setattr", {}, ["namespaces", "ConnectionRefusedError", "PermissionError", "did it"]),
+        ("unshare", {}, ["rules", "PermissionError", "PermissionError", "PermissionError"]),
+        ("unshare", {"network": True}, ["rules", "did it", "PermissionError", "did it"]),
+    ],
+    ids=["without mounts", "without namespaces", "with network"],
+)
+@pytest.mark.skipif(not namespaces(), reason="where the kernel gives namespaces, they can be refused")
+def test_sockets_among_files_are_refused_where_the_kernel_gives_no_root(
+    refused: str, granted: dict[str, Json], expected: list[str]
+) -> None:
+    found = on_a_host_that_refuses(refused, LOOKS, str(CANARY.parent), json.dumps(granted))
+    assert json.loads(found.stdout or found.stderr) == expected
+
+
 def test_what_an_environment_may_touch_is_told(empty_home: Path) -> None:
-    files, network, processes, variables = walls_of(BFCL())
+    files, network, processes, variables, here = walls_of(BFCL())
+    assert here.removeprefix("walls here: ") in KINDS.values()
     assert files.endswith(f"and {wheel.place()}; writes one temporary folder")
     assert network == "network: none but a loopback of its own"
     assert "nothing that it starts is left" in processes
