@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from agentevo import errors
 from agentevo.errors import CassetteError, Misuse, ModelError
 from agentevo.models import usage
-from agentevo.models.replies import whole
+from agentevo.models.replies import whole, whole_text
 from agentevo.models.requests import Options, Request, described, key_of, request_of, with_adapter
 from agentevo.position import here
 from agentevo.protocols import Model
@@ -38,7 +38,7 @@ class Failure(Record):
     def of(cls, error: ModelError) -> Self:
         """Keep the nearest kind that our tree of errors has: a provider may have its own below it."""
         kind = next(kind for kind in type(error).__mro__ if getattr(errors, kind.__name__, None) is kind)
-        return cls(type=kind.__name__, message=str(error), reply=error.reply)
+        return cls(type=kind.__name__, message=whole_text(str(error)), reply=error.reply)
 
     def as_error(self) -> ModelError:
         kind = getattr(errors, self.type, ModelError)
@@ -121,6 +121,7 @@ class Cassette:
         try:
             reply = whole(await self._model.complete(messages, **options))
         except ModelError as error:
+            error.reply = whole(error.reply) if error.reply is not None else None
             # A run is gone on with because what stopped it was mended: no answer came, so it is asked for again.
             if error.reply is not None or not self._by_place:
                 self._append(Exchange(key=key, request=asked, place=place, failure=Failure.of(error)))

@@ -29,7 +29,7 @@ def as_reply(response: Any, model: str) -> Reply:
         for call in first.message.tool_calls or ()
     ]
     reply = Reply.model_construct(
-        texts=tuple(_whole_characters(choice.message.content or "") for choice in response.choices),
+        texts=tuple(whole_text(choice.message.content or "") for choice in response.choices),
         tool_calls=(),
         usage=usage,
         finish=_finish(first.finish_reason),
@@ -67,7 +67,7 @@ class Pieces:
             more = (call.id or "", call.function.name or "", call.function.arguments or "")
             self.calls[call.index] = (before[0] or more[0], before[1] or more[1], before[2] + more[2])
         if choice.delta.content:
-            piece = _whole_characters(choice.delta.content)
+            piece = whole_text(choice.delta.content)
             self.texts.append(piece)
             self._hand_over(piece)
 
@@ -114,31 +114,30 @@ def _call(position: int, id: str, name: str, arguments: str) -> ToolCall:
     parsed = json.loads(arguments or "{}", parse_constant=_no_constant)
     if not isinstance(parsed, dict):
         raise ValueError(f"the arguments of {name!r} are no JSON object: {arguments!r:.200}")
-    known_as = _whole_characters(id or f"call_{position}")
-    return ToolCall(id=known_as, name=_whole_characters(name), arguments=_mended(parsed))
+    known_as = whole_text(id or f"call_{position}")
+    return ToolCall(id=known_as, name=whole_text(name), arguments=_mended(parsed))
 
 
 def _mended(arguments: dict[str, Json]) -> dict[str, Json]:
     """Return tool arguments without halves of surrogate pairs, which JSON can escape but no file can hold."""
     written = json.dumps(arguments, ensure_ascii=False)
-    whole = _whole_characters(written)
+    whole = whole_text(written)
     mended: dict[str, Json] = arguments if whole is written else json.loads(whole)
     return mended
 
 
 def whole(reply: Reply) -> Reply:
     """Return a reply, of whatever model, without halves of surrogate pairs in its texts and calls."""
-    texts = tuple(map(_whole_characters, reply.texts))
+    texts = tuple(map(whole_text, reply.texts))
     calls = tuple(
-        ToolCall(id=_whole_characters(c.id), name=_whole_characters(c.name), arguments=_mended(c.arguments))
-        for c in reply.tool_calls
+        ToolCall(id=whole_text(c.id), name=whole_text(c.name), arguments=_mended(c.arguments)) for c in reply.tool_calls
     )
     if (texts, calls) == (reply.texts, reply.tool_calls):
         return reply
     return reply.model_copy(update={"texts": texts, "tool_calls": calls})
 
 
-def _whole_characters(text: str) -> str:
+def whole_text(text: str) -> str:
     """Return the text with U+FFFD for each half of a surrogate pair: no record that holds one can be written."""
     if text.isascii():
         return text
@@ -199,9 +198,9 @@ def _logprobs(logprobs: Any) -> tuple[TokenLogprob, ...] | None:
         return None
     return tuple(
         TokenLogprob(
-            token=_whole_characters(token.token),
+            token=whole_text(token.token),
             logprob=token.logprob,
-            top={_whole_characters(other.token): other.logprob for other in token.top_logprobs or ()},
+            top={whole_text(other.token): other.logprob for other in token.top_logprobs or ()},
         )
         for token in content
     )

@@ -67,6 +67,18 @@ def test_half_a_surrogate_pair_is_recorded_and_given_as_the_character_that_stand
     assert asyncio.run(Cassette(None, path, "replay").complete(asks("a"), n=2)) == told
 
 
+def test_half_a_surrogate_pair_in_an_error_and_its_reply_is_recorded_so_too(tmp_path: Path) -> None:
+    failure = BadReply("not JSON: caf\u00e9 \ud800", Reply(texts=("caf\u00e9 \ud800",)))
+    said = []
+    for model, mode in ((ScriptedModel([failure]), "auto"), (None, "replay")):
+        with pytest.raises(BadReply) as caught:
+            play(Cassette(model, tmp_path / "tape.jsonl", mode), "a")  # type: ignore[arg-type]
+        assert caught.value.reply is not None
+        said.append(caught.value.reply.text)
+    assert said == ["caf\u00e9 \ufffd", "caf\u00e9 \ufffd"]
+    assert str(caught.value) == "not JSON: caf\u00e9 \ufffd"
+
+
 def test_requests_differ_by_their_options(tape: Path) -> None:
     with pytest.raises(CassetteError, match=r"the nearest, line 1, differs in seed: .*asked \.\.\.'7'"):
         play(Cassette(None, tape, "replay"), "a", seed=7)
