@@ -92,7 +92,7 @@ class Process:
     async def exchanged(self, calls: list[Json], timeout_s: float) -> list[Json]:
         """Send calls, and return their values. Answers to what nobody waits for any more are passed over."""
         self._number += 1
-        text = json.dumps({"id": self._number, "calls": calls}, allow_nan=False)
+        text = _encoded({"id": self._number, "calls": calls})
         Process.under_way += 1
         try:
             until = asyncio.get_running_loop().time() + timeout_s
@@ -188,7 +188,7 @@ class Process:
 
     def _parsed(self, line: bytes) -> dict[str, Json]:
         try:
-            answer = json.loads(line, parse_constant=_refuse)
+            answer = _decoded(line.decode())
         except (ValueError, RecursionError) as error:
             raise self._gone(f"does not answer in JSON ({error})") from error
         if not isinstance(answer, dict):
@@ -234,6 +234,11 @@ def _wake(ready: asyncio.Future[None]) -> None:
 
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no JSON")
+
+
+# Made once: json's own functions make another one for each call that is not by its defaults.
+_encoded = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
+_decoded = json.JSONDecoder(parse_constant=_refuse).decode
 
 
 def _methods(calls: list[Json]) -> str:

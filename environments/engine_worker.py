@@ -107,9 +107,13 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         one = one.__cause__
 
 
+# Made once: json.dumps makes another one for each call that is not by its defaults.
+_encoded = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
+
+
 def _send(channel: socket.socket, answer: dict[str, Any]) -> None:
     try:
-        text = json.dumps(answer, allow_nan=False, separators=(",", ":"))
+        text = _encoded(answer)
     except (TypeError, ValueError, RecursionError) as error:
         said = f"what it returned cannot be sent as JSON: {error}"
         text = json.dumps({"id": answer["id"], "error": {"type": type(error).__name__, "message": said[:MOST_SAID]}})

@@ -10,8 +10,8 @@ The same games are played by the same commands, which win them, in each of `--ro
 
 Steps alone are timed, not the beginning of a game, and each by itself. A figure is the mean over all steps of the least
 time that a step took in any round: two or three processes answer each other there, and on a busy machine anything else
-measures its scheduler. In brackets stands the median over the rounds of a round's mean step. One round before them is
-not counted: virtual machines warm up.
+measures its scheduler. In brackets stands the median over the rounds of a round's mean step. Fifteen rounds before them
+are not counted: as long as virtual machines compile, they take the processors from who waits for them.
 
 Exits with 1 where the adapter takes over 1.25 times the package's step (20 % fewer steps a second) and over 50
 microseconds more.
@@ -37,6 +37,8 @@ from agentevo.environments.text.worlds import Worlds
 from agentevo.types import Task
 
 MOST_LOSS, MOST_MORE_US = 0.2, 50.0
+WARM = 15
+"""Rounds that are not counted."""
 QUICK = "lifespan-longest-lived,power-component,find-non-living-thing,test-conductivity,find-living-thing,find-plant"
 """Kinds of ScienceWorld: the package lists all possible actions at each step, which takes long enough in these."""
 
@@ -133,10 +135,10 @@ def measured(name: str, games: int, rounds: int) -> dict[str, list[list[float]]]
             "adapter": lambda: runner.run(adapted(environment, plays)),
         }
         figures: dict[str, list[list[float]]] = {way: [] for way in ways}
-        for number in range(rounds + 1):
+        for number in range(rounds + WARM):
             for way, measure in ways.items():
                 figure = measure()
-                if number:
+                if number >= WARM:
                     figures[way].append(figure)
         runner.run(environment.aclose())
     return figures
