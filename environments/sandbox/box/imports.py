@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import builtins
 import importlib.abc
 import importlib.machinery
+import sys
 import types
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 from agentevo.environments.sandbox.box.peer import Peer
 
@@ -44,7 +46,13 @@ class Solution(types.ModuleType):
         peer: Peer = self.__dict__["_peer"]
         where = "" if self.__name__ == "solution" else self.__name__
         if name == "__all__":
-            return peer.ask("names", module=self.__name__)
+            named = peer.ask("names", module=self.__name__)
+            return [one for one in named if one not in _taken()] if isinstance(named, list) else []
         if name.startswith("__"):
             raise AttributeError(name)
         return peer.ask("resolve", module=where, name=name)
+
+
+def _taken() -> Set[str]:
+    """Return the names that a solution cannot give another meaning by being imported with a star."""
+    return {*dir(builtins), *vars(sys.modules["tests"])}

@@ -5,6 +5,7 @@ Nothing of the solution runs in this process, so it can neither read the tests n
 
 from __future__ import annotations
 
+import functools
 import inspect
 import socket
 import sys
@@ -18,12 +19,16 @@ from agentevo.environments.sandbox.box.remote import OPERATORS, operate
 
 TESTS = "tests"
 MESSAGE_LIMIT = 2000
+CHANGING = ("__setitem__", "__delitem__")
+CHANGED = "the solution changed an object of the tests"
+TRUSTED = frozenset((*sys.stdlib_module_names, "pytest", TESTS))
+"""What tests import by these names is never a solution's, however it named its files."""
 
 
 def judge(job: wire.Message, channel: socket.socket, link: socket.socket) -> int:
     """Run the checks of the tests and report each to the supervisor as it ends."""
     weak: list[str] = []
-    peer = Peer(channel, act, weak.append)
+    peer = Peer(channel, functools.partial(act, noted=weak.append), weak.append)
     source = str(job["tests"])
     program.prepare(source, f"{TESTS}.py")
     loaded = wire.receive(channel) or {"why": "it ended while it was loaded"}
@@ -34,24 +39,26 @@ def judge(job: wire.Message, channel: socket.socket, link: socket.socket) -> int
         if not failure:
             _name_solution(job, peer, names.__dict__, weak)
             plan.load(source, names.__dict__, str(job["entry_point"]))
+        failure = failure or "; ".join(peer.faults)
     except BaseException as error:  # noqa: BLE001 - tests may raise anything where the solution lacks something
         failure = described(error)
     declared = [*plan.checks] or ["tests"]
     wire.send(link, {"declared": declared})
     for name in declared:
-        message = failure or run(plan.checks[name])
+        message = failure or run(plan.checks[name], peer.faults)
         wire.send(link, {"check": name, "passed": not message, "message": message})
     wire.send(link, {"finished": True, "weak": "; ".join(dict.fromkeys(weak))[:MESSAGE_LIMIT]})
     return 0
 
 
-def run(check: Callable[[], None]) -> str:
-    """Run one check; return how it failed, or nothing."""
+def run(check: Callable[[], None], faults: list[str]) -> str:
+    """Run one check; return how it failed, or nothing. One that did not mind what went wrong meanwhile has failed."""
+    faults.clear()
     try:
         check()
+        return faults[0][:MESSAGE_LIMIT] if faults else ""
     except BaseException as error:  # noqa: BLE001 - whatever a check raises, it has failed
         return described(error)
-    return ""
 
 
 def described(error: BaseException) -> str:
@@ -68,7 +75,8 @@ def described(error: BaseException) -> str:
 
 def _name_solution(job: wire.Message, peer: Peer, names: dict[str, object], weak: list[str]) -> None:
     """Make names of the solution known to the tests: what is asked for, what they import, what they only use."""
-    modules = [str(name) for name in job["modules"]] if isinstance(job["modules"], list) else []
+    given = job["modules"] if isinstance(job["modules"], list) else []
+    modules = [str(name) for name in given if str(name).partition(".")[0] not in TRUSTED]
     sys.meta_path.insert(0, Finder(peer, modules))
     support = str(job.get("support") or "")
     exec(compile(support, "support.py", "exec", dont_inherit=True), names)
@@ -90,7 +98,7 @@ def _resolved(peer: Peer, entry: str) -> object:
         raise NameError(f"the solution does not define {entry}") from None
 
 
-def act(verb: str, fields: wire.Message) -> object:
+def act(verb: str, fields: wire.Message, noted: Callable[[str], None]) -> object:
     """Do what the solution asks of an object the tests gave it: call it, or use public parts of the tests' own types.
 
     Anything more would let a solution walk from an argument to the tests: through frames, globals, modules.
@@ -105,9 +113,12 @@ def act(verb: str, fields: wire.Message) -> object:
         case "get" if own:
             return getattr(target, name)
         case "set" if own:
+            noted(CHANGED)
             setattr(target, name, fields.get("value"))
             return None
         case "operate" if name in OPERATORS and (type(target).__module__ == TESTS or inspect.isgenerator(target)):
+            if name in CHANGING:
+                noted(CHANGED)
             return operate(target, name, positional)
     raise TypeError(f"a {type(target).__name__} of the tests cannot be used so by a solution ({verb} {name})")
 

@@ -27,15 +27,15 @@ class Peer:
     def __init__(self, channel: socket.socket, act: Act, noted: Callable[[str], None] = lambda _: None) -> None:
         self.channel, self.act, self.noted = channel, act, noted
         self.objects: list[object] = []
+        self.faults: list[str] = []
+        """What went wrong beneath whoever asked, and may have been taken for an answer, or kept quiet."""
         self._errors: dict[str, type[BaseException]] = {}
 
     def ask(self, verb: str, **fields: object) -> object:
         """Have the other side do something; return its result, or raise what it raised."""
         self._send({"ask": verb, **{name: self.encode(value) for name, value in fields.items()}})
         while True:
-            message = wire.receive(self.channel, LIMIT)
-            if message is None:
-                raise Gone("the other side ended before it answered")
+            message = self._received()
             if "ask" in message:
                 self._answer(message)
             elif "raised" in message:
@@ -43,6 +43,20 @@ class Peer:
             else:
                 self._take_back(fields, message.get("changed"))
                 return self.decode(message.get("result"))
+
+    def _received(self) -> wire.Message:
+        """Wait for a message; Gone where there is none, whatever kind of error a test would have liked to see."""
+        try:
+            message = wire.receive(self.channel, LIMIT)
+        except (OSError, wire.Broken) as error:
+            raise self._gone(f"sent what is no message ({error})") from error
+        if message is None:
+            raise self._gone("ended before it answered")
+        return message
+
+    def _gone(self, why: str) -> Gone:
+        self.faults.append(f"the solution {why}")
+        return Gone(f"the other side {why}")
 
     def serve(self) -> None:
         """Answer requests until the other side has gone."""
@@ -55,6 +69,8 @@ class Peer:
             wire.send(self.channel, message, limit=LIMIT)
         except wire.Broken as error:
             raise Unfit(str(error)) from None
+        except OSError as error:
+            raise self._gone("ended before it was asked") from error
 
     def _answer(self, message: wire.Message) -> None:
         verb = str(message.pop("ask"))
@@ -68,6 +84,8 @@ class Peer:
         except Gone:
             raise
         except BaseException as error:  # noqa: BLE001 - it belongs to whoever asked
+            if isinstance(error, AssertionError):  # who asked may keep it to itself
+                self.faults.append(f"an assertion failed in what the solution called: {_text(error)}")
             self._send({"raised": self._described(error)})
 
     def _described(self, error: BaseException) -> list[object]:

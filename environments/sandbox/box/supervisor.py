@@ -7,6 +7,7 @@ the process ended, what came through the pipes, time and memory. Nothing of that
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import select
 import signal
@@ -22,6 +23,7 @@ from agentevo.environments.sandbox.box.run import REPORTED, Child, Limits, Run, 
 from agentevo.environments.sandbox.box.watch import Bystanders, Tree
 
 HAND_OVER_S = 20.0
+FIXED = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 IDLE_S = 0.25
 """How often a session is looked at between its steps."""
 
@@ -122,9 +124,10 @@ def _begun(job: wire.Message, child: Child, tree: Tree, *, is_first: bool) -> Ru
 
 def _hand_over(job: wire.Message, run: Run, descriptors: list[int]) -> None:
     """Tell the process what to run; its standard input is a file of its own."""
-    stdin = os.memfd_create("stdin")
+    stdin = os.memfd_create("stdin", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     with os.fdopen(stdin, "wb", closefd=False) as file:
         file.write(str(job.pop("stdin", "")).encode("utf-8", "surrogateescape"))
+    fcntl.fcntl(stdin, fcntl.F_ADD_SEALS, FIXED)  # or a program could keep in it what no limit counts
     os.lseek(stdin, 0, os.SEEK_SET)
     run.since = time.monotonic()
     run.child.link.settimeout(HAND_OVER_S)

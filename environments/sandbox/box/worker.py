@@ -19,6 +19,8 @@ from agentevo.environments.sandbox.box.syscalls import drop_capabilities
 
 MEGABYTE = 1024 * 1024
 LINK = 3
+TIMERS = 1024
+"""Timers and signals that wait, which the kernel holds in memory of its own."""
 ADDRESSES_MB = 2048
 """Room for what is only reserved, as threads do; shared mappings, which no other limit bounds at once, end here."""
 
@@ -114,6 +116,7 @@ def _limit(limits: dict[str, float], *, counted: bool) -> None:
         (resource.RLIMIT_FSIZE, limits["file_size_mb"] * MEGABYTE),
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_MSGQUEUE, 0),
+        (resource.RLIMIT_SIGPENDING, TIMERS),
         *([(resource.RLIMIT_NPROC, limits["processes"] + 1)] if counted else []),  # the supervisor is one of them
     ):
         _, highest = resource.getrlimit(kind)

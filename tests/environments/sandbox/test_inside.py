@@ -154,7 +154,7 @@ def outcomes(style: str, source: str, **names: object) -> dict[str, str]:
     module.__dict__.update(names)
     plan = checks.Plan(style)
     plan.load(source, module.__dict__, "f")
-    return {name: judge.run(check) for name, check in plan.checks.items()}
+    return {name: judge.run(check, []) for name, check in plan.checks.items()}
 
 
 def test_assert_statements_say_what_was_got() -> None:

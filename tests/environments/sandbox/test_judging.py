@@ -304,3 +304,37 @@ def test_a_solution_that_does_not_load_shows_its_own_error(best: Sandbox) -> Non
 
 def test_a_missing_entry_point_is_said(best: Sandbox) -> None:
     assert messages(best.judge("x = 1", CHECK, "add")) == {"tests": "NameError: the solution does not define add"}
+
+
+@pytest.mark.parametrize("module", ["cmath", "pytest", "unittest.mock", "tests"])
+def test_a_file_of_a_solution_is_no_module_that_tests_trust(sandbox: Sandbox, module: str) -> None:
+    liar = "def isclose(*a, **k): return True\napprox = same = isclose\n"
+    tests = f"import {module} as m\ndef check(candidate):\n    assert m.isclose(candidate(1, 2), 3)\n"
+    files = {f"{module.replace('.', '/')}.py": liar}
+    assert not sandbox.judge("def add(a, b): return 7.0", tests, "add", files=files).passed
+
+
+def test_a_failed_assertion_that_a_solution_keeps_quiet_fails_its_check(sandbox: Sandbox) -> None:
+    tests = """
+def test_quiet():
+    def seen(x): assert x < 3
+    each([1, 9], seen)
+def test_right():
+    got = []
+    each([1, 2], got.append)
+def test_refused():
+    def refuse(x): raise ValueError
+    each([1], refuse)
+"""
+    quiet = "def each(xs, f):\n    for x in xs:\n        try: f(x)\n        except Exception: pass"
+    verdict = sandbox.judge(quiet, tests, "each")
+    assert [check.passed for check in verdict.checks] == [False, True, True]
+    assert verdict.checks[0].message.startswith("an assertion failed in what the solution called: assert x < 3")
+
+
+def test_a_change_of_an_object_of_the_tests_is_weak(sandbox: Sandbox) -> None:
+    tests = "class Box: n = 5\ndef check(candidate):\n    box = Box()\n    assert candidate(box) == box.n\n"
+    read = sandbox.judge("def add(box): return box.n", tests, "add")
+    changed = sandbox.judge("def add(box):\n    box.n = 0\n    return 0", tests, "add")
+    assert (read.passed, read.weak) == (True, "")
+    assert changed.weak == "the solution changed an object of the tests"

@@ -210,3 +210,18 @@ def test_common_tools_of_the_standard_library_work(sandbox: Sandbox) -> None:
 def test_a_result_survives_a_trip_through_json(best: Sandbox) -> None:
     result = best.run("print(1)")
     assert RunResult.model_validate_json(result.model_dump_json()) == result
+
+
+def test_standard_input_holds_what_was_given_and_nothing_more(sandbox: Sandbox) -> None:
+    code = "import os\ntry: os.write(0, b'x' * 1000)\nexcept OSError: print(open(0).read())"
+    assert sandbox.run(code, stdin="given").stdout == "given\n"
+
+
+def test_timers_are_limited(sandbox: Sandbox) -> None:
+    code = """
+import ctypes, platform
+number, made = {"x86_64": 222, "aarch64": 107}[platform.machine()], 0
+while made < 5000 and ctypes.CDLL(None).syscall(number, 1, 0, ctypes.byref(ctypes.c_int())) == 0: made += 1
+print(made <= 1024)
+"""
+    assert sandbox.run(code).stdout == "True\n"

@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -82,7 +83,7 @@ def talking(act: Callable[[str, wire.Message], object]) -> Iterator[tuple[Peer, 
     other = threading.Thread(target=Peer(theirs, act).serve)
     other.start()
     with ours, theirs:
-        yield Peer(ours, judge.act, notes.append), notes
+        yield Peer(ours, partial(judge.act, noted=notes.append), notes.append), notes
         ours.shutdown(socket.SHUT_RDWR)
         other.join()
 
@@ -181,7 +182,7 @@ def test_a_side_that_ends_is_gone() -> None:
     with ours:
         theirs.close()
         with pytest.raises((Gone, BrokenPipeError)):
-            Peer(ours, judge.act).ask("ask", name="box")
+            Peer(ours, partial(judge.act, noted=print)).ask("ask", name="box")
 
 
 @pytest.mark.parametrize(

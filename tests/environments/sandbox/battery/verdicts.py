@@ -156,6 +156,47 @@ REACHING = {
     "the tests' own name": "import builtins\nbuiltins.check = lambda c: None\n__name__ = 'other'\ndef add(a, b): raise SystemExit",
 }  # fmt: skip
 
+NODE = (
+    "class Node:\n    def __init__(self): self.value = {'n': 5}\n    def __getitem__(self, k): return self.value[k]\n"
+    "    def __setitem__(self, k, v): self.value[k] = v\ndef check(candidate):\n    n = Node()\n"
+)
+EACH = "def each(xs, f):\n    for x in xs:\n        try: f(99)\n        except BaseException: pass\n"
+RAISES = (
+    "import unittest\nfrom solution import Wrong\nclass TestAdd(unittest.TestCase):\n    def test_add(self):\n"
+    "        with self.assertRaises({kind}): add(1, 2)\n"
+)
+TALKING = {
+    "builtins under other meanings": (
+        "__all__ = ['add', 'sorted', 'all']\ndef add(a): return None\ndef sorted(x): return [1, 2, 3]\ndef all(x): return True\n",
+        "from solution import *\ndef test_add():\n    assert sorted(add([3, 1, 2])) == [1, 2, 3] and all(x == 1 for x in add([1]))\n",
+    ),
+    "an object of the tests changed": (
+        "def add(n):\n    n.value = {'n': 0}\n    return 0\n", NODE + "    assert candidate(n) == n.value['n']\n",
+    ),
+    "an element of the tests changed": (
+        "def add(n):\n    n['n'] = 0\n    return 0\n", NODE + "    assert candidate(n) == n['n']\n",
+    ),
+    "a failed check kept quiet": (
+        EACH + "add = each", "def check(candidate):\n    def seen(x):\n        assert x in (1, 2)\n    candidate([1, 2], seen)\n    assert True\n",
+    ),
+    "a failed check of unittest kept quiet": (
+        EACH + "add = each",
+        "import unittest\nclass TestAdd(unittest.TestCase):\n    def test_add(self):\n        add([1, 2], lambda x: self.assertIn(x, (1, 2)))\n",
+    ),
+    "an end that is taken for an error": ("import os\nWrong = BaseException\ndef add(a, b): os._exit(0)", RAISES.format(kind="Wrong")),
+    "garbage that is taken for an error": (
+        "import os\nWrong = ValueError\ndef add(a, b):\n    for fd in range(3, 64):\n        try: os.write(fd, b'\\0\\0\\0\\3xyz')\n        except OSError: pass\n",
+        RAISES.format(kind="ValueError"),
+    ),
+    "too much to be taken for an error": ("Wrong = TypeError\ndef add(a, b): return 'x' * (9 << 20)", RAISES.format(kind="Wrong")),
+    "an error group": ("Wrong = Exception\ndef add(a, b): raise ExceptionGroup('x', [ValueError(1)])", RAISES.format(kind="ValueError")),
+    "an end of generators": (
+        "class Wrong(StopIteration): pass\ndef add(a, b): raise Wrong",
+        "from solution import Wrong\ndef check(candidate):\n    for n in map(candidate, range(3), range(3)):\n        assert n == 3\n    assert True\n",
+    ),
+    "a test left out by its error": ("import unittest\nWrong = unittest.SkipTest\ndef add(a, b): raise Wrong('x')", UNIT),
+}  # fmt: skip
+
 SPYING = {
     "from objects": "import gc\nfor o in gc.get_objects():\n    try:\n        if 'canary-' in repr(o)[:5000]: print(repr(o)[:5000])\n    except Exception: pass\ndef add(a, b):\n    print([repr(o)[:3000] for o in gc.get_objects() if isinstance(o, (dict, tuple)) and 'canary-' in repr(o)[:3000]])",
     "from the frames": "import sys\ndef add(a, b):\n    f = sys._getframe()\n    while f: print(f.f_code.co_consts, {k: v for k, v in f.f_globals.items() if isinstance(v, str)}, {k: v for k, v in f.f_locals.items() if isinstance(v, str)}); f = f.f_back",
@@ -168,6 +209,6 @@ SPYING = {
 
 PROGRAMS = [
     *(Forgery(name, code) for group in (LEAVING, LYING, REACHING) for name, code in group.items()),
-    *(Forgery(name, code, tests) for name, (code, tests) in LYING_ELSEWHERE.items()),
+    *(Forgery(name, code, tests) for group in (LYING_ELSEWHERE, TALKING) for name, (code, tests) in group.items()),
     *(Forgery(f"tests read {name}", code, SPY) for name, code in SPYING.items()),
 ]
