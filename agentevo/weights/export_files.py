@@ -30,6 +30,8 @@ Out: TypeAlias = str | Path | Stream
 
 CARD = "card.json"
 _DATA = "data.jsonl"
+_LONGEST_ROW = 1 << 24
+"""So many bytes of a file's first line are read, to see whether it is an export."""
 
 
 class Target:
@@ -49,6 +51,9 @@ class Target:
             raise Misuse(f"{self.path} is there already; give another name, or --force (force=True) to replace it")
         if self.path.is_dir() and (self.is_file or not (self.path / CARD).is_file()):
             raise Misuse(f"{self.path} is a folder that is no export (it has no {CARD}); give another name")
+        if self.path.is_file() and self.is_file and not (self.cards[0].is_file() or _begins_as_export(self.path)):
+            said = f"no {self.cards[0].name} beside it, and its first line is no exported row"
+            raise Misuse(f"{self.path} is a file that is no export ({said}); give another name")
         if self.path.is_file() and not self.is_file:
             raise Misuse(f"{self.path} is a file; a folder of `datasets` needs another name, JSON lines one in .jsonl")
 
@@ -91,6 +96,17 @@ class Target:
         if self.path.exists():
             self.path.rename(folder / "before")
         saved.rename(self.path)
+
+
+def _begins_as_export(path: Path) -> bool:
+    """Say whether a file's first line is an exported row: those alone say where an answer came from."""
+    try:
+        with path.open("rb") as file:
+            row = json.loads(file.readline(_LONGEST_ROW))
+    except (OSError, ValueError, RecursionError):
+        return False
+    lineage = row.get("lineage") if isinstance(row, dict) else None
+    return isinstance(lineage, dict) and "experience" in lineage
 
 
 def write_lines(folder: Path, lines: Iterator[str]) -> str:

@@ -95,15 +95,35 @@ def test_who_reads_an_export_that_is_replaced_reads_it_to_its_end(tmp_path: Path
         assert reading.read() == before
 
 
-def test_nothing_but_an_export_is_ever_replaced(tmp_path: Path) -> None:
-    (tmp_path / "thesis").mkdir()
-    (tmp_path / "thesis" / "only copy").touch()
-    (tmp_path / "file").touch()
-    (tmp_path / "folder.jsonl").mkdir()
-    for name in ("thesis", "file", "folder.jsonl"):
-        with pytest.raises(Misuse, match=r"give another name|needs another name"):
-            export_sft(many(1), tmp_path / name, force=True)
-    assert beside(tmp_path / "thesis") == ["only copy"]
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("thesis/only copy", "x"), ("folder.jsonl/only copy", "x"), ("file", "x"), ("empty.jsonl", ""),
+        ("notes.jsonl", '{"prompt": "q", "completion": "a"}\n'), ("list.jsonl", "[1]\n"), ("no.jsonl", "\ud83d"),
+    ],
+)  # fmt: skip
+def test_nothing_but_an_export_is_ever_replaced(path: str, text: str, tmp_path: Path) -> None:
+    kept, out = tmp_path / path, tmp_path / Path(path).parts[0]
+    kept.parent.mkdir(exist_ok=True)
+    kept.write_text(text, "utf-8", "surrogatepass")
+    before = kept.read_bytes()
+    with pytest.raises(Misuse, match=r"give another name|needs another name"):
+        export_sft(many(1), out, force=True)
+    assert (kept.read_bytes(), beside(tmp_path)) == (before, [out.name])
+
+
+@pytest.mark.parametrize("export", [export_sft, export_pairs])
+@pytest.mark.parametrize("left", ["data.card.json", "data.jsonl"])
+def test_an_export_is_known_by_its_card_or_by_its_rows(
+    left: str, export: Callable[..., DataCard], tmp_path: Path
+) -> None:
+    out = tmp_path / "data.jsonl"
+    export(many(1), out)
+    if left == "data.jsonl":
+        (tmp_path / "data.card.json").unlink()
+    else:
+        out.write_text("edited", "utf-8")
+    assert export(many(2), out, force=True).rows == len(lines(out)) == 2
 
 
 def test_a_place_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
