@@ -68,6 +68,8 @@ class Draft(Verbs):
         self._ops: list[Op] = []
         self._vectors: dict[str, Vector] = {}
         self._keys: dict[str, Transaction] = {}
+        self._origins: dict[str, int] = {}
+        """What its items are derived from, with the number of the change after which that may not have been read."""
         self._open = True
 
     def __enter__(self) -> Self:
@@ -109,6 +111,7 @@ class Draft(Verbs):
         if not self._open:
             raise Misuse("this draft is closed; begin another with memory.draft()")
         self._vectors.update(vectors)
+        self._origins = self._with_origins(ops)
         items: dict[str, None] = {}
         for op, item in zip(ops, self._overlay.put(ops, vectors), strict=True):
             self._ops.append(op)
@@ -116,6 +119,12 @@ class Draft(Verbs):
         return Transaction(
             id="", namespace=self.namespace, actor="draft", reason=reason, at=self._now(), items=tuple(items)
         )
+
+    def _with_origins(self, ops: Sequence[Op]) -> dict[str, int]:
+        """Return the origins with those of what these ops insert; a draft of a draft leaves that to the outer one."""
+        began = self._overlay.began
+        new = () if began is None else (name for op in ops if op.item for name in op.item.derived_from)
+        return dict.fromkeys(new, began or 0) | self._origins
 
     def draft(self) -> Draft:
         """Begin a draft over this one."""
@@ -130,8 +139,8 @@ class Draft(Verbs):
         """
         if not self._open:
             raise Misuse("this draft is closed already; a draft commits once")
-        within = tuple(self._keys.values())
-        done = self._below._committed(self._ops, self._vectors, self._overlay.expected, key, reason, within)
+        within, expected = tuple(self._keys.values()), self._origins | self._overlay.expected
+        done = self._below._committed(self._ops, self._vectors, expected, key, reason, within)
         self._open = False
         return done
 
@@ -147,6 +156,7 @@ class Draft(Verbs):
         ops = screened(ops, self.get)
         vectors = self._vectors | self._said_anew(ops)
         expected = dict.fromkeys(self._overlay.yet_unchanged(ops), began) | self._overlay.expected
+        expected = self._with_origins(ops) | expected
         within = tuple(self._keys.values())
         done = self._below._committed([*self._ops, *ops], vectors, expected, None, reason, within)
         self._open = False
@@ -203,18 +213,20 @@ class KeptDraft(Draft):
             self._key: str = parts[0]["key"] if parts else f"draft:{kept_as}:{secrets.token_hex(8)}"
             for part in parts:
                 self._overlay.expected = part["expected"] | self._overlay.expected
+                self._origins = part.get("origins", {}) | self._origins
                 vectors = {name: np.frombuffer(base64.b64decode(v), np.float32) for name, v in part["vectors"].items()}
                 super()._write([Op.model_validate(op) for op in part["ops"]], vectors, "")
                 within = map(Transaction.model_validate, part.get("within", ()))
                 self._keys |= {done.key: done for done in within if done.key is not None}
 
     def _write(self, ops: Sequence[Op], vectors: Mapping[str, Vector], reason: str) -> Transaction:
-        before = set(self._overlay.expected)
+        before, known = set(self._overlay.expected), set(self._origins)
         done = super()._write(ops, vectors, reason)
         expected = {name: version for name, version in self._overlay.expected.items() if name not in before}
         encoded = {name: base64.b64encode(vector.tobytes()).decode() for name, vector in vectors.items()}
         said = [op.model_dump(mode="json", exclude_defaults=True) for op in ops]
-        self._keep({"ops": said, "vectors": encoded, "expected": expected})
+        origins = {name: began for name, began in self._origins.items() if name not in known}
+        self._keep({"ops": said, "vectors": encoded, "expected": expected, "origins": origins})
         return done
 
     def _keep(self, body: Mapping[str, object]) -> None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from agentevo.errors import Misuse
 from agentevo.memory import rows
 from agentevo.memory.change import COMMUTING, QUIET, applied, credited, marks, says_anew
+from agentevo.memory.trust import DOUBTED
 from agentevo.memory.words import body
 from agentevo.types import Item, Op, Transaction, Verb
 
@@ -29,6 +30,9 @@ _LATEST = """SELECT max(coalesce((SELECT max(seq) FROM ops), 0),
     coalesce((SELECT CAST(seq AS INTEGER) FROM sqlite_sequence WHERE name = 'ops'), 0))"""
 _MARK = "UPDATE items SET version = ?, status = ?, pinned = ? WHERE row = ?"
 _JOURNAL = "INSERT INTO ops (seq, txn, verb, item, reason, detail, before) VALUES (?,?,?,?,?,?,?)"
+
+_CORRECTED = """SELECT 1 FROM ops JOIN transactions USING (txn) WHERE item = ? AND ns = ? AND seq > ? AND txn != ?
+    AND (verb IN ('purge', 'supersede') OR (verb = 'edit' AND json_extract(detail, '$.changes.text') IS NOT NULL))"""
 
 _MARKING: frozenset[Verb] = frozenset({"forget", "quarantine", "pin", "unpin"})
 """Ops that set a status or a pin and no more, and let nothing be said anew: many are read and written at once."""
@@ -47,6 +51,7 @@ class Writer:
         self.twins: dict[str, str] = {}
         """Inserts that were not needed: the id they came with, and the item that says the very same."""
         self._own: set[str] = set()
+        self._expected: Mapping[str, int] = {}
 
     def begin(self, *, actor: str, reason: str, key: str | None, at: float) -> Transaction | None:
         """Open the journal's entry; None where this key was committed before."""
@@ -75,7 +80,8 @@ class Writer:
 
     def put(self, ops: Sequence[Op], expected: Mapping[str, int] | None = None) -> Transaction:
         """Apply the ops; those whose item changed since `expected` was read are skipped and reported."""
-        skipped = list(self._skipped(ops, expected or {}))
+        self._expected = expected or {}
+        skipped = list(self._skipped(ops, self._expected))
         content = any(op.verb not in QUIET for op in ops)
         self.db.execute(
             "UPDATE transactions SET content = ?, skipped = ? WHERE txn = ?", (content, json.dumps(skipped), self.txn)
@@ -161,7 +167,21 @@ class Writer:
             self.twins[item.id] = twin
             return
         self._own.add(item.id)
+        item, op = self._doubted(item, op)
         self.add_row(item, self._journal(op, item.id, None))
+
+    def _doubted(self, item: Item, op: Op) -> tuple[Item, Op]:
+        """Quarantine what was derived from something that was purged or corrected after it can have been read."""
+        read = ((name, self._expected[name]) for name in item.derived_from if name in self._expected)
+        corrected = next(
+            (n for n, at in read if self.db.execute(_CORRECTED, (n, self.ns, at, self.txn)).fetchone()), None
+        )
+        if corrected is None or item.kind == "adapter":
+            return item, op
+        why = f"derived from {corrected}, which was purged or corrected meanwhile"
+        status = "quarantined" if item.status == "live" else item.status
+        item = item.model_copy(update={"status": status, "metadata": {**item.metadata, DOUBTED: why}})
+        return item, op.model_copy(update={"reason": "; ".join(part for part in (op.reason, why) if part)})
 
     def _twin(self, item: Item) -> str | None:
         """Return the item, not forgotten and not this one, that says the very same."""

@@ -12,7 +12,8 @@ from word_vectors import WordVectors, export_lines, open_memory
 
 from agentevo.memory import Draft, Memory
 from agentevo.memory.trust import DOUBTED
-from agentevo.types import Op
+from agentevo.protocols import State
+from agentevo.types import Experience, Item, Op
 
 Change = Callable[[Memory | Draft, str], object]
 
@@ -166,3 +167,60 @@ def test_what_is_derived_while_the_correction_is_embedded_is_doubted(tmp_path: P
         change(memory, source)
         assert status(memory, *late) == ["quarantined"]
         assert memory.get(late[0]).metadata[DOUBTED].startswith(f"derived from {source}")  # type: ignore[union-attr]
+
+
+def drafted(memory: Memory, how: str, parent: str) -> Draft:
+    """Begin a draft in which something is derived from an item, as a slow model would; it is not committed yet."""
+    draft = memory.draft("kept" if how == "kept" else None)
+    if how == "nested":
+        with draft.draft() as inner:
+            inner.insert("concluded slowly", derived_from=[parent])
+            inner.commit()
+    else:
+        draft.insert("concluded slowly", derived_from=[parent])
+    return draft
+
+
+@pytest.mark.parametrize(
+    ("how", "change"),
+    [(how, name) for how in ("plain", "nested", "kept") for name in CHANGES if (how, name) != ("kept", "purge")],
+)  # a purge deletes the kept drafts that name what is purged
+def test_what_a_draft_derived_from_something_that_changed_meanwhile_is_doubted(how: str, change: str) -> None:
+    with open_memory(":memory:") as memory:
+        source, _, _ = family(memory)
+        draft = drafted(memory, how, source)
+        CHANGES[change](memory, source)
+        if how == "kept":
+            draft = memory.draft("kept")
+        draft.commit(reason="reflect")
+        item = memory.list(status="quarantined")[0]
+        assert (item.text, item.status) == ("concluded slowly", "quarantined")
+        why = f"derived from {source}, which was purged or corrected meanwhile"
+        assert (item.metadata[DOUBTED], memory.history(item.id)[-1].reason) == (why, why)
+        assert memory.verify().ok
+
+
+def test_a_sweep_whose_policy_is_slow_gets_its_insight_quarantined() -> None:
+    with open_memory(":memory:") as memory:
+        source, _, _ = family(memory)
+
+        async def slow(state: State, experiences: Sequence[Experience]) -> list[Op]:
+            await memory.aedit(source, "the sky is green")
+            insight = Item(id="insight", text="blue skies", kind="lesson", created_at=0.0, derived_from=(source,))
+            return [Op(verb="insert", id="insight", item=insight)]
+
+        memory.sweep([slow])
+        assert status(memory, "insight") == ["quarantined"]
+
+
+def test_what_a_draft_derived_is_live_where_nothing_else_was_said_meanwhile() -> None:
+    with open_memory(":memory:") as memory:
+        source, child, grandchild = family(memory)
+        memory.edit(grandchild, "before it began")
+        with memory.draft() as draft:
+            draft.edit(child, "the draft itself corrects it")
+            made = draft.insert("concluded slowly", derived_from=[source, child, grandchild, "an attempt"])
+            memory.pin(source)
+            memory.edit(source, metadata={"text": "a field of that name"})
+            draft.commit()
+        assert status(memory, made.id) == ["live"]
