@@ -7,6 +7,8 @@ import os
 import stat
 from collections.abc import Iterator
 
+from agentevo.environments.sandbox.box.watch import threads
+
 MEGABYTE = 1024 * 1024
 PARTS = ("work", "tmp", "shm")
 
@@ -24,10 +26,12 @@ class Folder:
             os.mkdir(os.path.join(self.path, part), 0o700)
         os.chdir(os.path.join(self.path, PARTS[0]))
 
-    def is_over(self, proc: int, pids: list[int]) -> bool:
-        """Say whether there is more in it than allowed; files that are deleted and still open count too.
+    def is_over(self, proc: int, pids: list[int], file_size: int) -> bool:
+        """Say whether there is more in it than allowed; files that are deleted and still in use count too.
 
-        A folder that cannot be looked into, or lies too deep to be named, could hide anything: it is over as well.
+        A file that is only mapped, or on its way between two sockets, does not show its size, and counts as the
+        largest there may be. A folder that cannot be looked into, or lies too deep to be named, could hide anything:
+        it is over as well.
         """
         size = 0
         try:
@@ -38,7 +42,10 @@ class Folder:
                     return True
         except OSError:
             return True
-        return size + sum(_deleted(proc, pid) for pid in pids) > self.limit
+        held = Held(self.path)
+        for pid in pids:
+            held.look(proc, pid)
+        return size + held.size(file_size) > self.limit
 
     def _entries(self) -> Iterator[os.DirEntry[str]]:
         folders = [self.path]
@@ -86,17 +93,48 @@ def _is_folder(path: str) -> bool:
     return stat.S_ISDIR(os.lstat(path).st_mode)
 
 
-def _deleted(proc: int, pid: int) -> int:
-    """Return the bytes of deleted files that a process holds open."""
-    size = 0
-    with contextlib.suppress(OSError):
-        descriptors = os.open(f"{pid}/fd", os.O_RDONLY | os.O_DIRECTORY, dir_fd=proc)
+class Held:
+    """Deleted files that processes hold: open, mapped, or sent to a socket that nobody has read yet."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._open: dict[int, int] = {}
+        self._mapped: set[int] = set()
+        self._sent = 0
+
+    def size(self, largest: int) -> int:
+        """Return the bytes of all, where those whose size is hidden are as large as they may be."""
+        return sum(self._open.values()) + largest * (self._sent + len(self._mapped - self._open.keys()))
+
+    def look(self, proc: int, pid: int) -> None:
+        """Count what a process holds; each of its threads may have descriptors of its own."""
+        names = threads(proc, pid)
+        for thread in names:
+            with contextlib.suppress(OSError):
+                self._look_at_descriptors(proc, f"{pid}/task/{thread}")
+        for thread in names:
+            with contextlib.suppress(OSError):
+                maps = _text(proc, f"{pid}/task/{thread}/maps")
+                lines = [line.split(None, 5) for line in maps.splitlines() if line.endswith(" (deleted)")]
+                self._mapped |= {int(line[4]) for line in lines if line[5].startswith(self._path)}
+                if maps:
+                    break
+
+    def _look_at_descriptors(self, proc: int, task: str) -> None:
+        descriptors = os.open(f"{task}/fd", os.O_RDONLY | os.O_DIRECTORY, dir_fd=proc)
         try:
             for name in os.listdir(descriptors):
                 with contextlib.suppress(OSError):
                     seen = os.stat(name, dir_fd=descriptors)
                     if stat.S_ISREG(seen.st_mode) and not seen.st_nlink:
-                        size += seen.st_blocks * 512
+                        self._open[seen.st_ino] = seen.st_blocks * 512
+                    elif stat.S_ISSOCK(seen.st_mode):
+                        told = _text(proc, f"{task}/fdinfo/{name}").partition("scm_fds:")[2].split()
+                        self._sent += int(told[0]) if told else 0
         finally:
             os.close(descriptors)
-    return size
+
+
+def _text(proc: int, name: str) -> str:
+    with open(os.open(name, os.O_RDONLY, dir_fd=proc), encoding="utf-8", errors="replace") as file:
+        return file.read()

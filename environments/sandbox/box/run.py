@@ -184,7 +184,8 @@ def judged(run: Run, now: float) -> str:
 
 def _is_full(run: Run, folder: Folder) -> bool:
     since = time.monotonic()
-    is_over = folder.is_over(run.tree.proc, [*run.tree.members()])
+    largest = int(run.limits["file_size_mb"] * MEGABYTE)
+    is_over = folder.is_over(run.tree.proc, [*run.tree.members()], largest)
     now = time.monotonic()
     run.folder_at = now + FOLDER_SHARE * (now - since)
     return is_over

@@ -66,21 +66,34 @@ class Tree:
     def usage(self) -> Usage:
         """Return what the tree uses now; memory that is shared counts once where the kernel tells."""
         members = self.members()
-        memory = sum(int(fields[21]) for fields in members.values()) * PAGE
+        memory = sum(self._resident(pid, fields) for pid, fields in members.items())
         ticks = sum(int(ticks) for fields in members.values() for ticks in fields[11:15])
         return Usage(memory, ticks / TICKS, sum(int(fields[17]) for fields in members.values()))
 
     def proportional(self) -> int:
         """Return the memory of the tree with each shared page counted once: exact, and slow."""
-        return sum(self._share(pid) for pid in self.members())
+        return sum(self._share(pid, fields) for pid, fields in self.members().items())
 
-    def _share(self, pid: int) -> int:
-        for line in self._read(f"{pid}/smaps_rollup").splitlines():
+    def _share(self, pid: int, fields: list[str]) -> int:
+        for line in self._read(f"{self._teller(pid, fields)}/smaps_rollup").splitlines():
             if line.startswith("Pss:"):
                 return int(line.split()[1]) * 1024
         # It does not tell, or has ended since it was listed: then it holds nothing any more.
         fields = self._read(f"{pid}/stat").rpartition(")")[2].split()
-        return int(fields[21]) * PAGE if fields else 0
+        return self._resident(pid, fields) if fields else 0
+
+    def _resident(self, pid: int, fields: list[str]) -> int:
+        teller = self._teller(pid, fields)
+        pages = fields[21] if teller == str(pid) else [*self._read(f"{teller}/statm").split(), "0", "0"][1]
+        return int(pages) * PAGE
+
+    def _teller(self, pid: int, fields: list[str]) -> str:
+        """Return where /proc tells of a process's memory: at another thread where the first has ended before them."""
+        if fields[0] == "Z" and int(fields[17]) > 1:
+            for thread in threads(self.proc, pid):
+                if thread != str(pid):
+                    return f"{pid}/task/{thread}"
+        return str(pid)
 
     def waited_s(self, pid: int) -> float:
         """Return how long a process was ready to run and had no processor."""
@@ -99,6 +112,20 @@ class Tree:
             return ""
         finally:
             os.close(file)
+
+
+def threads(proc: int, pid: int) -> list[str]:
+    """Return the threads of a process that an open /proc shows, or none where it has gone."""
+    try:
+        folder = os.open(f"{pid}/task", os.O_RDONLY | os.O_DIRECTORY, dir_fd=proc)
+    except OSError:
+        return []
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
+    finally:
+        os.close(folder)
 
 
 class Bystanders:

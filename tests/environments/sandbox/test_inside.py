@@ -72,21 +72,21 @@ def proc() -> Iterator[int]:
 
 
 def test_a_folder_is_over_by_size_by_number_and_by_what_is_hidden(folder: Folder, proc: int) -> None:
-    assert not folder.is_over(proc, [])
+    assert not folder.is_over(proc, [], 1)
     Path("large").write_bytes(b"x" * 2_000_000)
-    assert folder.is_over(proc, [])
+    assert folder.is_over(proc, [], 1)
     Path("large").unlink()
     for number in range(30):
         Path(str(number)).touch()
-    assert folder.is_over(proc, [])
+    assert folder.is_over(proc, [], 1)
     for number in range(30):
         Path(str(number)).unlink()
     with Path("deleted").open("wb") as deleted:
         Path("deleted").unlink()
         deleted.write(b"x" * 2_000_000)
         deleted.flush()
-        assert folder.is_over(proc, [os.getpid()])
-    assert not folder.is_over(proc, [os.getpid()])
+        assert folder.is_over(proc, [os.getpid()], 1)
+    assert not folder.is_over(proc, [os.getpid()], 1)
 
 
 def test_a_folder_too_deep_to_be_named_is_over_and_can_be_removed(folder: Folder, proc: int) -> None:
@@ -94,7 +94,7 @@ def test_a_folder_too_deep_to_be_named_is_over_and_can_be_removed(folder: Folder
         Path("n" * 250).mkdir()
         os.chdir("n" * 250)
     Path("last").touch()
-    assert folder.is_over(proc, [])
+    assert folder.is_over(proc, [], 1)
     os.chdir("/")
     folder.remove()
     assert not Path(folder.path).exists()

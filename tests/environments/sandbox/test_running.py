@@ -225,3 +225,52 @@ while made < 5000 and ctypes.CDLL(None).syscall(number, 1, 0, ctypes.byref(ctype
 print(made <= 1024)
 """
     assert sandbox.run(code).stdout == "True\n"
+
+
+HOLD = """
+import array, ctypes, os, socket, threading, time
+libc = ctypes.CDLL(None)
+libc.mmap.restype, libc.mmap.argtypes = ctypes.c_void_p, [ctypes.c_void_p, *[ctypes.c_size_t] * 5]
+ours, theirs = socket.socketpair()
+for n in range(6):
+    file = os.open("f", os.O_CREAT | os.O_RDWR)
+    for _ in range(5): os.write(file, bytes(1 << 20))
+    os.unlink("f")
+    {act}
+    os.close(file)
+time.sleep(1)
+print("all held")
+"""
+HOLDING = {
+    "sent": "ours.sendmsg([b'x'], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', [file]))])",
+    "mapped": "libc.mmap(None, 4096, 1, 1, file, 0)",
+    "duplicated": "os.dup(file)",
+}
+
+
+@pytest.mark.parametrize("act", HOLDING.values(), ids=HOLDING)
+def test_deleted_files_count_however_they_are_held(sandbox: Sandbox, act: str) -> None:
+    result = sandbox.run(HOLD.format(act=act), limits=Limits(disk_mb=16, file_size_mb=6))
+    assert result.stdout == ""
+    assert result.kind in ("killed", "error")
+
+
+def test_files_that_are_sent_and_read_are_counted_once(sandbox: Sandbox) -> None:
+    act = HOLDING["sent"] + "; socket.recv_fds(theirs, 1, 1)[1]; os.dup(file); os.ftruncate(file, 1000)"
+    assert sandbox.run(HOLD.format(act=act), limits=Limits(disk_mb=16, file_size_mb=6)).stdout == "all held\n"
+
+
+def test_memory_counts_where_the_first_thread_of_a_process_has_ended(sandbox: Sandbox) -> None:
+    code = """
+import ctypes, os, platform, threading, time
+def eat():
+    held = bytearray(40 << 20)
+    time.sleep(1.5)
+    os._exit(0)
+for n in range(6):
+    if os.fork() == 0:
+        threading.Thread(target=eat).start()
+        ctypes.CDLL(None).syscall({"x86_64": 60, "aarch64": 93}[platform.machine()], 0)
+time.sleep(3)
+"""
+    assert sandbox.run(code, limits=Limits(memory_mb=128)).kind == "memory"

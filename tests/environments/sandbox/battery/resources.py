@@ -36,6 +36,10 @@ MEMORY = {
         "for _ in range(40):\n    s = libc.shmget(0, 10 << 20, 0o1600); a = libc.shmat(s, 0, 0); libc.shmctl(s, 0, 0)\n"
         "    ctypes.memset(a, 1, 10 << 20)"
     ),
+    "memory of processes whose first thread has ended": (
+        "def eat():\n    b = bytearray(60 << 20); time.sleep(3); os._exit(0)\n"
+        "children(7, lambda n: (threading.Thread(target=eat).start(), call(60, 0)))"
+    ),
     "files in memory": (
         "for _ in range(40):\n    fd = os.memfd_create('x')\n    for _ in range(10): os.write(fd, bytes(1 << 20))"
     ),
