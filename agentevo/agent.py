@@ -74,7 +74,7 @@ class Agent:
         self.model, self.memory, self.recipe = as_model(model), _memory(memory), as_recipe(recipe)
         calls = destructive, call_timeout_s, call_output_chars
         self.environment, self.budget, self._clock = _where(environment, tools, mcp, calls), _limit(budget), clock
-        self.seed = seed
+        self.seed = _seed(seed)
         self._runs, self._owns_memory = None if runs is None else Path(runs), self.memory is not memory
         self._steps = Steps(None if runs is None else Path(runs) / f"steps-{secrets.token_hex(4)}.jsonl")
         self._judging: WeakValueDictionary[tuple[int, str], asyncio.Lock] = WeakValueDictionary()
@@ -244,6 +244,12 @@ def _count(name: str, value: object, *, least: int) -> int:
     if isinstance(value, int) and value >= least:
         return value
     raise Misuse(f"{name} is {value!r:.80}; expected a whole number, {least} or more")
+
+
+def _seed(value: object) -> int:
+    if isinstance(value, int):
+        return value
+    raise Misuse(f"seed is {value!r:.80}; expected a whole number")
 
 
 def _refining(recipe: Recipe, rounds: int) -> Recipe:

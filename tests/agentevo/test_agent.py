@@ -22,7 +22,7 @@ from agentevo.phases.act import Sample
 from agentevo.protocols import Recipe, State
 from agentevo.said import as_task
 from agentevo.steps import unfinished
-from agentevo.types import Attempt, Experience, Message, Report, Task, Transaction
+from agentevo.types import Attempt, Experience, Feedback, Message, Report, Task, Transaction
 
 
 def memory(namespace: str = "default", path: str | Path = ":memory:") -> Memory:
@@ -182,15 +182,29 @@ def test_what_a_person_says_in_words_is_kept() -> None:
     "given",
     [
         {}, {"score": 2.0}, {"score": -0.1}, {"score": float("nan")}, {"score": "1"}, {"text": " "}, {"text": None},
-        {"correction": 12}, {"score": 1.0, "correction": "Anna"},
+        {"correction": 12}, {"score": 1.0, "correction": "Anna"}, {"correction": ""}, {"correction": " ", "text": "\n"},
+        {"text": "\udcff"}, {"correction": "\udcff"},
     ],
 )  # fmt: skip
 def test_feedback_that_says_nothing_or_too_much_is_refused(given: dict[str, object]) -> None:
     with memory() as store:
-        agent = Agent(ScriptedModel(["a"]), memory=store)
+        model = ScriptedModel(["a"])
+        agent = Agent(model, memory=store)
         attempt = agent.run("q")
-        with pytest.raises(Misuse, match=r"feedback says something|score is|expected a text|a score of 1 says"):
+        with pytest.raises(
+            Misuse, match=r"feedback says something|score is|expected a text|a score of 1 says|surrogate"
+        ):
             agent.feedback(attempt, **given)  # type: ignore[arg-type]
+        assert len(model.requests) == 1
+
+
+@pytest.mark.parametrize("blank", ["", " \n"])
+def test_a_field_that_was_left_blank_says_nothing(blank: str) -> None:
+    with memory() as store:
+        agent = Agent(ScriptedModel(["Anna"]), memory=store)
+        agent.feedback(agent.run("Who signs?"), score=1, text=blank, correction=blank)
+        ((_, kept),) = store.experiences()
+        assert kept.attempts[0].feedback == (Feedback(score=1.0, source="human"),)
 
 
 def test_feedback_is_given_on_an_attempt() -> None:
@@ -227,6 +241,18 @@ def test_earlier_messages_that_no_file_can_hold_are_refused() -> None:
     talk: list[Any] = [{"role": "user", "content": object()}, {"role": "user", "content": "hi"}]
     with pytest.raises(Misuse, match=r"the earlier messages are no JSON: data\.messages"):
         as_task(talk)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "a\udcffb", Task(id="7", prompt="a\udcffb"), Task(id="7", prompt="do", data={"note": "\ud83d"}),
+        [{"role": "user", "content": "\ud83d"}, {"role": "user", "content": "hi"}],
+    ],
+)  # fmt: skip
+def test_half_a_surrogate_pair_is_refused_before_anything_is_paid(asked: Any) -> None:
+    with memory() as store, pytest.raises(Misuse, match="holds half of a surrogate pair"):
+        Agent(ScriptedModel([]), memory=store).run(asked)
 
 
 def test_a_task_is_taken_as_it_is() -> None:
@@ -435,7 +461,7 @@ def test_an_act_that_gives_no_list_of_attempts_is_named(made: Any) -> None:
     "given",
     [
         {"environment": "house"}, {"environment": Sums}, {"budget": 5}, {"refine_rounds": -1},
-        {"refine_rounds": 1.5},
+        {"refine_rounds": 1.5}, {"seed": "a"}, {"seed": 0.5}, {"seed": None},
     ],
 )  # fmt: skip
 def test_an_agent_that_cannot_work_is_not_made(given: dict[str, Any]) -> None:
