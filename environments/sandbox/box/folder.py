@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import stat
 from collections.abc import Iterator
@@ -10,6 +11,8 @@ from collections.abc import Iterator
 from agentevo.environments.sandbox.box.watch import threads
 
 MEGABYTE = 1024 * 1024
+READ_LIMIT = 2 * MEGABYTE
+"""A list of mappings that is longer is no program's that has no wish to hide something, and takes long to read."""
 PARTS = ("work", "tmp", "shm")
 
 
@@ -100,10 +103,12 @@ class Held:
         self._path = path
         self._open: dict[int, int] = {}
         self._mapped: set[int] = set()
-        self._sent = 0
+        self._sent, self._is_hidden = 0, False
 
-    def size(self, largest: int) -> int:
+    def size(self, largest: int) -> float:
         """Return the bytes of all, where those whose size is hidden are as large as they may be."""
+        if self._is_hidden:
+            return math.inf
         return sum(self._open.values()) + largest * (self._sent + len(self._mapped - self._open.keys()))
 
     def look(self, proc: int, pid: int) -> None:
@@ -115,6 +120,7 @@ class Held:
         for thread in names:
             with contextlib.suppress(OSError):
                 maps = _text(proc, f"{pid}/task/{thread}/maps")
+                self._is_hidden |= len(maps) >= READ_LIMIT
                 lines = [line.split(None, 5) for line in maps.splitlines() if line.endswith(" (deleted)")]
                 self._mapped |= {int(line[4]) for line in lines if line[5].startswith(self._path)}
                 if maps:
@@ -137,4 +143,4 @@ class Held:
 
 def _text(proc: int, name: str) -> str:
     with open(os.open(name, os.O_RDONLY, dir_fd=proc), encoding="utf-8", errors="replace") as file:
-        return file.read()
+        return file.read(READ_LIMIT)

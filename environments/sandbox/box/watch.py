@@ -31,6 +31,9 @@ class Tree:
     root: int = field(init=False)
     _foreign: set[int] = field(default_factory=set, init=False)
     _forget_at: float = field(default=0.0, init=False)
+    _of_living: dict[tuple[int, str], int] = field(default_factory=dict, init=False)
+    _of_gone: int = field(default=0, init=False)
+    _most: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
         self.root = int(os.readlink("self", dir_fd=self.proc))
@@ -67,8 +70,17 @@ class Tree:
         """Return what the tree uses now; memory that is shared counts once where the kernel tells."""
         members = self.members()
         memory = sum(self._resident(pid, fields) for pid, fields in members.items())
-        ticks = sum(int(ticks) for fields in members.values() for ticks in fields[11:15])
-        return Usage(memory, ticks / TICKS, sum(int(fields[17]) for fields in members.values()))
+        return Usage(memory, self._ticks(members) / TICKS, sum(int(fields[17]) for fields in members.values()))
+
+    def _ticks(self, members: dict[int, list[str]]) -> int:
+        """Return the most processor time that is known of: what processes tell, of themselves and of children they
+        waited for, or what was seen of each while it lived, since nobody tells of a child that nobody waited for."""
+        told = sum(int(ticks) for fields in members.values() for ticks in fields[11:15])
+        now = {(pid, fields[19]): int(fields[11]) + int(fields[12]) for pid, fields in members.items()}
+        self._of_gone += sum(ticks for one, ticks in self._of_living.items() if one not in now)
+        self._of_living = now
+        self._most = max(self._most, told, self._of_gone + sum(now.values()))
+        return self._most
 
     def proportional(self) -> int:
         """Return the memory of the tree with each shared page counted once: exact, and slow."""

@@ -274,3 +274,28 @@ for n in range(6):
 time.sleep(3)
 """
     assert sandbox.run(code, limits=Limits(memory_mb=128)).kind == "memory"
+
+
+def test_time_counts_of_children_that_nobody_waits_for(sandbox: Sandbox) -> None:
+    code = """
+import os, signal, time
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+for n in range(6):
+    if os.fork() == 0:
+        while time.process_time() < 0.5: pass
+        os._exit(0)
+    try: os.wait()
+    except OSError: pass
+"""
+    assert sandbox.run(code, limits=Limits(cpu_s=1, wall_s=60)).kind == "timeout"
+
+
+def test_a_process_with_countless_mappings_is_ended_where_they_could_hide_files(sandbox: Sandbox) -> None:
+    code = """
+import mmap, time
+held = [mmap.mmap(-1, 8192) for n in range(30_000)]
+import ctypes
+for one in held: ctypes.CDLL(None).mprotect(ctypes.c_void_p(ctypes.addressof(ctypes.c_char.from_buffer(one))), 4096, 1)
+time.sleep(2)
+"""
+    assert sandbox.run(code).kind == ("ok" if sandbox.tier == "namespaces" else "killed")
