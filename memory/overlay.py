@@ -38,6 +38,7 @@ class Overlay:
         self._credits: dict[tuple[str, str], Mapping[str, Any]] = {}
         self._saying: dict[tuple[str, str], set[int]] = {}
         self._twins: dict[str, str] = {}
+        self._held: dict[str, bool] = {}
         self._numbers: Iterator[int] = base._numbers if isinstance(base, Overlay) else itertools.count(-1, -1)
         self.began = base.latest() if isinstance(base, Stored) else None
         """The number of the ledger's latest change when the draft began; None in a draft of a draft."""
@@ -78,6 +79,8 @@ class Overlay:
         after = self._credited(before, op) if op.verb == "reinforce" and op.key else applied(before, op)
         if says_anew(before, after) and self._said_elsewhere(after):
             after = before
+        if after.status == "forgotten" != before.status:
+            self._held[before.id] = before.status == "quarantined"
         self._keep(after, row, vectors.get(op.id) if op.verb == "edit" else None)
         if op.verb == "supersede" and op.item:
             return self._insert(op.item.model_copy(update={"supersedes": before.id}), vectors)
@@ -228,6 +231,9 @@ class Overlay:
     def children(self, id: str) -> list[str]:
         own = [item.id for row, item in self._items.items() if row < 0 and id in item.derived_from]
         return [*self._base.children(id), *own]
+
+    def was_held(self, id: str) -> bool:
+        return self._held[id] if id in self._held else self._base.was_held(id)
 
     def credit(self, key: str, id: str) -> Mapping[str, float] | None:
         return self._credits.get((key, id)) or self._base.credit(key, id)

@@ -73,6 +73,8 @@ class Source(Protocol):
 
     def children(self, id: str) -> list[str]: ...
 
+    def was_held(self, id: str) -> bool: ...
+
     def credit(self, key: str, id: str) -> Mapping[str, float] | None: ...
 
     def nearest_each(
@@ -216,6 +218,15 @@ class Stored:
         query = "SELECT child FROM derived WHERE ns = ? AND parent = ?"
         with self.ledger.reading() as db:
             return [child for (child,) in db.execute(query, (self.ns, id))]
+
+    def was_held(self, id: str) -> bool:
+        """Say whether a forgotten item was in quarantine when it was forgotten."""
+        query = """SELECT json_extract(before, '$.status') FROM ops JOIN transactions USING (txn)
+            WHERE item = ? AND ns = ? AND verb IN ('forget', 'supersede')
+            AND json_extract(before, '$.status') IS NOT 'forgotten' ORDER BY seq DESC LIMIT 1"""
+        with self.ledger.reading() as db:
+            row = db.execute(query, (id, self.ns)).fetchone()
+        return row is not None and row[0] == "quarantined"
 
     def credit(self, key: str, id: str) -> Mapping[str, float] | None:
         """Return what a reinforcement under this key has added to an item, or None."""

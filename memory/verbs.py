@@ -159,12 +159,11 @@ class Verbs(ABC):
 
     @checked
     def restore(self, ids: Ids, *, reason: str = "") -> Item:
-        """Bring forgotten items back; refuse where another item says the same by now."""
-        for name in _listed(ids):
-            item = self._must(name)
-            if item.status == "forgotten":
-                self._refuse_twin(item)
-        return self._do("restore", ids, reason)
+        """Bring forgotten items back, into quarantine what was there; refuse where another says the same by now."""
+        gone = [item for item in map(self._must, _listed(ids)) if item.status == "forgotten"]
+        for item in gone:
+            self._refuse_twin(item)
+        return self._do("restore", ids, reason, held=[item.id for item in gone if self._source.was_held(item.id)])
 
     @checked
     def pin(self, ids: Ids, *, reason: str = "") -> Item:
@@ -253,13 +252,14 @@ class Verbs(ABC):
             self._must(name)
         return self.apply([Op(verb="reinforce", id=name, changes=changes, key=key) for name in _listed(ids)])
 
-    def _do(self, verb: Verb, ids: Ids, reason: str, to: tuple[str, ...] = ()) -> Item:
+    def _do(self, verb: Verb, ids: Ids, reason: str, to: tuple[str, ...] = (), held: Ids = ()) -> Item:
         names = _listed(ids)
         if not names:
             raise Misuse(f"{verb} needs at least one id")
         for name in names:
             self._must(name)
-        self._write(screened([Op(verb=verb, id=name, to=to, reason=reason) for name in names], self.get), {}, reason)
+        ops = screened([Op(verb=verb, id=name, to=to, reason=reason) for name in names], self.get)
+        self._write([*ops, *(Op(verb="quarantine", id=name, reason="as it was before") for name in held)], {}, reason)
         return self._must(names[-1])
 
     # --- reading

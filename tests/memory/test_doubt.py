@@ -224,3 +224,22 @@ def test_what_a_draft_derived_is_live_where_nothing_else_was_said_meanwhile() ->
             memory.edit(source, metadata={"text": "a field of that name"})
             draft.commit()
         assert status(memory, made.id) == ["live"]
+
+
+def test_what_was_quarantined_is_restored_into_quarantine() -> None:
+    with open_memory(":memory:") as memory:
+        held, live = memory.insert(["kept back by hand", "never kept back"])
+        memory.quarantine(held.id, reason="not sure")
+        memory.forget([held.id, live.id])
+        with memory.draft() as draft:
+            draft.restore([held.id, live.id])
+            assert status(draft, held.id, live.id) == ["quarantined", "live"]
+            draft.quarantine(live.id)
+            draft.forget(live.id)
+            draft.restore(live.id)
+            assert status(draft, live.id) == ["quarantined"]
+        memory.restore([held.id, live.id])
+        assert status(memory, held.id, live.id) == ["quarantined", "live"]
+        memory.release(held.id)
+        memory.forget(held.id)
+        assert memory.restore(held.id).status == "live"

@@ -31,6 +31,18 @@ class Known:
     wins: float = 0.0
     uses: int = 0
     supersedes: str | None = None
+    held: bool = field(default=False, compare=False)
+    """Of a forgotten item: that it was quarantined when it was forgotten."""
+
+    def gone(self) -> Known:
+        """Return it as it is once it is forgotten."""
+        return replace(
+            self, status="forgotten", held=self.held if self.status == "forgotten" else self.status == "quarantined"
+        )
+
+    def back(self) -> Known:
+        """Return it as it is once it is restored."""
+        return replace(self, status="quarantined" if self.held else "live") if self.status == "forgotten" else self
 
 
 def known(item: Item) -> Known:
@@ -120,14 +132,13 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(id=ids)
     def forget(self, id: str) -> None:
         item = self.world.items.get(id)
-        self.act("forget", id, item is not None and not item.pinned, item and replace(item, status="forgotten"))
+        self.act("forget", id, item is not None and not item.pinned, item and item.gone())
 
     @rule(id=ids)
     def restore(self, id: str) -> None:
         item = self.world.items.get(id)
         said_elsewhere = item is not None and item.status == "forgotten" and self.world.twin(item.text) is not None
-        after = item and replace(item, status="live" if item.status == "forgotten" else item.status)
-        self.act("restore", id, not said_elsewhere, after)
+        self.act("restore", id, not said_elsewhere, item and item.back())
 
     @rule(id=ids, verb=st.sampled_from(["pin", "unpin"]))
     def pin(self, id: str, verb: str) -> None:
@@ -161,7 +172,7 @@ class LedgerMachine(RuleBasedStateMachine):
             return id
         twin = self.world.twin(text, id)
         new = self.memory.supersede(id, text)
-        changes = {id: replace(item, status="forgotten")}
+        changes = {id: item.gone()}
         if twin is None:
             changes[new.id] = Known(text, metadata=item.metadata, supersedes=id)
         else:
@@ -211,8 +222,11 @@ class LedgerMachine(RuleBasedStateMachine):
         before, _ = self.world.undoable[left[-1]]
         items = self.world.items
         wanted = {
-            name: replace(items[name], status="forgotten", pinned=False) if old is None
-            else replace(items[name], text=old.text, status=old.status, pinned=old.pinned, metadata=old.metadata)
+            name: replace(items[name].gone(), pinned=False) if old is None
+            else replace(
+                items[name].gone() if old.status == "forgotten" else items[name],
+                text=old.text, status=old.status, pinned=old.pinned, metadata=old.metadata,
+            )
             for name, old in before.items()
         }  # fmt: skip
         after = World({**items, **wanted})
