@@ -119,6 +119,7 @@ def _value(text: str, schema: Json) -> Json:
         return text
     try:
         value: Json = json.loads(text)
-    except ValueError:
+        json.dumps(value, allow_nan=False)
+    except (ValueError, RecursionError):  # RecursionError: so many brackets
         return text
     return value

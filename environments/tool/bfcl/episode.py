@@ -127,6 +127,10 @@ def problem(entry: Entry, turn: int, call: Call) -> str:
     if missing or strange:
         what = f"lacks {missing[0]!r}" if missing else f"has {strange[0]!r:.80}, which is no parameter"
         return f"the call of {call.name!r} {what}; expected: {cut(json.dumps(schema), 2000)}"
+    try:
+        json.dumps(dict(call.arguments), allow_nan=False)
+    except (ValueError, RecursionError):
+        return f"the arguments of {call.name!r} hold what JSON has not, such as NaN"
     return ""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import islice
 
+from agentevo.environments.code.files import Call
 from agentevo.environments.made_up import MadeUp, built_in, sizes
 from agentevo.environments.tool.shop import database
 from agentevo.environments.tool.shop.convention import Convention
@@ -63,7 +64,7 @@ class Shop(MadeUp[Request]):
         calls = self._asked(task).calls
         return [*(acting(call) for call in calls), {"role": "assistant", "content": "Done."}]
 
-    async def _after(self, asked: Request, calls: Iterable[ToolCall]) -> Snapshot:
+    async def _after(self, asked: Request, calls: Iterable[ToolCall | Call]) -> Snapshot:
         """Return the database as it is after calls."""
         episode = ShopEpisode(asked, self._convention, "none", {})
         try:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from functools import cache
 
-from agentevo.environments.code.files import NOT_RUN, calls_in
+from agentevo.environments.code.files import NOT_RUN, Call, calls_in
 from agentevo.environments.tool.episode import Rules, ToolEpisode
 from agentevo.environments.tool.functions import FunctionTool, over
 from agentevo.environments.tool.served import Served
@@ -61,9 +61,9 @@ def written(call: ToolCall) -> str:
     return json.dumps({"name": call.name, "arguments": call.arguments}, ensure_ascii=False)
 
 
-def acting(call: ToolCall) -> Message:
+def acting(call: ToolCall | Call) -> Message:
     """Return a call as the message of an assistant."""
-    function: Json = {"name": call.name, "arguments": json.dumps(call.arguments)}
+    function: Json = {"name": call.name, "arguments": json.dumps(dict(call.arguments))}
     return {
         "role": "assistant",
         "content": None,
@@ -71,11 +71,11 @@ def acting(call: ToolCall) -> Message:
     }
 
 
-def calls_of(attempt: Attempt) -> Iterator[ToolCall]:
-    """Yield the calls that an attempt made; what was answered as not run is left out."""
+def calls_of(attempt: Attempt) -> Iterator[Call]:
+    """Yield the calls that an attempt made, bad ones too; what was answered as not run is left out."""
     results = {str(m.get("tool_call_id")): m.get("content") for m in attempt.messages if m.get("role") == "tool"}
     for message in attempt.messages:
         for call in calls_in(message) if message.get("role") == "assistant" else ():
             result = results.get(call.id, "")
             if not call.problem and not (isinstance(result, str) and result.startswith(NOT_RUN)):
-                yield ToolCall(id=call.id, name=call.name, arguments=dict(call.arguments))
+                yield call

@@ -193,6 +193,18 @@ def test_bad_calls_are_answered_with_what_was_expected(bfcl: BFCL) -> None:
     assert heard[3].startswith("Error during execution: ")
 
 
+@pytest.mark.parametrize("number", ["NaN", "1e999", "[" * 900 + "]" * 900])
+def test_what_json_has_not_is_a_bad_call(bfcl: BFCL, number: str) -> None:
+    task = folder_task(bfcl)
+    name, given = next(iter(named(bfcl, task)))[1]
+    values = ", ".join(f'"{key}": {number}' for key in given)
+    bad: Message = {"role": "assistant", "content": None,
+                    "tool_calls": [{"id": "1", "function": {"name": name, "arguments": f"{{{values}}}"}}]}  # fmt: skip
+    (outcome,) = asyncio.run(acted(bfcl, task, [bad]))
+    assert outcome.observation.startswith("Error")
+    assert scored(bfcl, task, [bad]).score == 0.0
+
+
 def test_a_call_that_never_ends_ends_its_own_conversation_alone(bfcl: BFCL) -> None:
     async def through() -> list[str]:
         other = await bfcl.open(folder_task(bfcl))

@@ -75,6 +75,18 @@ def test_the_database_is_compared_and_not_what_is_said() -> None:
     assert score(shop, task, acting("ship_order", **given), acting("restock", sku="?", count=1, shelf="?")) == 1.0
 
 
+@pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e999"])
+def test_a_number_that_json_has_not_is_a_bad_call_and_the_rest_counts(number: str) -> None:
+    shop = Shop(level=1)
+    task = of_kind(shop, "restock")
+    gold = [acting(name, **given) for name, given in calls(shop, task)]
+    function: Json = {"name": "restock", "arguments": f'{{"sku": "P1", "count": {number}, "shelf": "A"}}'}
+    bad: Message = {"role": "assistant", "content": None, "tool_calls": [{"id": "1", "function": function}]}
+    (outcome, _) = asyncio.run(walked(shop, task, [bad, DONE])).outcomes
+    assert outcome.observation.startswith("Error: the arguments of 'restock' do not fit: ")
+    assert (score(shop, task, bad), score(shop, task, bad, *gold)) == (0.0, 1.0)
+
+
 def test_one_row_too_many_is_wrong() -> None:
     shop = Shop(level=2)
     task = of_kind(shop, "ship and thank")
