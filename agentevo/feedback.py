@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import TYPE_CHECKING, TypeAlias
 
 from agentevo.cycle import Learnt, commit, learn
+from agentevo.memory.history import Change
 from agentevo.models.usage import uncut
 from agentevo.protocols import State
 from agentevo.record import Record
@@ -57,8 +59,8 @@ def _forgetting(items: Sequence[Item]) -> list[Op]:
 
 async def _made_by(memory: Memory, item: Item) -> str:
     """Return the transaction that an item came with."""
-    first, *_ = await memory.ahistory(item.id)
-    return first.id if isinstance(first, Transaction) else first.transaction
+    first, *_ = [one for one in await memory.ahistory(item.id) if isinstance(one, Change)]
+    return first.transaction
 
 
 async def _later(memory: Memory, done: Transaction) -> set[str]:
@@ -67,5 +69,5 @@ async def _later(memory: Memory, done: Transaction) -> set[str]:
     while True:
         names = [one.id for one in await memory.ahistory(limit=limit) if isinstance(one, Transaction)]
         if done.id in names or len(names) < limit:
-            return set(names[: names.index(done.id)] if done.id in names else names)
+            return set(takewhile(lambda name: name != done.id, names))
         limit *= 4

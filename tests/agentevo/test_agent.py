@@ -22,7 +22,7 @@ from agentevo.phases.act import Sample
 from agentevo.protocols import Recipe, State
 from agentevo.said import as_task
 from agentevo.steps import unfinished
-from agentevo.types import Attempt, Experience, Feedback, Message, Report, Task, Transaction
+from agentevo.types import Attempt, Experience, Feedback, Item, Message, Op, Report, Task, Transaction
 
 
 def memory(namespace: str = "default", path: str | Path = ":memory:") -> Memory:
@@ -154,6 +154,38 @@ def test_of_feedback_given_at_once_by_several_processes_the_last_word_stands(tmp
         last = next(t.id for t in store.history() if isinstance(t, Transaction) and t.id in done)
         assert [item.id for item in store.list()] == [done[last]]
         assert store.verify().ok
+
+
+class Busy(Memory):
+    """A memory in which others teach one more thing before what is learned is kept, one after, and much else."""
+
+    looks = 0
+
+    def record(self, experience: Experience, *, run: str = "", id: str | None = None) -> str:
+        self.taught("earlier", experience.attempts[0].id)
+        return super().record(experience, run=run, id=id)
+
+    def derived(self, id: str) -> list[Item]:
+        self.looks += 1
+        if self.looks == 2:
+            self.taught("later", id)
+            for n in range(40):
+                self.insert(f"something else {n}")
+        return super().derived(id)
+
+    def taught(self, text: str, attempt: str) -> None:
+        item = Item(id=text, kind="lesson", text=text, created_at=0.0, derived_from=(attempt,))
+        self.apply([Op(verb="insert", id=text, item=item)])
+
+
+def test_what_others_taught_of_an_attempt_is_forgotten_where_it_came_before_and_stays_where_it_came_after() -> None:
+    with Busy.open(":memory:", embedder="hash") as store:
+        agent = Agent(FunctionModel(echo), memory=store)
+        agent.feedback(agent.run("Who signs refunds?"), correction="Anna")
+        left = {item.text for item in store.list(kind="lesson")}
+        assert left == {"later", "Who signs refunds?\n\nAnna"}
+        *_, last = store.history("earlier")
+        assert last.reason == "judged anew"
 
 
 def test_words_alone_are_kept_too() -> None:
