@@ -48,6 +48,7 @@ class Reader:
     def __init__(self, name: str, check: Check, columns: Columns) -> None:
         self._name, self._check, self._columns = name, check, columns
         self._taken: dict[str, str] = {}
+        self._answered: dict[tuple[str, str], tuple[str, Right]] = {}
 
     def question(self, row: Row, split: str) -> Question:
         """Return the question of a row. Raise Misuse with the place of a row that makes none."""
@@ -62,9 +63,22 @@ class Reader:
         if options:
             data["options"] = list(options)
         prompt = _asked(_text(row, _column(row, columns.prompt, "prompt", PROMPTS)), options)
-        task = Task(id=self._id(row, prompt), prompt=prompt, data=data, provenance=self._name)
         named = _text(row, columns.split) if columns.split else split
+        self._must_agree(row, named, prompt, right)
+        task = Task(id=self._id(row, prompt), prompt=prompt, data=data, provenance=self._name)
         return Question(task, named, right, self._gold(row, right))
+
+    def _must_agree(self, row: Row, split: str, prompt: str, right: Right) -> None:
+        """Raise Misuse where a split asks the same again and no reply is right both times; two patterns may agree."""
+        where, earlier = self._answered.setdefault((split, prompt), (row.where, right))
+        if isinstance(self._check, Pattern) or any(self._check.accepts(text, earlier) for text in right.texts):
+            return
+        if not set(right.texts) & set(earlier.texts):
+            raise Misuse(
+                f"{row.where} asks {prompt!r:.80} as {where} does, and answers {right.texts[0]!r:.80} rather than"
+                f" {earlier.texts[0]!r:.80}, so that no reply is right for both; leave one out, or give both in one row"
+                " of JSON, as a list"
+            )
 
     def _options(self, row: Row) -> tuple[str, ...]:
         if not isinstance(self._check, Choice):

@@ -89,7 +89,7 @@ def test_each_split_may_have_a_source_of_its_own(tmp_path: Path) -> None:
 def test_ids_are_the_same_in_another_process_and_say_nothing_about_the_answer() -> None:
     program = (
         "from agentevo.environments.answers import Answers\n"
-        "rows = [{'text': f'How do I do thing {n % 9}?', 'label': f'other{n}'} for n in range(20)]\n"
+        "rows = [{'text': f'How do I do thing {n % 9}?', 'label': f'other{n % 9}'} for n in range(20)]\n"
         "print([task.id for task in Answers(rows, shares={'test': 1.0}).tasks('test')])"
     )
     other = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout

@@ -160,3 +160,30 @@ def test_an_id_that_stands_twice_is_refused_with_both_places(tmp_path: Path) -> 
     path = written(tmp_path, "ids.jsonl", "\n".join(map(json.dumps, rows)))
     with pytest.raises(Misuse, match=r"line 2: the id '7' stands at .*line 1 already"):
         Answers(path, id="id")
+
+
+def test_a_question_with_two_answers_is_refused_with_both_places(tmp_path: Path) -> None:
+    path = written(tmp_path, "two.csv", BANK + "Is it new?,lost_card\nWhere is my card?,card_stolen\n")
+    says = r"line 5 asks 'Where is my card\?' as .*line 2 does, and answers 'card_stolen' rather than 'card_arrival'"
+    with pytest.raises(Misuse, match=says):
+        Answers(path)
+
+
+@pytest.mark.parametrize(
+    ("options", "first", "second"),
+    [
+        ({}, {"label": "a"}, {"label": "A."}),
+        ({}, {"label": ["a", "b"]}, {"label": ["b", "c"]}),
+        ({"check": "number"}, {"label": "1,000"}, {"label": 1000}),
+        ({"check": "choice", "options": "o"}, {"label": "B", "o": ["x", "y"]}, {"label": "y", "o": ["x", "y"]}),
+        ({"check": "choice", "options": "o"}, {"label": "B", "o": ["x", "y"]}, {"label": "x", "o": ["y", "x"]}),
+        ({"check": "pattern"}, {"label": "a.*"}, {"label": ".*b"}),
+        ({"split": "in"}, {"label": "a", "in": "train"}, {"label": "b", "in": "test"}),
+    ],
+)
+def test_a_question_that_one_reply_can_answer_may_stand_twice(
+    options: dict[str, str], first: dict[str, object], second: dict[str, object]
+) -> None:
+    given = [{"text": "q", **first}, {"text": "q", **second}]
+    shares = {} if "split" in options else {"shares": {"test": 1.0}}
+    assert asked(Answers(given, **options, **shares)) == asked(Answers(given, **options, **shares))  # type: ignore[arg-type]
