@@ -37,8 +37,8 @@ class Answers:
     A source is read whole, at construction, and its questions stay in memory (1.3 kB for a short one): of a file larger
     than memory take its beginning, `limit` rows a source; the rest is not read. The answers stay in the environment: a
     task holds its check and options, and its id is made from what is asked alone. Unless rows are split by shares, the
-    same may be asked in two splits, as the source has it; the card says how often. Raise Misuse where one split asks the
-    same twice and no reply is right both times.
+    same may be asked in two splits, as the source has it; the card says how often. Raise Misuse where one split asks
+    the same twice and no reply is right both times.
     """
 
     def __init__(
