@@ -1,9 +1,10 @@
-"""`agentevo models adapters`: the adapters that a memory holds; each command is one on its items."""
+"""`agentevo models adapters`: the adapters that a memory holds, each command one on its items; and installing one."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -15,7 +16,7 @@ from agentevo.cli.output import show, show_json, show_table
 if TYPE_CHECKING:
     from agentevo.types import Item, Json
 
-app = typer.Typer(help="List, show, promote and roll back the adapters that a memory holds.")
+app = typer.Typer(help="List, show, promote and roll back the adapters that a memory holds; install others.")
 
 NameArgument = Annotated[str, typer.Argument(help="The adapter's name, or its item's id.")]
 
@@ -62,6 +63,18 @@ def show_adapter(
     show_fields([("trained on", f"{len(item.derived_from)} attempts and items")])
     show("\nhistory")
     show_fields([(f"  {c.verb}", one_line(c.reason) or "-") for c in changes])
+
+
+@app.command()
+def install(
+    folder: Annotated[Path, typer.Argument(help="What `agentevo train` made, here or on another machine.")],
+    name: Annotated[str | None, typer.Option(help="What it is called; as its folder by default.")] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="In the place of one that has the name.")] = False,
+) -> None:
+    """Put a trained adapter beside its offline model, for local/MODEL+NAME; no memory hears of it."""
+    from agentevo.weights.gguf import install_adapter
+
+    show(install_adapter(folder, name=name, replace=replace))
 
 
 def _command(verb: Literal["promote", "rollback"]) -> Callable[..., None]:

@@ -11,7 +11,7 @@ import typer
 
 from agentevo.cli.memory.shown import show_fields
 from agentevo.cli.output import number, progress, show_json, size, tell
-from agentevo.errors import Misuse
+from agentevo.errors import Misuse, WeightsError
 
 if TYPE_CHECKING:
     from agentevo.types import Json
@@ -33,7 +33,8 @@ def train(
     min_real: Annotated[float | None, typer.Option(help="Least share of rows that are not synthetic; 0.1.")] = None,
     seed: Annotated[int | None, typer.Option(help="What chance is drawn from; 0 by default.")] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", help="Any other setting, such as --set packing=true; may be repeated.")
+        list[str] | None,
+        typer.Option("--set", help="Any other setting, such as --set packing=true or --set kl=0.1; may be repeated."),
     ] = None,
     install: Annotated[
         str | None, typer.Option(help="Put it beside its offline model too, for local/MODEL+NAME.")
@@ -65,7 +66,11 @@ def train(
     except KeyboardInterrupt:
         tell("stopped; the same command goes on from the last checkpoint")
         raise
-    used_as = install_adapter(out, name=install, replace=replace) if install is not None else None
+    try:
+        used_as = install_adapter(out, name=install, replace=replace) if install is not None else None
+    except WeightsError:
+        tell(f"the adapter is trained, and lies in {out}; `agentevo models adapters install {out}` puts it into place")
+        raise
     _show(made, used_as, as_json=as_json)
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError
 
-from agentevo.errors import Misuse, WeightsError
+from agentevo.errors import Misuse, UnknownName, WeightsError
 from agentevo.types import Json, Record, why_invalid
 
 Method: TypeAlias = Literal["sft", "dpo"]
@@ -20,6 +21,8 @@ RECORD = "training.json"
 
 _LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 _RATES: dict[Method, float] = {"sft": 1e-3, "dpo": 1e-4}
+_OF_OTHERS: dict[Method, set[str]] = {"sft": {"beta"}, "dpo": {"packing", "kl"}}
+"""Settings that a method knows nothing of."""
 _PACKAGES = ("torch", "transformers", "peft", "trl", "accelerate", "datasets")
 
 
@@ -31,7 +34,7 @@ class TrainConfig(Record):
     rank: PositiveInt = 16
     alpha: PositiveFloat = 32.0
     dropout: Share = 0.0
-    targets: Annotated[tuple[str, ...], Field(min_length=1)] = _LINEAR
+    targets: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)] = _LINEAR
     """The modules that get matrices of their own."""
     learning_rate: PositiveFloat | None = None
     """By default 1e-3 for sft and 1e-4 for dpo."""
@@ -71,16 +74,32 @@ class TrainConfig(Record):
 
     @classmethod
     def of(cls, **values: object) -> Self:
-        """Return the settings; raise Misuse, naming the field, where they cannot be."""
+        """Return the settings; raise Misuse, naming the field, where they cannot be, or do not go together."""
+        for name in values:
+            if name not in cls.model_fields:
+                raise UnknownName("setting of a training", name, cls.model_fields)
         try:
-            return cls.model_validate(values)
+            made = cls.model_validate(values)
         except ValidationError as error:
             raise Misuse(f"training: {why_invalid(error)}") from error
+        others = _OF_OTHERS[made.method] & {name for name in values if getattr(made, name) != _default(name)}
+        if others:
+            raise Misuse(f"training: method {made.method} has no {', '.join(sorted(others))}; leave it out")
+        return made
 
     @property
     def rate(self) -> float:
         """The learning rate, chosen by method where none was given."""
         return self.learning_rate or _RATES[self.method]
+
+
+def fitting(settings: Mapping[str, Json], method: Method) -> dict[str, Json]:
+    """Return settings without those that a method knows nothing of, for who trains by both."""
+    return {name: value for name, value in settings.items() if name not in _OF_OTHERS[method]}
+
+
+def _default(name: str) -> object:
+    return TrainConfig.model_fields[name].default
 
 
 class Outcome(Record):

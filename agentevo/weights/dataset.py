@@ -239,9 +239,9 @@ def _is_synthetic(row: Row) -> bool:
 
 
 def _check(prepared: Prepared, config: TrainConfig) -> None:
-    lost = ", ".join(f"{count} {reason}" for reason, count in sorted(prepared.dropped.items())) or "it was empty"
     if not prepared.rows:
-        raise Misuse(f"there is no row to train on: {lost}; export more, or change what is left out")
+        lost = ", ".join(f"{count} {_told(reason, prepared)}" for reason, count in sorted(prepared.dropped.items()))
+        raise Misuse(f"there is no row to train on: {lost or 'it was empty'}; export more, or change what is left out")
     if prepared.rows > 1 and len(prepared.answers) == 1:
         raise Misuse(
             f"all {prepared.rows} rows teach the same answer, and a model trained on them would give it to everything; "
@@ -253,3 +253,7 @@ def _check(prepared: Prepared, config: TrainConfig) -> None:
             f"{real:.0%} of the {prepared.rows} rows are real, the others synthetic, but min_real asks for at least "
             f"{config.min_real:.0%}: models trained on what models wrote get worse; mix real rows in"
         )
+
+
+def _told(reason: str, prepared: Prepared) -> str:
+    return f"{reason} (over {prepared.limit} tokens, by max_length or the model)" if reason == "too long" else reason

@@ -20,6 +20,7 @@ from agentevo.memory.admit import admitted
 from agentevo.protocols import State
 from agentevo.types import Experience, Item, Json, Op
 from agentevo.weights.adapters import POLICY, base_of, in_use, name_of, trained
+from agentevo.weights.config import TrainConfig
 from agentevo.weights.machine import train_here
 from agentevo.weights.order import Made, Order, Trainer
 from agentevo.weights.replay import Replay, mixed, must_be_replays
@@ -63,6 +64,7 @@ class Train:
             raise Misuse(f"least is {self.least!r}; expected a score from 0 to 1, or None for all attempts")
         if self.at_least < 0:
             raise Misuse(f"at_least is {self.at_least!r}; expected how many rows a training needs, 0 or more")
+        TrainConfig.of(**{**self.config, "method": self.method})  # now, not when all is practised
         must_be_function("by", self.by)
         object.__setattr__(self, "replay", must_be_replays(self.replay))
 

@@ -11,6 +11,7 @@ from agentevo.phases.pairs import Cut, Pairs
 from agentevo.phases.practice import Gold, Paired
 from agentevo.protocols import Gate, Recipe
 from agentevo.types import Json
+from agentevo.weights.config import fitting
 from agentevo.weights.policies import Train
 
 
@@ -38,8 +39,8 @@ def eto(
         judge=[Verify()],
         refine=[Pairs(), Cut(extra)],
         update=[
-            Train("sft", least=1.0, config=settings),
-            Train("dpo", from_base=False, config={**settings, "beta": beta}),
+            Train("sft", least=1.0, config=fitting(settings, "sft")),
+            Train("dpo", from_base=False, config={**fitting(settings, "dpo"), "beta": beta}),
         ],
         gate=gate or Gains(),
     )

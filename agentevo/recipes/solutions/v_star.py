@@ -16,6 +16,7 @@ from agentevo.phases.tasks.pool import Pool
 from agentevo.protocols import Adaptable, Gate, Model, Recipe, Scorer, State
 from agentevo.types import Attempt, Experience, Feedback, Item, Json
 from agentevo.weights.adapters import LOCAL, base_of, in_use, name_of
+from agentevo.weights.config import fitting
 from agentevo.weights.likely import likely
 from agentevo.weights.policies import Train
 from agentevo.weights.replay import Earlier
@@ -41,7 +42,7 @@ def v_star(
     the next turn. The verifier is an adapter with a role of its own; how likely it finds an answer an offline model is
     asked by torch, any other where it can tell (`Scorer`). Before there is a verifier the first answer is given.
     """
-    settings = train or {}
+    sft, dpo = fitting(train or {}, "sft"), fitting(train or {}, "dpo")
     return Recipe(
         tasks=Pool(select="solved"),
         act=Best(Sample(best_of, temperature=temperature, max_tokens=max_tokens, stop=stop), by=Likelihood()),
@@ -49,8 +50,8 @@ def v_star(
         judge=[Verify()],
         refine=[Pairs(every=True, keep=True)],
         update=[
-            Train("sft", least=1.0, config=settings),
-            Train("dpo", from_base=False, role=VERIFIER, replay=[Earlier(1.0, pairs=True)], config=settings),
+            Train("sft", least=1.0, config=sft),
+            Train("dpo", from_base=False, role=VERIFIER, replay=[Earlier(1.0, pairs=True)], config=dpo),
         ],
         gate=gate or Gains(),
     )

@@ -53,7 +53,11 @@ def test_rows_may_come_from_stdin_and_people_read_what_came_of_them(
     [
         (["--method", "ppo"], "training: method"),
         (["--set", "packing"], "--set takes NAME=VALUE"),
-        (["--set", "colour=red"], "training: colour"),
+        (["--set", "colour=red"], "unknown setting of a training 'colour'; known: "),
+        (["--set", "targets=,"], "training: targets"),
+        (["--set", "beta=0.2"], "training: method sft has no beta; leave it out"),
+        (["--method", "dpo", "--set", "packing=true", "--set", "kl=0.5"], "training: method dpo has no kl, packing"),
+        (["--max-length", "9"], "16 too long (over 9 tokens, by max_length or the model)"),
         (["--install", "../x"], "cannot be a name"),
         (["--install", "x", "--set", "targets=lm_head,q_proj"], "the offline runtime cannot adapt lm_head; choose"),
         (["--install", "x", "--model", "elsewhere"], "only those of local/NAME run offline"),
@@ -97,3 +101,20 @@ def test_a_name_that_is_taken_is_refused_before_training_unless_it_is_to_be_repl
     assert not (tmp_path / "a").exists()
     assert status([*command, "--replace"]) == 0
     assert taken.read_bytes() != b"mine"
+
+
+def test_an_adapter_that_could_not_be_installed_can_be_later(
+    rows: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = find("small").path.parent / "adapters"
+    place.write_text("no folder")
+    assert status(["train", rows, "--out", str(tmp_path / "a"), "--steps", "1", "--install", "mine"]) == 1
+    told = capsys.readouterr().err
+    assert f"the adapter is trained, and lies in {tmp_path / 'a'}; `agentevo models adapters install" in told
+    assert "cannot install the adapter mine" in told
+    place.unlink()
+    assert status(["models", "adapters", "install", str(tmp_path / "a"), "--name", "mine"]) == 0
+    assert capsys.readouterr().out == "local/small+mine\n"
+    assert status(["models", "adapters", "install", str(tmp_path / "a"), "--name", "mine"]) == 2
+    assert status(["models", "adapters", "install", str(tmp_path / "a"), "--name", "mine", "--replace"]) == 0
+    assert list(find("small").adapters) == ["mine"]

@@ -24,6 +24,7 @@ from agentevo.phases.judge import Verify
 from agentevo.phases.pairs import Pairs
 from agentevo.phases.refine import Threshold
 from agentevo.protocols import Gate, Recipe, State
+from agentevo.recipes import load
 from agentevo.record import Record
 from agentevo.types import Attempt, Decision, Message, Report, Task
 from agentevo.weights.adapters import adapters, find, in_use, name_of, promote, rollback
@@ -281,3 +282,13 @@ def test_the_gate_sees_the_drafted_adapter_and_nobody_else_does() -> None:
 def test_what_makes_no_sense_is_refused_where_it_is_made(options: dict[str, object]) -> None:
     with pytest.raises(Misuse):
         Train(**options)  # type: ignore[arg-type]
+
+
+def test_settings_that_cannot_be_are_refused_before_anything_is_practised() -> None:
+    with pytest.raises(UnknownName, match=r"unknown setting of a training 'step'; known: .*steps"):
+        Train(config={"step": 30})
+    with pytest.raises(Misuse, match="method dpo has no packing"):
+        Train("dpo", config={"packing": True})
+    for name in ("v_star", "eto"):
+        sft, dpo = (one for one in load(name, train={"packing": True, "steps": 3}).update if isinstance(one, Train))
+        assert (sft.config, dpo.config["steps"], "packing" in dpo.config) == ({"packing": True, "steps": 3}, 3, False)
