@@ -161,7 +161,8 @@ def _confirm(memory: Memory, doomed: dict[str, str], read_stdin: bool) -> None:
 def _fate(item: Item) -> str:
     """Return what a purge does to an item that came from what is purged."""
     if item.kind != "adapter":
-        return "came from it, will be quarantined"
+        when = ", if it is restored" if item.status == "forgotten" else ""
+        return f"came from it, will be quarantined{when}"
     return f"trained on it, will {'be taken out of use' if item.status == 'live' else 'never be promoted'}"
 
 
@@ -180,9 +181,10 @@ def _descendants(memory: Memory, ids: Sequence[str]) -> list[Item]:
 def _show_purged(memory: Memory, done: Purged) -> None:
     for name in done.items:
         show(f"purged  {visible(name)}")
-    for title, names in (("quarantined", done.derived), ("trained on it", done.adapters)):
-        for item in map(memory.get, names):
-            if item is not None:
-                show(f"{title}  {named(item)}")
+    for item in filter(None, map(memory.get, done.derived)):
+        when = "  (once it is restored)" if item.status == "forgotten" else ""
+        show(f"quarantined  {named(item)}{when}")
+    for item in filter(None, map(memory.get, done.adapters)):
+        show(f"trained on it  {named(item)}")
     if done.retired:
         tell("taken out of use: what was trained on it; `agentevo models adapters list` shows what is there instead")

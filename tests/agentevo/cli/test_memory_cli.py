@@ -312,6 +312,8 @@ def test_purge_asks_first_and_names_what_came_of_it(console: Console) -> None:
         item = memory.insert("a secret")
         child = memory.insert("made from it", derived_from=[item.id])
         adapter = memory.insert("trained on that", kind="adapter", derived_from=[child.id])
+        gone = memory.insert("made from that, and forgotten", derived_from=[child.id])
+        memory.forget(gone.id)
         memory.record(Experience(task=Task(id="t7", prompt="p")), id="x1")
     assert "purge asks before it destroys, and there is no terminal to ask; add --yes" in console.refused(
         "purge", item.id
@@ -320,9 +322,11 @@ def test_purge_asks_first_and_names_what_came_of_it(console: Console) -> None:
         "purged  x1",
         f"purged  {item.id}",
         f"quarantined  {child.id}  made from it",
+        f"quarantined  {gone.id}  made from that, and forgotten  (once it is restored)",
         f"trained on it  {adapter.id}  trained on that",
     ]
-    assert console.data("history")[0]["reason"] == "purge"
+    assert console.done("restore", gone.id).startswith("quarantined")
+    assert console.data("history")[1]["reason"] == "purge"
     assert "purge" in console.done("history")
     with console.memory() as memory:
         assert (memory.get(item.id), list(memory.experiences())) == (None, [])
