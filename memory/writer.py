@@ -81,7 +81,7 @@ class Writer:
     def put(self, ops: Sequence[Op], expected: Mapping[str, int] | None = None) -> Transaction:
         """Apply the ops; those whose item changed since `expected` was read are skipped and reported."""
         self._expected = expected or {}
-        skipped = list(self._skipped(ops, self._expected))
+        skipped = list(dict.fromkeys(self._skipped(ops, self._expected)))
         content = any(op.verb not in QUIET for op in ops)
         self.db.execute(
             "UPDATE transactions SET content = ?, skipped = ? WHERE txn = ?", (content, json.dumps(skipped), self.txn)

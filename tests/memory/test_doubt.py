@@ -243,3 +243,12 @@ def test_what_was_quarantined_is_restored_into_quarantine() -> None:
         memory.release(held.id)
         memory.forget(held.id)
         assert memory.restore(held.id).status == "live"
+
+
+def test_a_correction_that_comes_too_late_is_reported_once_an_item() -> None:
+    with open_memory(":memory:") as memory:
+        source, child, grandchild = family(memory)
+        with memory.draft() as draft:
+            draft.edit(source, "the sky is green")
+            memory.edit(source, "the sky is grey")
+            assert draft.commit().skipped == (source, child, grandchild)
