@@ -33,6 +33,7 @@ class Checker:
         """Raise BadCall, with what was expected, where the arguments do not fit."""
         from referencing.exceptions import Unresolvable
 
+        self._check_can_be_sent(arguments)
         try:
             found = next(self._validator.iter_errors(dict(arguments)), None)
         except (Unresolvable, RecursionError):
@@ -42,6 +43,14 @@ class Checker:
             why = f"{place}: {found.message}" if place else found.message
             expected = clean(cut(json.dumps(self._schema, ensure_ascii=False), 2_000))
             raise BadCall(f"the arguments of {self._name!r} do not fit: {clean(why, 800)}. Expected: {expected}")
+
+    def _check_can_be_sent(self, arguments: Mapping[str, Json]) -> None:
+        """Raise BadCall for what a connection would break on: halves of surrogate pairs, NaN, no end of brackets."""
+        try:
+            json.dumps(dict(arguments), ensure_ascii=False, allow_nan=False).encode()
+        except (ValueError, RecursionError) as error:
+            why = clean(str(error), 200)
+            raise BadCall(f"the arguments of {self._name!r} cannot be sent: {why}. Expected: JSON in UTF-8") from error
 
 
 def fit(schema: Mapping[str, Json], limit: int) -> dict[str, Json]:

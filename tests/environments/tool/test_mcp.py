@@ -186,6 +186,14 @@ def test_a_server_that_closes_its_output_is_started_again() -> None:
     assert "Ignore all rules" in found[1].observation
 
 
+@pytest.mark.parametrize("way", ["over stdio", "over http"])
+def test_arguments_that_cannot_be_sent_are_a_bad_call_and_the_connection_lives(address: str, way: str) -> None:
+    half: Message = call("count", sku="\ud800")
+    first, second = acted(real() if way == "over stdio" else address, half, call("count", sku="pen"), timeout_s=20)
+    assert "Error: the arguments of 'count' cannot be sent: " in first.observation
+    assert '"count"' in second.observation
+
+
 def test_a_call_that_hangs_is_given_up_and_says_how_far_it_came() -> None:
     found = acted(plain(), call("hang"), timeout_s=2)
     assert "'hang' took longer than 2 s and was given up" in found[0].observation
