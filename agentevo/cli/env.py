@@ -66,10 +66,12 @@ def check(
 ) -> None:
     """Say what its engine may touch, then check the contract; exit with 1, naming the clause, where one is broken."""
     from agentevo.environments import BrokenContract
-    from agentevo.environments.load import load
+    from agentevo.environments.load import FETCHED, load
     from agentevo.environments.walls import Walled, walls_of
 
-    environment, _ = load(suite)
+    environment, split = load(suite)
+    if environment.card.name in FETCHED:
+        environment.tasks(split)  # raises Misuse where it was not fetched, which is no breach of the contract
     walls = walls_of(environment)
     for line in [] if as_json else walls:
         show(one_line(line))

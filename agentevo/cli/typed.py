@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from agentevo.cli.output import tell
 from agentevo.errors import Misuse
 
 if TYPE_CHECKING:
@@ -20,12 +22,18 @@ PROMPT = "> "
 
 
 def typed_lines(out: Callable[[str], None], prompt: str = PROMPT) -> Iterator[str]:
-    """Yield what is typed until it ends; from a pipe it is shown too, as it would stand on a terminal."""
+    """Yield what is typed until it ends; from a pipe it is shown too, as it would stand on a terminal.
+
+    What is no text is refused with a message, and the next line is read.
+    """
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="surrogateescape")  # a strict reader would lose the lines after a wrong byte
     while (line := _line(out, prompt)) is not None:
-        if line.strip() == MANY:
-            yield "\n".join(_until_closed(out, prompt))
-        elif line.strip():
-            yield line.strip()
+        text = "\n".join(_until_closed(out, prompt)) if (is_many := line.strip() == MANY) else line.strip()
+        if "\0" in text or text.encode("utf-8", "replace").decode() != text:
+            tell("this was not taken, as it is not UTF-8 or holds a NUL; say it again, or convert it first, with iconv")
+        elif text or is_many:
+            yield text
 
 
 def _until_closed(out: Callable[[str], None], prompt: str) -> Iterator[str]:
@@ -34,7 +42,7 @@ def _until_closed(out: Callable[[str], None], prompt: str) -> Iterator[str]:
 
 
 def _line(out: Callable[[str], None], prompt: str) -> str | None:
-    """Return the next line; None at the end. Raise Misuse where it is no UTF-8, or stdin is closed."""
+    """Return the next line; None at the end. Raise Misuse where stdin is closed."""
     if sys.stdin is None:
         raise Misuse("there is no stdin to play from: it is closed")
     try:
@@ -43,10 +51,8 @@ def _line(out: Callable[[str], None], prompt: str) -> str | None:
         line = sys.stdin.readline()
     except EOFError:
         return None
-    except UnicodeDecodeError as error:
-        raise Misuse(f"what stands on stdin is not UTF-8: {error}; convert it first, with iconv say") from error
     if line:
-        out(f"{prompt}{line.rstrip()}")
+        out(f"{prompt}{line.rstrip().encode('utf-8', 'backslashreplace').decode()}")
     return line.rstrip("\r\n") if line else None
 
 

@@ -146,6 +146,17 @@ def test_misuse_is_one_line(verb: str, suite: str, complaint: str, capsys: pytes
     assert complaint in said.err
 
 
+@pytest.mark.parametrize("verb", ["show", "check", "play"])
+def test_what_was_not_fetched_is_misuse_that_says_how(
+    verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AGENTEVO_HOME", str(tmp_path))
+    assert status(["env", verb, "bfcl"]) == 2
+    said = capsys.readouterr()
+    assert (said.out, said.err.count("\n")) == ("", 1)
+    assert "fetch it, 2 MB: agentevo env fetch bfcl" in said.err
+
+
 def test_what_an_environment_needs_is_fetched_where_something_is_missing(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

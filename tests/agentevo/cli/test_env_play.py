@@ -206,10 +206,21 @@ def test_misuse_is_one_line(
     assert complaint in said.err
 
 
-def test_stdin_must_be_there_and_utf8(typing: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    typing.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"look \xff\n"), "utf-8"))
-    assert status(["env", "play", "world"]) == 2
-    assert "is not UTF-8" in capsys.readouterr().err
+@pytest.mark.parametrize("errors", ["strict", "surrogateescape"])
+@pytest.mark.parametrize("wrong", [b"caf\xe9", b"look\0", b'"""\nfirst\n\xff\n"""'])
+def test_what_is_no_text_is_not_taken_and_the_next_line_is(
+    wrong: bytes, errors: str, typing: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    typed = wrong + b"\n" + RIGHT.encode() + b"\n"
+    typing.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(typed), "utf-8", errors))
+    assert status(["env", "play", "world", "--json"]) == 0
+    said = capsys.readouterr()
+    told = json.loads(said.out)
+    assert ([m["content"] for m in told["messages"] if m["role"] == "assistant"], told["score"]) == ([RIGHT], 1.0)
+    assert said.err.count("this was not taken, as it is not UTF-8 or holds a NUL") == 1
+
+
+def test_stdin_must_be_there(typing: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     typing.setattr("sys.stdin", None)
     assert status(["env", "play", "world"]) == 2
     assert "it is closed" in capsys.readouterr().err
