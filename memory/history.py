@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import sqlite3
 from collections.abc import Mapping, Sequence
@@ -9,12 +10,12 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from agentevo.errors import Misuse
-from agentevo.memory.change import EDITABLE, QUIET
+from agentevo.memory.change import EDITABLE, QUIET, applied
 from agentevo.memory.damage import read_back
 from agentevo.memory.nearby import chunks, marks
 from agentevo.memory.source import Source, Stored
 from agentevo.memory.trust import BLOCKED, DOUBTED
-from agentevo.memory.writer import find_transaction
+from agentevo.memory.writer import Vector, Writer, find_transaction
 from agentevo.types import Item, Json, Op, Status, Transaction, Verb
 
 UNDO = "undo:"
@@ -166,26 +167,56 @@ class Undo:
 
 
 def plan_undo(stored: Stored, actor: str) -> Undo:
-    """Find this actor's latest content transaction; raise Misuse where there is none or a later one touched it."""
+    """Find this actor's latest transaction that left something to take back.
+
+    Raises Misuse where there is none, or where a later one touched what it changed.
+    """
+    query = """SELECT txn, id, reason FROM transactions WHERE ns = ? AND actor = ? AND content AND undone_by IS NULL
+        AND (key IS NULL OR key NOT LIKE 'undo:%') ORDER BY txn DESC"""
     with stored.ledger.reading() as db:
-        latest = db.execute(
-            """SELECT txn, id, reason FROM transactions WHERE ns = ? AND actor = ? AND content AND undone_by IS NULL
-            AND (key IS NULL OR key NOT LIKE 'undo:%') ORDER BY txn DESC LIMIT 1""",
-            (stored.ns, actor),
-        ).fetchone()
-        if latest is None:
-            raise Misuse(f"nothing to undo: {actor!r} has changed nothing in namespace {stored.namespace!r}")
-        txn, name, reason = latest
-        first = _first_images(db, txn, stored)
-        _refuse_if_touched(db, stored.ns, txn, name, first)
+        for txn, name, reason in db.execute(query, (stored.ns, actor)):
+            first = _first_images(db, txn, stored)
+            _refuse_if_touched(db, stored.ns, txn, name, first)
+            plan = _plan(stored, txn, name, reason, first)
+            if plan.ops:
+                return plan
+    raise Misuse(
+        f"nothing to undo: {actor!r} has changed nothing in namespace {stored.namespace!r} that could be taken back"
+    )
+
+
+def _plan(stored: Stored, txn: int, name: str, reason: str, first: dict[str, Item | None]) -> Undo:
+    """Return how to give items their first images again, but for those that are as they were, or no more there."""
     ops: list[Op] = []
     expected: dict[str, int] = {}
     found = stored.found(list(first))
     for item, before in reversed(first.items()):
-        if item in found:
+        needed = _needed(found[item].item, before) if item in found else []
+        if needed:
             expected[item] = found[item].version
-            ops += [op.model_copy(update={"reason": f"undo: {reason}"}) for op in back(found[item].item, before)]
+            ops += [op.model_copy(update={"reason": f"undo: {reason}"}) for op in needed]
     return Undo(txn, name, reason, ops, expected)
+
+
+def _needed(now: Item, then: Item | None) -> list[Op]:
+    ops = back(now, then)
+    return ops if functools.reduce(applied, ops, now) != now else []
+
+
+def take_back(stored: Stored, plan: Undo, vectors: Mapping[str, Vector], actor: str, at: float) -> Transaction:
+    """Carry the plan out; raise Misuse where what it is about was undone or changed meanwhile."""
+    with stored.ledger.writing() as db:
+        writer = Writer(db, stored.namespace, stored.ns, vectors)
+        if writer.begin(actor=actor, reason=f"undo: {plan.reason}", key=f"{UNDO}{plan.id}", at=at) is None:
+            raise Misuse(f"{plan.id} was undone by another process meanwhile")
+        done = writer.put(plan.ops, plan.expected)
+        if done.skipped:
+            name = done.skipped[0]
+            raise Misuse(
+                f"cannot undo {plan.id}: item {name} was changed meanwhile, or another says by now what it said"
+            )
+        db.execute("UPDATE transactions SET undone_by = ? WHERE txn = ?", (done.id, plan.txn))
+    return done
 
 
 def _first_images(db: sqlite3.Connection, txn: int, stored: Stored) -> dict[str, Item | None]:

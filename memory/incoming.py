@@ -71,6 +71,8 @@ def incoming(lines: Sequence[str], namespace: str, vectors: Vectors, progress: P
         with named(f"line {number}"):
             if line.strip():
                 _take(read, sizes, number, line, namespace)
+    if not any(line.strip() for line in lines):
+        raise Misuse("there is nothing in it; expected the lines that export wrote")
     _must_be_whole(read, len(lines))
     return read
 
@@ -131,8 +133,6 @@ class _Sizes:
 
 def _must_be_whole(read: Incoming, count: int) -> None:
     """Refuse an export that was cut off between two lines, which nothing else would show."""
-    if not count:
-        raise Misuse("there is nothing in it; expected the lines that export wrote")
     if read.header is not None and not read.ended:
         raise Misuse(
             f"this export is cut off after line {count}: its last line, of the type 'end', is missing; nothing was "

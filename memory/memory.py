@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Self
 from agentevo.blocking import threaded
 from agentevo.errors import LedgerError, Misuse
 from agentevo.memory import experiences as kept
+from agentevo.memory import export_file, rebuild, transfer
 from agentevo.memory import history as past
-from agentevo.memory import rebuild, transfer
 from agentevo.memory import verify as checks
 from agentevo.memory.admit import new_id
 from agentevo.memory.arguments import checked
@@ -262,22 +262,9 @@ class Memory(Swept):
 
     def undo(self) -> Transaction:
         """Take back what this actor last changed here; refuse where a later change touched the same item."""
-        plan = past.plan_undo(self._stored, self._actor)
-        vectors = self._said_anew(plan.ops)
         stored = self._stored
-        with stored.ledger.writing() as db:
-            writer = Writer(db, self._name, stored.ns, vectors)
-            key = f"{past.UNDO}{plan.id}"
-            if writer.begin(actor=self._actor, reason=f"undo: {plan.reason}", key=key, at=self._clock()) is None:
-                raise Misuse(f"{plan.id} was undone by another process meanwhile")
-            done = writer.put(plan.ops, plan.expected)
-            if done.skipped:
-                name = done.skipped[0]
-                raise Misuse(
-                    f"cannot undo {plan.id}: item {name} was changed meanwhile, or another says by now what it said"
-                )
-            db.execute("UPDATE transactions SET undone_by = ? WHERE txn = ?", (done.id, plan.txn))
-        return done
+        plan = past.plan_undo(stored, self._actor)
+        return past.take_back(stored, plan, self._said_anew(plan.ops), self._actor, self._clock())
 
     # --- keeping it
 
@@ -294,15 +281,20 @@ class Memory(Swept):
         return destroy(stored, names, actor=self._actor, reason=reason or "purge", at=self._clock())
 
     @checked
-    def export(self, path: str | Path | None = None, *, progress: Progress = silent) -> int | Iterator[str]:
-        """Write everything in this namespace as JSON lines to a file, and return how many; without one, yield them."""
+    def export(
+        self, path: str | Path | None = None, *, force: bool = False, progress: Progress = silent
+    ) -> int | Iterator[str]:
+        """Write everything in this namespace as JSON lines to a file, and return how many; without one, yield them.
+
+        What is there under this name is replaced where it is an export already, anything else with force alone.
+        """
         lines = transfer.exported(self._stored, progress)
-        return lines if path is None else transfer.written(Path(path), lines)
+        return lines if path is None else export_file.written(Path(path), lines, force=force, own=self.path)
 
     @checked
     def import_(self, lines: Iterable[str] | str | Path, *, progress: Progress = silent) -> int:
         """Read an export, all of it or nothing; return how many items came in."""
-        read = transfer.read(Path(lines)) if isinstance(lines, (str, Path)) else list(lines)
+        read = export_file.read(Path(lines)) if isinstance(lines, (str, Path)) else list(lines)
         return transfer.imported(self._stored, read, self._store, self._actor, self._clock(), progress)
 
     @checked

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import json
 import sqlite3
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
-from agentevo.errors import LedgerCorrupt, LedgerError, Misuse
+from agentevo.errors import LedgerCorrupt
 from agentevo.memory import export_lines, rows
 from agentevo.memory.incoming import FORMAT, Incoming, Vectors, incoming, named
 from agentevo.memory.ledger import Progress, silent
@@ -44,8 +42,8 @@ def exported(stored: Stored, progress: Progress = silent) -> Iterator[str]:
         for low in range(1, rows_in_all + 1, _PAGE):
             progress("items", low, rows_in_all)
             yield from _items(db, stored, low, low + _PAGE - 1, lost)
-        for done, line in enumerate(_journal(db, stored, lost)):
-            progress("history", done, 0)
+        for done, line in enumerate(_journal(db, stored, lost), 1):
+            progress("entries of the history", done, 0)
             yield line
         yield _line("end", {})
     if lost:
@@ -99,39 +97,7 @@ def _line(kind: str, values: dict[str, Any]) -> str:
     return json.dumps({"type": kind, **values}, ensure_ascii=False, separators=(",", ":"))
 
 
-def written(path: Path, lines: Iterator[str]) -> int:
-    """Write lines to a file that appears when it is whole."""
-    if path.is_dir():
-        raise Misuse(f"{path} is a folder; expected the name of a file to write")
-    part = path.with_name(path.name + ".part")
-    count = 0
-    try:
-        with part.open("w", encoding="utf-8") as file:
-            for line in lines:
-                file.write(line + "\n")
-                count += 1
-        part.replace(path)
-    except LedgerCorrupt:
-        part.replace(path)  # all that could be read
-        raise
-    except OSError as error:
-        raise LedgerError(f"{path} cannot be written: {error.strerror}; the memory is as it was") from error
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
-    return count
-
-
 # --- import
-
-
-def read(path: Path) -> list[str]:
-    """Return the lines of an export; raise Misuse where the file cannot be read."""
-    try:
-        with path.open(encoding="utf-8") as file:
-            return list(file)
-    except (OSError, UnicodeDecodeError) as error:
-        raise Misuse(f"{path} cannot be read as an export: {error}; nothing was imported") from error
 
 
 def imported(

@@ -79,17 +79,29 @@ class Writer:
             )  # fmt: skip
 
     def put(self, ops: Sequence[Op], expected: Mapping[str, int] | None = None) -> Transaction:
-        """Apply the ops; those whose item changed since `expected` was read are skipped and reported."""
+        """Apply the ops; those whose item changed since `expected` was read are skipped and reported.
+
+        A transaction in which nothing changed is not kept, and has no id, unless a key or what was skipped tells of it.
+        """
         self._expected = expected or {}
         skipped = list(dict.fromkeys(self._skipped(ops, self._expected)))
-        content = any(op.verb not in QUIET for op in ops)
-        self.db.execute(
-            "UPDATE transactions SET content = ?, skipped = ? WHERE txn = ?", (content, json.dumps(skipped), self.txn)
-        )
+        self._close(skipped)
         named = (name for op in ops for name in ((op.id, op.item.id) if op.item else (op.id,)))
         missed = set(skipped)
         items = tuple(name for name in dict.fromkeys(self.twins.get(n, n) for n in named) if name not in missed)
         return self.transaction.model_copy(update={"items": items, "skipped": tuple(skipped)})
+
+    def _close(self, skipped: Sequence[str]) -> None:
+        """Say in the journal's entry whether contents changed, or take the entry out where there is nothing to say."""
+        verbs = {verb for (verb,) in self.db.execute("SELECT DISTINCT verb FROM ops WHERE txn = ?", (self.txn,))}
+        if not (verbs or skipped or self.transaction.key):
+            self.db.execute("DELETE FROM transactions WHERE txn = ?", (self.txn,))
+            self.transaction = self.transaction.model_copy(update={"id": ""})
+            return
+        self.db.execute(
+            "UPDATE transactions SET content = ?, skipped = ? WHERE txn = ?",
+            (not verbs <= QUIET, json.dumps(skipped), self.txn),
+        )
 
     def _skipped(self, ops: Sequence[Op], expected: Mapping[str, int]) -> Iterator[str]:
         """Carry the ops out in their order; yield the ids of those that were not."""

@@ -124,10 +124,7 @@ class LedgerMachine(RuleBasedStateMachine):
         else:
             getattr(self.memory, verb)(id)
             assert after is not None
-            if after != before:
-                self.world.change(**{id: after})
-            else:
-                self.world.undoable.append(({}, {}))
+            self.world.change(**({id: after} if after != before else {}))
 
     @rule(id=ids)
     def forget(self, id: str) -> None:
@@ -214,21 +211,12 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule()
     def undo(self) -> None:
-        left = [n for n in range(len(self.world.undoable)) if n not in self.world.undone]
+        left = [n for n in range(len(self.world.undoable)) if n not in self.world.undone and self._leaves(n)]
         if not left:
             with pytest.raises(Misuse, match="nothing to undo"):
                 self.memory.undo()
             return
-        before, _ = self.world.undoable[left[-1]]
-        items = self.world.items
-        wanted = {
-            name: replace(items[name].gone(), pinned=False) if old is None
-            else replace(
-                items[name].gone() if old.status == "forgotten" else items[name],
-                text=old.text, status=old.status, pinned=old.pinned, metadata=old.metadata,
-            )
-            for name, old in before.items()
-        }  # fmt: skip
+        items, wanted = self.world.items, self._wanted(left[-1])
         after = World({**items, **wanted})
         if any(self._says_anew(name, wanted[name]) and after.twin(wanted[name].text, name) for name in wanted):
             with pytest.raises(Misuse, match="meanwhile"):
@@ -237,6 +225,22 @@ class LedgerMachine(RuleBasedStateMachine):
         self.memory.undo()
         items.update(wanted)
         self.world.undone.add(left[-1])
+
+    def _wanted(self, n: int) -> dict[str, Known]:
+        """Return what items should be once a transaction is taken back."""
+        items, (before, _) = self.world.items, self.world.undoable[n]
+        return {
+            name: replace(items[name].gone(), pinned=False) if old is None
+            else replace(
+                items[name].gone() if old.status == "forgotten" else items[name],
+                text=old.text, status=old.status, pinned=old.pinned, metadata=old.metadata,
+            )
+            for name, old in before.items()
+        }  # fmt: skip
+
+    def _leaves(self, n: int) -> bool:
+        """Say whether a transaction left something that can be taken back."""
+        return any(self.world.items[name] != item for name, item in self._wanted(n).items())
 
     def _says_anew(self, name: str, item: Known) -> bool:
         old = self.world.items[name]
@@ -270,8 +274,6 @@ class LedgerMachine(RuleBasedStateMachine):
             assert {item.text for item in changes.values()} <= set(self.drafted.items)
             assert {self.world.items[n].text for n in done.items if n in self.world.items} <= set(self.drafted.items)
             self.world.change(**changes)
-            if not self.drafted.items:
-                self.world.undone.add(len(self.world.undoable) - 1)
         self.draft = self.drafted = None
 
     @rule()

@@ -278,3 +278,47 @@ def test_an_undo_that_would_say_twice_what_another_says_by_now_is_refused_and_ch
         with pytest.raises(Misuse, match=f"item {item.id} was changed meanwhile, or another says by now"):
             memory.undo()
         assert export_lines(memory) == before
+
+
+# --- changes that change nothing
+
+
+def test_what_changes_nothing_is_not_noted_and_undo_takes_back_what_came_before() -> None:
+    with open_memory(":memory:") as memory:
+        item = memory.insert("kept", metadata={"a": 1})
+        memory.edit(item.id, "kept, edited")
+        noted = memory.history()
+        for nothing in (
+            memory.release,
+            memory.unpin,
+            memory.restore,
+            lambda name: memory.edit(name, metadata={"a": 1}),
+        ):
+            nothing(item.id)
+        assert memory.apply([]).id == ""
+        assert memory.history() == noted
+        assert memory.undo().reason == "undo: "
+        assert memory.list() == [item]
+
+
+def test_undo_passes_over_what_was_purged_and_what_is_as_it_was() -> None:
+    with open_memory(":memory:") as memory:
+        first, second = memory.insert("first"), memory.insert("second")
+        with memory.draft() as draft:
+            passing = draft.insert("came and went")
+            draft.forget(passing.id)
+            draft.commit()
+        memory.purge(second.id)
+        assert memory.undo().items == (first.id,)
+        assert [item.status for item in memory.list(status=None) if item.id == first.id] == ["forgotten"]
+        with pytest.raises(Misuse, match=r"nothing to undo: 'user' has changed nothing .* that could be taken back"):
+            memory.undo()
+
+
+def test_a_key_is_kept_also_where_nothing_changed() -> None:
+    with open_memory(":memory:") as memory:
+        item = memory.insert("kept")
+        done = memory.draft().commit(key="k")
+        assert done.id
+        assert memory.draft().commit(key="k") == done
+        assert memory.undo().items == (item.id,)

@@ -9,7 +9,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, BinaryIO
 
 import typer
 
@@ -18,23 +18,27 @@ from agentevo.cli.memory.shown import show_fields, visible
 from agentevo.cli.output import counting, json_visible, show, show_json, tell
 from agentevo.errors import Misuse
 
+_STDOUT = ("-", "/dev/stdout", "/dev/fd/1")
+"""Where the lines go, nothing else may stand."""
+
 
 def export(
     context: typer.Context,
     file: Annotated[str, typer.Argument(metavar="FILE|-", help="Where to; - writes to stdout.")],
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is no export.")] = False,
     path: PathOption = None,
     namespace: NamespaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write everything in a namespace as JSON lines: items, vectors, experiences and the whole history."""
     with opened(context, path, namespace) as memory, counting("exporting") as told:
-        if file == "-":
+        if file in _STDOUT:
             lines = memory.export(progress=told)
             assert not isinstance(lines, int)
             for line in lines:
                 sys.stdout.write(json_visible(line) + "\n")
             return
-        count = memory.export(Path(file), progress=told)
+        count = memory.export(Path(file), force=force, progress=told)
     _done({"file": file, "lines": int(str(count))}, f"{count} lines in {visible(file)}", as_json)
 
 
@@ -50,14 +54,24 @@ def import_(
     if file != "-" and Path(file).is_dir():
         raise Misuse(f"{Path(file)} is a folder; expected a file that `agentevo memory export` wrote")
     with contextlib.ExitStack() as stack:
-        content = sys.stdin.buffer if file == "-" else stack.enter_context(Path(file).open("rb"))
+        content = sys.stdin.buffer if file == "-" else stack.enter_context(_found(file))
         first = content.readline()
+        if not first:
+            name = "stdin" if file == "-" else file
+            raise Misuse(f"{name} is empty; expected the lines that `agentevo memory export` wrote")
         memory = stack.enter_context(
             opened(context, path, namespace, embedder=embedder, like=_embedder_of(first), create=True)
         )
         told = stack.enter_context(counting("importing"))
         count = memory.import_(_read(itertools.chain([first], content), file), progress=told)
     _done({"items": count}, f"{count} items came in", as_json)
+
+
+def _found(file: str) -> BinaryIO:
+    try:
+        return Path(file).open("rb")
+    except FileNotFoundError as error:
+        raise Misuse(f"there is no file {file!r}; expected one that `agentevo memory export` wrote") from error
 
 
 def _embedder_of(header: bytes) -> str | None:

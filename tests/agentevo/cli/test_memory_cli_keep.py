@@ -63,9 +63,56 @@ def test_what_is_no_export_is_refused_and_nothing_comes_in(console: Console, tmp
     assert f"{file}, line 2 is not UTF-8, so it is no export; nothing was imported" in console.refused(
         "import", str(file)
     )
-    console("import", str(tmp_path / "missing"))
-    assert (console.status, console.err) == (1, f"error: No such file or directory: {tmp_path / 'missing'}\n")
+    assert f"there is no file '{tmp_path / 'missing'}'; " in console.refused("import", str(tmp_path / "missing"))
     assert not console.folder.exists()
+
+
+def test_what_is_empty_is_no_export_and_makes_no_memory(
+    console: Console, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for content, complaint in ((b"", "stdin is empty"), (b"\n \n", "there is nothing in it")):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content), encoding="ascii"))
+        assert complaint in console.refused("import", "-")
+    (tmp_path / "nothing").touch()
+    assert f"{tmp_path / 'nothing'} is empty; " in console.refused("import", str(tmp_path / "nothing"))
+    assert [entry.name for entry in tmp_path.iterdir()] == ["nothing"]
+
+
+def test_the_export_of_an_empty_memory_comes_in(console: Console, tmp_path: Path) -> None:
+    console.memory().close()
+    file = str(tmp_path / "all.jsonl")
+    assert console.done("export", file) == f"2 lines in {file}\n"
+    assert console.done("--path", str(tmp_path / "there"), "import", file) == "0 items came in\n"
+    assert console.data("--path", str(tmp_path / "there"), "list") == []
+
+
+@pytest.mark.usefixtures("filled")
+def test_a_file_that_is_no_export_is_not_written_over_unless_one_insists(console: Console, tmp_path: Path) -> None:
+    file = tmp_path / "mine"
+    file.write_text("my own words")
+    assert f"{file} is there already and is no export of a memory; " in console.refused("export", str(file))
+    assert file.read_text() == "my own words"
+    assert console.done("export", str(file), "--force").endswith(f" lines in {file}\n")
+    assert console.done("export", "/dev/stdout") == file.read_text("utf-8")
+
+
+def test_what_another_program_keeps_is_left_alone(console: Console, tmp_path: Path) -> None:
+    console.folder.mkdir()
+    with sqlite3.connect(console.folder / "ledger.db") as db:
+        db.execute("CREATE TABLE accounts (amount)")
+    db.close()
+    before = (console.folder / "ledger.db").read_bytes()
+    for command in (["add", "hello"], ["list"], ["export", str(tmp_path / "lines")]):
+        assert "is the database of another program (its tables: accounts)" in console.refused(*command)
+    assert (console.folder / "ledger.db").read_bytes() == before
+
+
+def test_a_ledger_that_is_no_database_does_not_send_to_the_command_just_run(console: Console, tmp_path: Path) -> None:
+    console.folder.mkdir()
+    (console.folder / "ledger.db").write_bytes(b"no database at all" * 100)
+    said = _one_line(console, "export", str(tmp_path / "lines"))
+    assert "ledger.db is no database, so nothing of it can be read or exported: put a backup" in said
+    assert "agentevo memory export" not in said
 
 
 def test_a_memory_for_which_nothing_came_in_is_not_left_behind(console: Console, tmp_path: Path) -> None:
