@@ -69,6 +69,11 @@ def _explained(name: str, said: str) -> LedgerError:
 
 def corrupt(name: str, said: str) -> LedgerCorrupt:
     """Return the error that tells of damage, and what to do about it."""
+    if "not a database" in said:
+        return LedgerCorrupt(
+            f"{name} is no database, so nothing of it can be read or exported: put a backup or an import of an export "
+            "in its place, or give the folder of another memory"
+        )
     return LedgerCorrupt(
         f"{name} is damaged ({said}); save what is readable with `agentevo memory export`, "
         "then import it into a new memory"

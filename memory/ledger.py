@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 from agentevo.errors import LedgerError
 from agentevo.memory.damage import blamed_on_damage, explained
 from agentevo.memory.forks import closed_over_forks
-from agentevo.memory.migrations import migrate
+from agentevo.memory.migrations import migrate, must_be_ours
 
 Progress: TypeAlias = Callable[[str, int, int], None]
 """Told what is going on, how much of it is done, and how much there is, or 0 where that is not known."""
@@ -81,6 +81,7 @@ class Ledger:
         give_up = time.monotonic() + self._busy_timeout_s
         while True:
             try:
+                must_be_ours(db, self.name)
                 db.execute("PRAGMA journal_mode = WAL")
                 return
             except sqlite3.OperationalError as error:

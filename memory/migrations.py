@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 
-from agentevo.errors import LedgerTooNew
+from agentevo.errors import LedgerTooNew, Misuse
 
 _GROUND = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -71,6 +71,20 @@ def _ground(db: sqlite3.Connection) -> None:
 
 
 STEPS: list[Callable[[sqlite3.Connection], None]] = [_ground]
+
+
+_OURS = {"meta", "namespaces", "items", "transactions", "ops"}
+
+
+def must_be_ours(db: sqlite3.Connection, path: str) -> None:
+    """Raise Misuse where a database holds tables, and not those of a ledger: it is another program's."""
+    tables = {str(name) for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if tables and not tables >= _OURS:
+        shown = ", ".join(sorted(tables)[:5]) + (", ..." if len(tables) > 5 else "")
+        raise Misuse(
+            f"{path} is the database of another program (its tables: {shown:.200}), and is left as it is; "
+            "expected the folder of a memory, or one without a ledger.db"
+        )
 
 
 def migrate(db: sqlite3.Connection, path: str) -> None:

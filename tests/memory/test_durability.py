@@ -119,8 +119,21 @@ def test_a_path_that_cannot_be_a_folder_is_refused(tmp_path: Path, name: str) ->
 
 def test_a_file_that_is_no_database_is_told_apart(tmp_path: Path) -> None:
     (tmp_path / "ledger.db").write_bytes(b"not a database at all " * 100)
-    with pytest.raises(LedgerCorrupt, match="export"):
+    with pytest.raises(LedgerCorrupt, match="is no database, so nothing of it can be read or exported: put a backup"):
         open_memory(tmp_path)
+
+
+@pytest.mark.parametrize("version", [0, 1, 7])
+@pytest.mark.parametrize("table", ["theirs", "items", "meta"])
+def test_the_database_of_another_program_is_refused_and_left_alone(tmp_path: Path, table: str, version: int) -> None:
+    with sqlite3.connect(tmp_path / "ledger.db") as db:
+        db.execute(f"CREATE TABLE {table} (amount)")
+        db.execute(f"PRAGMA user_version = {version}")
+    db.close()
+    before = (tmp_path / "ledger.db").read_bytes()
+    with pytest.raises(Misuse, match=rf"ledger.db is the database of another program \(its tables: {table}\)"):
+        open_memory(tmp_path)
+    assert [(entry.name, entry.read_bytes()) for entry in tmp_path.iterdir()] == [("ledger.db", before)]
 
 
 def test_a_ledger_of_a_newer_version_is_refused_and_left_alone(tmp_path: Path) -> None:
@@ -330,7 +343,7 @@ def test_what_takes_long_tells_how_far_it_is(tmp_path: Path) -> None:
         assert told[-1] == ("items", 20, 20)
         assert said() == {"items"}
         memory.export(tmp_path / "lines", progress=progress)
-        assert said() == {"items", "history"}
+        assert said() == {"items", "entries of the history"}
         for _ in range(2):
             other.import_(tmp_path / "lines", progress=progress)
             assert said() == {"reading lines", "writing items"}
