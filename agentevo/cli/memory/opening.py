@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
+from agentevo.cli.memory.given import text_given
 from agentevo.cli.output import Report, progress
 from agentevo.errors import Misuse
 
@@ -231,4 +231,4 @@ def all_resolved(memory: Memory, given: Sequence[str]) -> list[Item]:
 
 def from_stdin() -> list[str]:
     """Return the ids that stand on stdin."""
-    return sys.stdin.read().split()
+    return text_given("-").split()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from agentevo.cli.memory.given import where_given
@@ -44,7 +45,7 @@ def _made(policy: Any, parameters: list[str], given: str) -> Update:
         name, sign, value = parameter.partition("=")
         if not sign:
             if n >= len(unnamed):
-                raise Misuse(f"policy {given!r} has too many parameters; expected {', '.join(fields) or 'none'}")
+                raise Misuse(_too_many(given, unnamed, fields))
             name, value = unnamed[n], parameter
         if name not in fields:
             raise UnknownName(f"parameter of {given!r}", name, fields)
@@ -54,6 +55,16 @@ def _made(policy: Any, parameters: list[str], given: str) -> Update:
         raise Misuse(f"policy {given!r} lacks {missing[0]}; such as evict:1000:lru")
     made: Update = policy(**values)
     return made
+
+
+def _too_many(given: str, unnamed: Sequence[str], fields: Iterable[str]) -> str:
+    if not unnamed:
+        return f"policy {given!r} has too many parameters; it takes none"
+    named = ", ".join(f"{name}=" for name in fields if name not in unnamed)
+    return (
+        f"policy {given!r} has too many parameters without a name: only {' and '.join(unnamed)} may stand without one; "
+        f"the others need theirs: {named}"
+    )
 
 
 def _value(field: dataclasses.Field[Any], text: str, given: str) -> Any:

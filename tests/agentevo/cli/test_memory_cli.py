@@ -171,9 +171,12 @@ def test_items_are_forgotten_restored_pinned_and_unpinned(console: Console) -> N
 
 def test_ids_may_come_from_stdin(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
     ids = [console.done("add", text).strip() for text in ("one", "two")]
-    monkeypatch.setattr(sys, "stdin", io.StringIO("\n".join(ids)))
+    given = io.BytesIO("\n".join(ids).encode())
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(given, encoding="ascii"))
     assert [item["status"] for item in console.data("forget", "-")] == ["forgotten", "forgotten"]
     assert "no ids were given on stdin" in console.refused("forget", "-")
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\xff"), encoding="utf-8"))
+    assert "stdin is not UTF-8: byte 0 is 0xff; convert it first" in console.refused("forget", "-")
 
 
 def test_what_reads_like_an_order_is_held_until_it_is_released(console: Console) -> None:
