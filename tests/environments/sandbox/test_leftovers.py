@@ -14,7 +14,7 @@ from processes import below, eventually, own_descriptors, pool, zygote
 from agentevo.environments.sandbox import Limits, Sandbox
 from agentevo.environments.sandbox.zygote import Zygote
 
-RUNS = 10_000 if os.environ.get("AGENTEVO_SOAK") else 250
+RUNS = 10_000 if os.environ.get("AGENTEVO_SOAK") else 500
 """In each tier."""
 HOSTILE = (
     "import os\ntry:\n    while True: os.fork()\nexcept OSError: pass",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -226,10 +227,13 @@ def test_a_service_that_breaks_its_promises_is_not_used(served: str, wrong: dict
 class Bare(Wrapped):
     """A service without walls where it matters."""
 
+    unwalled, folder = "attempt_from_afar(**", "."
+
     async def ask(self, request: Message) -> Message:
-        if "attempt_from_afar(**" not in (code := str(request.get("code"))):
+        if self.unwalled not in (code := str(request.get("code"))):
             return await super().ask(request)
-        done = await asyncio.to_thread(subprocess.run, [sys.executable, "-c", code], capture_output=True, text=True)
+        command = [sys.executable, "-c", code]
+        done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, cwd=self.folder)
         return {
             "kind": "ok", "exit_status": done.returncode, "stdout": done.stdout, "stderr": done.stderr, "seconds": 0,
             "memory_mb": 0, "waited_s": 0,
@@ -242,3 +246,19 @@ def test_a_service_without_walls_is_seen_from_here(served: str) -> None:
     for name in ("read a file outside", "create a file outside", "connect to a listener", "send a datagram"):
         assert f"{name}: it worked" in str(refused.value)
     assert "a file outside was changed" in str(refused.value)
+
+
+def test_a_self_test_takes_away_what_it_left_where_nothing_else_does(served: str, tmp_path: Path) -> None:
+    left: set[str] = set()
+
+    class Shared(Bare):
+        unwalled, folder = "'/tmp/ae-", str(tmp_path)
+
+        async def ask(self, request: Message) -> Message:
+            left.update(re.findall("/tmp/ae-[0-9a-f]+", str(request.get("code"))))
+            return await super().ask(request)
+
+    with pytest.raises(SandboxUnavailable, match="find what another run left: a file of another run is there: True"):
+        Sandbox(remote=Shared(Endpoint(served)))
+    assert [len(left), *tmp_path.iterdir()] == [1]
+    assert not Path(*left).exists()

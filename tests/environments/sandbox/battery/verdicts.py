@@ -188,7 +188,6 @@ TALKING = {
         "import os\nWrong = ValueError\ndef add(a, b):\n    for fd in range(3, 64):\n        try: os.write(fd, b'\\0\\0\\0\\3xyz')\n        except OSError: pass\n",
         RAISES.format(kind="ValueError"),
     ),
-    "too much to be taken for an error": ("Wrong = TypeError\ndef add(a, b): return 'x' * (9 << 20)", RAISES.format(kind="Wrong")),
     "an error group": ("Wrong = Exception\ndef add(a, b): raise ExceptionGroup('x', [ValueError(1)])", RAISES.format(kind="ValueError")),
     "an end of generators": (
         "class Wrong(StopIteration): pass\ndef add(a, b): raise Wrong",
