@@ -39,7 +39,13 @@ FORGED = (
     "class Any(int):\n    def __eq__(self, other): return True\n    __hash__ = None\ndef twice(n):\n    return Any()\n"
 )
 LEFT = "open('/tmp/{name}', 'w').close(); open('{name}', 'w').close()"
-FOUND = "import os; print(any(os.path.exists(one) for one in ('/tmp/{name}', '{name}')))"
+FOUND = """import contextlib, os
+left = [one for one in ('/tmp/{name}', '{name}') if os.path.exists(one)]
+print(bool(left))
+for one in left:
+    with contextlib.suppress(OSError):
+        os.remove(one)
+"""
 
 
 def probe_remote(place: Elsewhere) -> list[Probe]:
