@@ -147,7 +147,7 @@ _RULES: Mapping[str, Rule] = {
     "Mode": _NAME,
     "Kinds": _NAMES,
     "Sequence[Kind]": Rule("a list of names", _are(_is_name)),
-    "Status | Sequence[Status] | None": _NAMES,
+    "Statuses": _NAMES,
     "int": COUNT,
     "int | None": COUNT.optional(),
     "float": NUMBER,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias, TypedDict, Unpack, get_args, overload
+from typing import Any, Literal, TypeAlias, TypedDict, Unpack, get_args, overload
 
 from pydantic import ValidationError
 
@@ -24,6 +24,7 @@ from agentevo.memory.where import Where, parse
 from agentevo.types import RECALLED_KINDS, Hit, Item, Json, Kind, Op, Status, Transaction, Verb, why_invalid
 
 Kinds: TypeAlias = Kind | Sequence[Kind] | None
+Statuses: TypeAlias = Status | Literal["all"] | Sequence[Status] | None
 Ids: TypeAlias = str | Sequence[str]
 VectorLike: TypeAlias = Any
 """A vector in any shape numpy takes; numpy is not imported just to say so."""
@@ -273,9 +274,7 @@ class Verbs(ABC):
     def _must(self, id: str) -> Item:
         item = self.get(id)
         if item is None:
-            raise Misuse(
-                f"no item {id!r:.80} in namespace {self.namespace!r}; `agentevo memory list` shows what is here"
-            )
+            raise Misuse(f"no item {id!r:.80} in namespace {self.namespace!r}; list(status='all') shows what is here")
         return item
 
     @checked
@@ -284,13 +283,13 @@ class Verbs(ABC):
         *,
         where: Where | None = None,
         kind: Kinds = None,
-        status: Status | Sequence[Status] | None = "live",
+        status: Statuses = "live",
         order: str = "newest",
         limit: int | None = None,
     ) -> Items:
-        """Return items, the live ones unless another status is asked for (None: all)."""
+        """Return items, the live ones unless another status is asked for ("all" or None: whatever theirs is)."""
         must_be_known("order", order, ORDERS)
-        statuses = known_names("status", status, ALL_STATUSES, ALL_STATUSES)
+        statuses = known_names("status", None if status == "all" else status, ALL_STATUSES, ALL_STATUSES)
         kinds = known_names("kind", kind, ALL_KINDS, ALL_KINDS)
         return self._source.listed(kinds, statuses, parse(where), order, limit)
 

@@ -196,3 +196,13 @@ def test_vectors_that_do_not_fit_are_refused_whole(tmp_path: Path) -> None:
 def test_a_second_server_for_one_open_memory_is_refused(tmp_path: Path) -> None:
     with open_memory(tmp_path / "m"), pytest.raises(Misuse, match="close it"):
         open_memory(tmp_path / "m", chroma="http://localhost:1")
+
+
+def test_all_that_is_here_is_listed_as_the_message_says() -> None:
+    with open_memory(":memory:") as memory:
+        kept, gone = memory.insert("kept"), memory.insert("gone")
+        memory.forget(gone.id)
+        with pytest.raises(Misuse, match=r"no item 'nobody' in namespace 'default'; list\(status='all'\) shows"):
+            memory.forget("nobody")
+        assert [item.id for item in memory.list(status="all")] == [gone.id, kept.id]
+        assert memory.list(status=None) == memory.list(status="all") == memory.draft().list(status="all")
