@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
-from agentevo.benchmarks.arms import arm
+from agentevo.benchmarks.arms import BASELINES, MEMORY, arm
 from agentevo.benchmarks.protocols import Met, epochs, stream, trials
 from agentevo.benchmarks.suites import tuned
 from agentevo.environments.load import load
@@ -98,8 +98,10 @@ class Plan:
         """Raise Misuse where an arm cannot be run as its recipe says: a stream gives the tasks itself."""
         chosen = self.arm(name)
         if self.protocol == "stream" and chosen.tasks is not None:
+            is_own = name in (MEMORY, *BASELINES)
+            who = f"recipe {self.recipe.name or describe(self.recipe)!r}" if is_own else f"arm {name!r}"
             raise Misuse(
-                f"arm {name!r} chooses its tasks itself ({describe(chosen.tasks)}), and in a stream each comes once and"
+                f"{who} chooses its tasks itself ({describe(chosen.tasks)}), and in a stream each comes once and"
                 " in order; use the protocol trials, or epochs"
             )
 

@@ -80,11 +80,19 @@ def run(
         budget=Budget(max_cost_usd=preset.max_cost_usd if max_cost is None else max_cost), concurrency=concurrency,
     )  # fmt: skip
     folder = folder_of(name, "bench")
-    tell(f"{suite}: {len(plan.cells())} cells, {plan.rows()} answers; go on after a stop with --run {folder.name}")
-    rows = asyncio.run(_all(plan, folder))
+    _tell_fewer(plan, tasks, test)
+    rows = asyncio.run(_all(plan, folder, is_new=not folder.exists()))
     _tell_failures(rows)
     found = compare(rows)
     show_json(found.model_dump(mode="json")) if as_json else show_comparison(found, folder)
+
+
+def _tell_fewer(plan: Plan, tasks: int | None, test: int | None) -> None:
+    """Say where there are fewer tasks than were asked for."""
+    if tasks is not None and (there := len(plan.drawn(0))) < tasks:
+        tell(f"{plan.suite} has {number(there)} tasks to practise on, not {number(tasks)}: all of them are taken")
+    if test is not None and (there := len(plan.tested(0))) < test:
+        tell(f"{plan.suite} has {number(there)} tasks to test on, not {number(test)}: all of them are taken")
 
 
 def _must_count(context: typer.Context, suite: str, protocol: str) -> None:
@@ -173,12 +181,16 @@ def _rows(folder: Path) -> list[Row]:
     return rows
 
 
-async def _all(plan: Plan, folder: Path) -> list[Row]:
+async def _all(plan: Plan, folder: Path, *, is_new: bool) -> list[Row]:
     from agentevo.benchmarks.matrix import run
     from agentevo.cli.models import pull_progress
+    from agentevo.models.requests import check_name
 
     rows: list[Row] = []
     total = plan.rows()
+    if is_new:
+        await check_name(plan.model)  # before a run is named that would never be
+    tell(f"{plan.suite}: {len(plan.cells())} cells, {total} answers; go on after a stop with --run {folder.name}")
 
     async def running() -> None:
         async with aclosing(run(plan, folder)) as found:

@@ -46,6 +46,7 @@ def evolve(
     from agentevo.agent import Agent
     from agentevo.benchmarks.suites import tuned
     from agentevo.models import Budget, as_model
+    from agentevo.models.usage import Meter
     from agentevo.record import Record
     from agentevo.runs import about, beginning, folder_of
     from agentevo.settings import settings
@@ -54,6 +55,10 @@ def evolve(
     environment, chosen = _practised(suite), tuned(suite, recipe)
     acting, folder = as_model(model or preset.model), folder_of(name, "evolve")
     budget = Budget(max_cost_usd=preset.max_cost_usd if max_cost is None else max_cost)
+    if not folder.exists():
+        Meter(
+            "evolve", budget
+        ).check()  # where nothing can be spent, nothing is made; what is finished is read for free
     begun: list[Record] = []  # from then on the run knows this memory, and goes on with no other
 
     def stays() -> bool:

@@ -8,7 +8,8 @@ import pytest
 from moments import memory
 from sums import GoldenSums, somewhere, task
 
-from agentevo.protocols import Environment, Golden, State
+from agentevo.environments.answers import Answers
+from agentevo.protocols import Environment, FeedbackLevel, Golden, State
 from agentevo.scoring import Sealed, answered, scored, sealed
 from agentevo.types import Attempt, Experience, Feedback, Task, Usage
 
@@ -30,6 +31,17 @@ def test_a_sealed_environment_is_the_one_inside_but_for_what_tells_the_answer() 
         seen.gold  # noqa: B018
     told = asyncio.run(seen.verify(task("1+1"), Attempt(id="a", task=task("1+1"), answer="3")))
     assert told == Feedback(score=0.0, verdict="wrong")
+
+
+@pytest.mark.parametrize(("asked", "got"), [("none", "none"), ("weak", "weak"), ("strong", "weak")])
+def test_what_is_scored_is_told_at_most_whether_it_is_right(asked: FeedbackLevel, got: FeedbackLevel) -> None:
+    inside = Answers([{"text": "Who signs?", "label": "Anna"}], shares={"test": 1.0})
+
+    async def told(environment: Environment, level: FeedbackLevel) -> str:
+        episode = await environment.open(inside.tasks("test")[0], feedback=level)
+        return (await episode.step({"role": "assistant", "content": "Bob"})).observation
+
+    assert asyncio.run(told(Sealed(inside), asked)) == asyncio.run(told(inside, got))
 
 
 def test_sealing_twice_is_sealing_once() -> None:

@@ -118,6 +118,11 @@ def test_a_plan_that_cannot_be_is_refused_at_once(options: dict[str, object], sa
         plan(None, **options)
 
 
+def test_a_recipe_that_chooses_its_tasks_is_named_as_it_was_given() -> None:
+    with pytest.raises(Misuse, match=r"^recipe 'reflexion' chooses its tasks itself \(Retry"):
+        Plan("house", tuned("house", "reflexion"), FunctionModel(reader))
+
+
 def test_epochs_on_the_test_split_itself_are_refused(tmp_path: Path) -> None:
     on_test = Plan("house/test", tuned("house", "evo"), FunctionModel(reader), protocol="epochs")
     with pytest.raises(Misuse, match="need a split 'test' beside"):

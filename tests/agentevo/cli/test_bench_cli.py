@@ -71,6 +71,8 @@ def test_answers_from_a_file_are_a_suite(capitals: str, capsys: pytest.CaptureFi
         (["run", "house", "--recipe", "ev"], "unknown recipe 'ev'"),
         (["run", "house", "--protocol", "x"], "unknown protocol 'x'; known: epochs, stream, trials"),
         (["run", "house", "--arms", "none,reflexion"], "arm 'reflexion' chooses its tasks itself"),
+        (["run", "house", "--recipe", "reflexion"], "recipe 'reflexion' chooses its tasks itself"),
+        (["run", "house", "--model", "nonsense/xyz"], "unknown model provider 'nonsense'"),
         (["run", "house", "--run", "a/b"], "a run is named like a folder"),
         (["run", "answers"], "write answers:source=..."),
         (["run", "house", "--epochs", "3"], "--epochs does nothing here: the protocol stream has no use for it"),
@@ -101,6 +103,25 @@ def test_a_model_that_nobody_can_ask_leaves_no_run(
     assert status(["bench", "run", *SMALL, "--arms", "none", "--model", model]) == 2
     assert complaint in capsys.readouterr().err.splitlines()[-1]
     assert not list(tmp_path.glob("home/runs/*"))
+
+
+@pytest.mark.usefixtures("reader")
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--tasks", "12"], ["house:tasks=10 has 10 tasks to practise on, not 12: all of them are taken"]),
+        (
+            ["--tasks", "6", "--protocol", "epochs", "--test", "1000"],
+            ["house:tasks=10 has 10 tasks to test on, not 1,000: all of them are taken"],
+        ),
+        ([], []),
+    ],
+)
+def test_fewer_tasks_than_asked_for_are_told(
+    options: list[str], said: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert status(["bench", "run", "house:tasks=10", "--arms", "null", *options]) == 0
+    assert capsys.readouterr().err.splitlines()[:-1] == said
 
 
 @pytest.mark.usefixtures("reader")

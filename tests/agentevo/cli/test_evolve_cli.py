@@ -182,13 +182,27 @@ def test_a_suite_without_a_split_to_practise_on_is_misuse(tmp_path: Path, capsys
 def test_a_budget_that_is_used_up_fails_with_its_report(
     capitals: str, reader: OpenAIServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert evolve(capitals, tmp_path, "--max-cost", "0", "--json") == 1
+    assert evolve(capitals, tmp_path, "--run", "mine") == 0
+    paid = len(reader.bodies)
+    capsys.readouterr()
+    assert evolve(capitals, tmp_path, "--run", "mine", "--cycles", "2", "--max-cost", "0", "--json") == 1
     said = capsys.readouterr()
-    (report,) = json.loads(said.out)
-    assert (report["accepted"], report["alarms"], reader.bodies) == (False, ["budget"], [])
+    _, report = json.loads(said.out)
+    assert (report["accepted"], report["alarms"], len(reader.bodies)) == (False, ["budget"], paid)
     assert said.err.splitlines()[-1].startswith("error: the budget of 'evolve' is used up: max_cost_usd=0")
-    assert evolve(capitals, tmp_path, "--max-cost", "0") == 1
-    assert "turn 1: not finished, the budget is used up\n" in capsys.readouterr().out
+    assert evolve(capitals, tmp_path, "--run", "mine", "--cycles", "2", "--max-cost", "0") == 1
+    assert "turn 2: not finished, the budget is used up\n" in capsys.readouterr().out
+
+
+def test_where_nothing_can_be_spent_nothing_is_made(
+    reader: OpenAIServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert evolve("house", tmp_path, "--max-cost", "0") == 1
+    said = capsys.readouterr()
+    assert (said.out, said.err.count("\n"), reader.bodies) == ("", 1, [])
+    assert "the budget of 'evolve' is used up: max_cost_usd=0" in said.err
+    assert not (tmp_path / "memory").exists()
+    assert not list(tmp_path.glob("home/runs/*"))
 
 
 def test_a_model_that_never_answers_is_given_up_early(
