@@ -74,6 +74,7 @@ def run(
     if suite == NAME:
         run_loop(loop_of(model or preset.model, name, tasks, test, embedder), as_json=as_json)
         return
+    # The ignored argument is the protocol: any text can be typed, and Plan names those that there are.
     plan = Plan(
         suite, tuned(suite, recipe), as_model(model or preset.model), [part.strip() for part in arms.split(",")],
         seeds=seeds, protocol=protocol, tasks=tasks or 60, test=test or 60, epochs=epochs, embedder=embedder,  # type: ignore[arg-type]

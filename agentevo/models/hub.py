@@ -104,6 +104,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     ) -> urllib.request.Request | None:
         if "X-Linked-Etag" in headers:
             self.linked = headers
+        # Its stub asks for the subclass of Message that http makes of headers; a Message will do.
         request = super().redirect_request(req, fp, code, msg, headers, newurl)  # type: ignore[arg-type]
         if request is not None:
             self.authorize(request)

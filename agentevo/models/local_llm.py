@@ -313,6 +313,7 @@ def _as_litellm(error: AgentEvoError, model: str) -> Exception:
         RequestRejected: litellm.BadRequestError,
         Misuse: litellm.BadRequestError,
     }
+    # litellm's types are not followed: its errors count as Any.
     for ours, theirs in kinds.items():
         if isinstance(error, ours):
             return theirs(message=str(error), model=model, llm_provider="local")  # type: ignore[no-any-return]

@@ -135,6 +135,6 @@ def _as_object(arguments: Json) -> Json:
     if not isinstance(arguments, str):
         return arguments
     try:
-        return json.loads(arguments)  # type: ignore[no-any-return]
+        return json.loads(arguments)  # type: ignore[no-any-return]  # JSON, as its readers know
     except ValueError as error:
         raise Misuse(f"a tool call in the messages has arguments that are no JSON: {arguments!r:.200}") from error

@@ -44,7 +44,7 @@ class Prepared:
 
     def dataset(self) -> Dataset:
         """Return the rows as the trainers take them."""
-        import pyarrow as pa  # type: ignore[import-untyped]
+        import pyarrow as pa  # type: ignore[import-untyped]  # it ships no types
         from datasets import Dataset
         from datasets.table import InMemoryTable
 

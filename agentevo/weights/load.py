@@ -95,7 +95,7 @@ def fingerprint(folder: Path) -> str:
 
 
 def _check_packages() -> None:
-    try:
+    try:  # imported to see that they are there and load; used elsewhere
         import datasets  # noqa: F401
         import gguf  # noqa: F401
         import peft  # noqa: F401

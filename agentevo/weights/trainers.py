@@ -94,7 +94,7 @@ def _adapted(config: TrainConfig, parts: Parts) -> tuple[Any, Any]:
 def _answers(config: TrainConfig, parts: Parts) -> Trainer:
     from trl import SFTConfig, SFTTrainer, pack_dataset
 
-    class Answers(SFTTrainer):  # type: ignore[misc]
+    class Answers(SFTTrainer):  # type: ignore[misc]  # trl's types are not followed
         def create_model_card(self, *_: object, **__: object) -> None:
             """Write none with a checkpoint."""
 
@@ -129,7 +129,7 @@ def _divergence(model: Any, inputs: Any) -> Any:
 def _pairs(config: TrainConfig, parts: Parts) -> Trainer:
     from trl import DPOConfig, DPOTrainer
 
-    class Pairs(DPOTrainer):  # type: ignore[misc]
+    class Pairs(DPOTrainer):  # type: ignore[misc]  # trl's types are not followed
         def create_model_card(self, *_: object, **__: object) -> None:
             """Write none with a checkpoint."""
 
@@ -188,7 +188,7 @@ def _is_linear(module: object) -> bool:
 def _watch(parts: Parts) -> Any:
     from transformers import TrainerCallback
 
-    class Watch(TrainerCallback):  # type: ignore[misc]
+    class Watch(TrainerCallback):  # type: ignore[misc]  # nor are those of transformers
         def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any], **_: object) -> None:
             for name in ("loss", "grad_norm"):
                 if not math.isfinite(float(logs.get(name, 0.0))):
