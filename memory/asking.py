@@ -73,7 +73,6 @@ def stopped(what: str, done: list[Op], error: ModelError) -> list[Op]:
 
 def failure(state: State, what: str, error: BadReply, ids: Sequence[str], parents: Mapping[str, Item]) -> Op:
     """Return the op that records what could not be taken: a quarantined note that recall never shows."""
-    LOG.warning("%s of %d inputs failed: %s", what, len(ids), error)
     reply = error.reply.text[:KEPT] if error.reply else ""
     about: dict[str, Json] = {"ids": list(ids), "reply": reply, "error": str(error)[:KEPT]}
     fields = {
@@ -82,4 +81,8 @@ def failure(state: State, what: str, error: BadReply, ids: Sequence[str], parent
     }  # fmt: skip
     text = f"{what} from {', '.join(ids)} failed: {str(error)[:200]}"
     item = admitted([text], fields, state.memory.namespace, state.now, parents.get)[0]
+    LOG.warning(
+        "%s failed: %s; nothing is made of its inputs (%d), which are kept themselves, and all else that is learned"
+        " too; the quarantined note %s records what came instead", what, error, len(ids), item.id,
+    )  # fmt: skip
     return Op(verb="insert", id=item.id, item=item, reason=f"{what} failed: nothing was changed")

@@ -233,7 +233,9 @@ def test_a_reply_that_cannot_be_read_is_asked_for_again() -> None:
         assert len(model.requests) == 2
 
 
-def test_a_second_reply_that_cannot_be_read_is_recorded_and_the_others_are_inserted() -> None:
+def test_a_second_reply_that_cannot_be_read_is_recorded_and_the_others_are_inserted(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     with memory() as m:
         model = ScriptedModel(["rubbish " * 500, ONE_LESSON, "rubbish " * 500])
         told = [experience(attempt("1", "q1")), experience(attempt("2", "q2"))]
@@ -243,6 +245,10 @@ def test_a_second_reply_that_cannot_be_read_is_recorded_and_the_others_are_inser
         about = record.metadata["failed_insertion"]
         assert isinstance(about, dict)
         assert (about["ids"], len(str(about["reply"]))) == (["1"], 2_000)
+    (line,) = caplog.messages
+    assert line.startswith("insertion failed: the reply does not fit Lessons")
+    assert "nothing is made of its inputs (1), which are kept themselves" in line
+    assert line.endswith(f"the quarantined note {record.id} records what came instead")
 
 
 def test_a_model_that_pays_no_heed_to_the_schema_is_recorded_too() -> None:
