@@ -159,3 +159,15 @@ def test_an_interrupted_pull_installs_nothing(variables: dict[str, str]) -> None
             said = process.communicate(timeout=120)
     assert (process.returncode, *said) == (130, "", "interrupted\n")
     assert not list((Path(variables["AGENTEVO_HOME"]) / "models").rglob("*"))
+
+
+def test_an_ended_command_does_not_look_through_all_that_it_loaded(variables: dict[str, str]) -> None:
+    program = (
+        "import atexit, gc\n"
+        "atexit.register(lambda: print('left alone' if gc.get_freeze_count() else 'looked through'))\n"
+        "from agentevo.cli.app import main\n"
+        "main()"
+    )
+    command = [sys.executable, "-c", program, "--version"]
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[1:] == ["left alone"]
