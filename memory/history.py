@@ -5,15 +5,15 @@ from __future__ import annotations
 import functools
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from agentevo.errors import Misuse
 from agentevo.memory.change import EDITABLE, QUIET, applied
 from agentevo.memory.damage import read_back
 from agentevo.memory.nearby import chunks, marks
-from agentevo.memory.source import Source, Stored
+from agentevo.memory.source import Found, Source, Stored
 from agentevo.memory.trust import BLOCKED, DOUBTED
 from agentevo.memory.writer import Vector, Writer, find_transaction
 from agentevo.types import Item, Json, Op, Status, Transaction, Verb
@@ -164,6 +164,8 @@ class Undo:
     reason: str
     ops: list[Op]
     expected: dict[str, int]
+    passed: tuple[int, ...] = ()
+    """Later transactions that left nothing: marked as taken back too, so that no later undo revives them."""
 
 
 def plan_undo(stored: Stored, actor: str) -> Undo:
@@ -173,23 +175,25 @@ def plan_undo(stored: Stored, actor: str) -> Undo:
     """
     query = """SELECT txn, id, reason FROM transactions WHERE ns = ? AND actor = ? AND content AND undone_by IS NULL
         AND (key IS NULL OR key NOT LIKE 'undo:%') ORDER BY txn DESC"""
+    passed: set[int] = set()
     with stored.ledger.reading() as db:
         for txn, name, reason in db.execute(query, (stored.ns, actor)):
             first = _first_images(db, txn, stored)
-            _refuse_if_touched(db, stored.ns, txn, name, first)
-            plan = _plan(stored, txn, name, reason, first)
+            found = stored.found(list(first))  # what was purged since does not come back
+            _refuse_if_touched(db, stored.ns, txn, name, list(found), passed)
+            plan = _plan(txn, name, reason, first, found)
             if plan.ops:
-                return plan
+                return replace(plan, passed=tuple(passed))
+            passed.add(txn)
     raise Misuse(
         f"nothing to undo: {actor!r} has changed nothing in namespace {stored.namespace!r} that could be taken back"
     )
 
 
-def _plan(stored: Stored, txn: int, name: str, reason: str, first: dict[str, Item | None]) -> Undo:
+def _plan(txn: int, name: str, reason: str, first: dict[str, Item | None], found: Mapping[str, Found]) -> Undo:
     """Return how to give items their first images again, but for those that are as they were, or no more there."""
     ops: list[Op] = []
     expected: dict[str, int] = {}
-    found = stored.found(list(first))
     for item, before in reversed(first.items()):
         needed = _needed(found[item].item, before) if item in found else []
         if needed:
@@ -215,7 +219,8 @@ def take_back(stored: Stored, plan: Undo, vectors: Mapping[str, Vector], actor: 
             raise Misuse(
                 f"cannot undo {plan.id}: item {name} was changed meanwhile, or another says by now what it said"
             )
-        db.execute("UPDATE transactions SET undone_by = ? WHERE txn = ?", (done.id, plan.txn))
+        undone = ((done.id, txn) for txn in (plan.txn, *plan.passed))
+        db.executemany("UPDATE transactions SET undone_by = ? WHERE txn = ?", undone)
     return done
 
 
@@ -226,15 +231,17 @@ def _first_images(db: sqlite3.Connection, txn: int, stored: Stored) -> dict[str,
     return first
 
 
-def _refuse_if_touched(db: sqlite3.Connection, ns: int, txn: int, name: str, items: dict[str, Item | None]) -> None:
-    passed = (*QUIET, "purge")  # what is purged does not come back, and what else the change did can still be undone
-    for chunk in chunks(list(items)):
-        query = f"""SELECT item, transactions.id FROM ops CROSS JOIN transactions USING (txn)
+def _refuse_if_touched(
+    db: sqlite3.Connection, ns: int, txn: int, name: str, items: Sequence[str], passed: Container[int]
+) -> None:
+    """Raise Misuse where a later transaction changed one of these items, unless that one was passed over."""
+    for chunk in chunks(items):
+        query = f"""SELECT item, transactions.id, txn FROM ops CROSS JOIN transactions USING (txn)
             WHERE ns = ? AND txn > ? AND undone_by IS NULL AND (key IS NULL OR key NOT LIKE 'undo:%')
-            AND verb NOT IN ({marks(passed)}) AND item IN ({marks(chunk)}) LIMIT 1"""
-        later = db.execute(query, (ns, txn, *passed, *chunk)).fetchone()
-        if later is not None:
-            raise Misuse(f"cannot undo {name}: item {later[0]} was changed again by transaction {later[1]}")
+            AND verb NOT IN ({marks(list(QUIET))}) AND item IN ({marks(chunk)})"""
+        for item, later, number in db.execute(query, (ns, txn, *QUIET, *chunk)):
+            if number not in passed:
+                raise Misuse(f"cannot undo {name}: item {item} was changed again by transaction {later}")
 
 
 def back(now: Item, then: Item | None) -> list[Op]:

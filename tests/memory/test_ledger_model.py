@@ -224,7 +224,7 @@ class LedgerMachine(RuleBasedStateMachine):
             return
         self.memory.undo()
         items.update(wanted)
-        self.world.undone.add(left[-1])
+        self.world.undone.update(range(left[-1], len(self.world.undoable)))
 
     def _wanted(self, n: int) -> dict[str, Known]:
         """Return what items should be once a transaction is taken back."""

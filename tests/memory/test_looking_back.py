@@ -315,6 +315,22 @@ def test_undo_passes_over_what_was_purged_and_what_is_as_it_was() -> None:
             memory.undo()
 
 
+def test_undo_goes_on_to_what_was_changed_by_what_it_passed_over() -> None:
+    with open_memory(":memory:") as memory:
+        first, second = memory.insert(["first", "second"])
+        memory.pin([first.id, second.id])
+        with memory.draft() as draft:
+            draft.unpin(first.id)
+            draft.pin(first.id)
+            draft.commit()
+        memory.forget(memory.unpin(second.id).id)
+        memory.purge(second.id)
+        assert memory.undo().items == (first.id,)
+        assert not now(memory, first).pinned
+        assert memory.undo().items == (first.id,)
+        assert now(memory, first).status == "forgotten"
+
+
 def test_a_key_is_kept_also_where_nothing_changed() -> None:
     with open_memory(":memory:") as memory:
         item = memory.insert("kept")
