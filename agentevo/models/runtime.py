@@ -40,6 +40,8 @@ def load_litellm() -> Any:
                 logger = logging.getLogger(name)
                 if logger.level == logging.NOTSET and not os.environ.get("LITELLM_LOG"):
                     logger.setLevel(logging.CRITICAL)  # what goes wrong is raised; it need not be printed too
+            # A call that is cancelled while litellm still prepares it leaves a coroutine that never began.
+            warnings.filterwarnings("ignore", r"coroutine '\w+\.acompletion' was never awaited", RuntimeWarning)
             _set_aside()
             _loaded = litellm
     return _loaded
