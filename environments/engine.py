@@ -97,6 +97,7 @@ async def _ended(worker: Process) -> None:
     worker.kill()
     clock = asyncio.get_running_loop().time
     until = clock() + ENDS_S
-    while not worker.is_gone() and clock() < until:  # noqa: ASYNC110 - its end wakes nobody up
+    # A line that is closed wakes nobody: who waits at it must have gone before.
+    while (worker.is_waited_for or not worker.is_gone()) and clock() < until:  # noqa: ASYNC110 - so does no end
         await asyncio.sleep(0.002)
     worker.end()

@@ -78,11 +78,17 @@ class Process:
             self._poll.register(descriptor, select.POLLIN)
         self._received, self._number, self._is_ready, self._is_silent = bytearray(), 0, False, False
         self._is_killed = False
+        self._waiting: asyncio.Future[None] | None = None
         self._finalizer = weakref.finalize(self, _end, self._process, self._line, self._said, self._home, os.getpid())
 
     @property
     def has_ended(self) -> bool:
         return self._is_killed or self._process.poll() is not None
+
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether somebody waits for an answer, who must hear of its end before the line is closed."""
+        return self._waiting is not None
 
     def is_gone(self) -> bool:
         """Say whether nobody is left who could say anything: it has ended, and all it started."""
@@ -136,6 +142,8 @@ class Process:
         while (end := self._received.find(b"\n", looked)) < 0:
             looked = len(self._received)
             if not self._has_read(patience_ms):
+                if self._is_killed:
+                    raise self._gone("ended")
                 await self._something(until)
             patience_ms = 0
         line = bytes(self._received[:end])
@@ -154,7 +162,7 @@ class Process:
     async def _something(self, until: float) -> None:
         """Wait, as others do, until there is something to read."""
         loop = asyncio.get_running_loop()
-        ready: asyncio.Future[None] = loop.create_future()
+        ready = self._waiting = loop.create_future()
         descriptors = self._line.fileno(), *([] if self._is_silent else [self._said.fileno()])
         for descriptor in descriptors:
             loop.add_reader(descriptor, _wake, ready)
@@ -162,6 +170,7 @@ class Process:
             async with asyncio.timeout_at(until):
                 await ready
         finally:
+            self._waiting = None
             for descriptor in descriptors:
                 loop.remove_reader(descriptor)
 
@@ -209,6 +218,9 @@ class Process:
         with contextlib.suppress(ProcessLookupError):
             if self._process.poll() is None:
                 os.killpg(self._process.pid, signal.SIGKILL)
+        if (waiting := self._waiting) is not None:
+            with contextlib.suppress(RuntimeError):  # its loop was closed
+                waiting.get_loop().call_soon_threadsafe(_wake, waiting)
 
     def end(self) -> None:
         """Let go of all that is left of it."""

@@ -270,6 +270,25 @@ def test_closing_is_final_and_tells_who_waits() -> None:
     using(act)
 
 
+@linux
+def test_who_waits_hears_of_a_worker_that_had_ended_by_itself_when_the_engine_was_closed() -> None:
+    mark = uuid4().hex
+
+    async def act(engine: Engine) -> None:
+        await engine.ask("add", by=1)
+        waiting = asyncio.create_task(engine.ask("hang"))
+        await asyncio.sleep(0.1)
+        for pid in processes(mark):
+            os.kill(pid, signal.SIGKILL)
+        while processes(mark):
+            time.sleep(0.01)  # noqa: ASYNC251 - the loop must not see the end before `aclose` does
+        await engine.aclose()
+        with pytest.raises(EngineGone):
+            await asyncio.wait_for(waiting, 30)
+
+    using(act, mark=mark)
+
+
 @pytest.mark.parametrize("walls", WALLS)
 def test_an_engine_that_nobody_closes_ends_with_its_last_user(walls: Walls) -> None:
     mark = uuid4().hex
