@@ -74,7 +74,7 @@ def test_rollouts_wait_on_the_model_all_at_once(rollouts: Rollouts, tmp_path: Pa
 
 
 def benchmark(*options: str) -> tuple[dict[str, float], int]:
-    sizes = {"at-once": 32, "calls": 64, "items": 300}
+    sizes = {"at-once": 32, "calls": 32, "items": 300}
     given = [*options, *(word for name, size in sizes.items() for word in (f"--{name}", str(size)))]
     done = subprocess.run([sys.executable, str(BENCHMARK), "--json", *given], capture_output=True, timeout=600)
     return json.loads(done.stdout), done.returncode
