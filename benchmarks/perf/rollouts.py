@@ -80,6 +80,7 @@ async def count(url: str, folder: Path, *, at_once: int, calls: int, items: int)
             await asyncio.sleep(SETTLING_S)
             began, counting = next(counts), True
             await way()
+            await asyncio.sleep(SETTLING_S)  # litellm logs a call after it has answered
             counting = False
             figures[name] = (next(counts) - began - 1) / calls
     return figures
