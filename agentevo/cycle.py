@@ -172,7 +172,13 @@ async def gated(state: State, draft: Draft, record: Record) -> Report:
     after = await evaluate(state.on(draft), record, "after")
     if (why := untold(after)) is not None:
         return after.but(accepted=False, reason=f"not tested: {why}")
-    before = await evaluate(state, record, "before") if draft.ops else after
+
+    async def changes() -> bool:
+        return bool(draft.ops)
+
+    # Kept, because the draft is empty where this turn was committed before the run was stopped.
+    is_changed = await record.once("changed", bool, changes)
+    before = await evaluate(state, record, "before") if is_changed else after
     decision = decided(state.recipe.gate, before, after)
     done = after.but(accepted=decision.accepted, reason=decision.reason)
     if done.accepted:

@@ -83,6 +83,16 @@ def test_a_run_killed_at_a_boundary_ends_as_if_nothing_had_happened(
     assert left(tmp_path) == there
 
 
+def test_a_run_killed_after_its_first_commit_reports_what_was_measured_before_it(
+    runner: Runner, tmp_path: Path, whole: tuple[list[str], Left]
+) -> None:
+    """All that the first turn drafts is in memory by then, so that nothing seems to be changed any more."""
+    boundaries, there = whole
+    assert runner.run(tmp_path, boundaries.index("committed")) == -signal.SIGKILL
+    assert runner.run(tmp_path) == 0
+    assert left(tmp_path) == there
+
+
 def test_a_run_killed_again_and_again_at_random_ends_as_if_nothing_had_happened(
     runner: Runner, tmp_path: Path, whole: tuple[list[str], Left]
 ) -> None:
