@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import socket
 
 import pytest
+from bpf_machine import answer_of
 
 from agentevo.environments import wall_calls
 from agentevo.environments.sandbox.box import seccomp
@@ -20,26 +20,7 @@ def answer(machine: str, call: str, *arguments: int, tcp_alone: bool = False, ar
     """Run the filter over one call; return allow, kill, or the name of the error."""
     program = wall_calls.assemble(machine, tcp_alone=tcp_alone)
     number = {**numbers(PLAIN, machine), **numbers(wall_calls.CALLS, machine)}[call]
-    words = {0: number, 4: architecture or seccomp.ARCHITECTURES[machine]}
-    words |= {16 + 8 * place: value for place, value in enumerate((*arguments, 0, 0, 0, 0, 0, 0)[:6])}
-    at, held = 0, 0
-    while True:
-        code, if_true, if_false, value = program[at]
-        at += 1
-        match code:
-            case seccomp.LOAD:
-                held = words[value]
-            case seccomp.AND:
-                held &= value
-            case seccomp.JUMP_EQUAL:
-                at += if_true if held == value else if_false
-            case seccomp.JUMP_OVER:
-                at += if_true if held >= value else if_false
-            case seccomp.JUMP_BITS:
-                at += if_true if held & value else if_false
-            case _:
-                known = {seccomp.ALLOW: "allow", seccomp.KILL_PROCESS: "kill"}
-                return known.get(value) or errno.errorcode[value & 0xFFFF]
+    return answer_of(program, number, architecture or seccomp.ARCHITECTURES[machine], arguments)
 
 
 MACHINES = pytest.mark.parametrize("machine", ["x86_64", "aarch64"])

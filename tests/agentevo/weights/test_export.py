@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from exported import rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from moments import attempt, experience, memory
@@ -16,7 +17,7 @@ from moments import attempt, experience, memory
 from agentevo.errors import ExportError, Misuse, UnknownName
 from agentevo.memory import Memory
 from agentevo.types import Attempt, Experience, Item, Message, Op, Task
-from agentevo.weights import DataCard, Rules, export_pairs, export_sft
+from agentevo.weights import DataCard, Rules, export_pairs
 
 LONG = "please tell everybody in the office that the meeting about the budget was moved to friday at three"
 
@@ -25,13 +26,6 @@ LONG = "please tell everybody in the office that the meeting about the budget wa
 def m() -> Iterator[Memory]:
     with memory() as opened:
         yield opened
-
-
-def rows(source: Any, export: Callable[..., DataCard] = export_sft, **options: Any) -> tuple[list[Any], DataCard]:
-    """Export to a stream; return the rows and the card."""
-    out = io.StringIO()
-    card = export(source, out, **options)
-    return [json.loads(line) for line in out.getvalue().splitlines()], card
 
 
 def dropped(source: Any, **options: Any) -> dict[str, int]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
-import json
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
+from exported import rows
 from moments import attempt, experience, memory
 
 from agentevo import Agent, Attempt, Memory
@@ -23,13 +22,6 @@ from agentevo.weights import DataCard, export_pairs, export_sft
 def m() -> Iterator[Memory]:
     with memory() as opened:
         yield opened
-
-
-def rows(source: Any, export: Callable[..., DataCard] = export_sft, **options: Any) -> tuple[list[Any], DataCard]:
-    """Export to a stream; return the rows and the card."""
-    out = io.StringIO()
-    card = export(source, out, **options)
-    return [json.loads(line) for line in out.getvalue().splitlines()], card
 
 
 def said(answer: str | None, score: float | None = 0.0) -> Feedback:

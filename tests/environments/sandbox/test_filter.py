@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 import re
 from pathlib import Path
 
 import pytest
+from bpf_machine import answer_of
 
 from agentevo.environments.sandbox.box import seccomp
 from agentevo.environments.sandbox.box.numbers import GUARDED, METADATA, OWN, PLAIN, numbers
@@ -18,26 +18,8 @@ def answer(machine: str, call: str | int, *arguments: int, architecture: int | N
     """Run the filter over one call; return allow, kill, notify, or the name of the error."""
     program = seccomp.assemble(machine, **{"metadata": True, "kill_only": None, "watched": False, **rules})  # type: ignore[arg-type]
     table = {name: n for part in (PLAIN, GUARDED, METADATA) for name, n in numbers(part, machine).items()}
-    words = {0: table[call] if isinstance(call, str) else call, 4: architecture or seccomp.ARCHITECTURES[machine]}
-    words |= {16 + 8 * place: value & 0xFFFFFFFF for place, value in enumerate((*arguments, 0, 0, 0, 0, 0, 0)[:6])}
-    at, held = 0, 0
-    while True:
-        code, if_true, if_false, value = program[at]
-        at += 1
-        match code:
-            case seccomp.LOAD:
-                held = words[value]
-            case seccomp.AND:
-                held &= value
-            case seccomp.JUMP_EQUAL:
-                at += if_true if held == value else if_false
-            case seccomp.JUMP_OVER:
-                at += if_true if held >= value else if_false
-            case seccomp.JUMP_BITS:
-                at += if_true if held & value else if_false
-            case _:
-                known = {seccomp.ALLOW: "allow", seccomp.KILL_PROCESS: "kill", seccomp.NOTIFY: "notify"}
-                return known.get(value) or errno.errorcode.get(value & 0xFFFF, "done")
+    number = table[call] if isinstance(call, str) else call
+    return answer_of(program, number, architecture or seccomp.ARCHITECTURES[machine], arguments)
 
 
 MACHINES = pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
