@@ -24,6 +24,7 @@ from agentevo.memory.source import Source, Stored
 from agentevo.memory.verbs import Verbs
 from agentevo.memory.words import Stemmer
 from agentevo.memory.writer import find_transaction
+from agentevo.turns import Turns
 from agentevo.types import Op, Transaction
 
 
@@ -45,6 +46,8 @@ class Below(Protocol):
     def _ns(self) -> int: ...
 
     def _stemmer(self) -> Stemmer: ...
+
+    def _turns(self) -> Turns | None: ...
 
     def _committed(
         self,
@@ -106,6 +109,9 @@ class Draft(Verbs):
 
     def _stemmer(self) -> Stemmer:
         return self._below._stemmer()
+
+    def _turns(self) -> Turns | None:
+        return self._below._turns()
 
     def _write(self, ops: Sequence[Op], vectors: Mapping[str, Vector], reason: str) -> Transaction:
         if not self._open:

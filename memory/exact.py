@@ -76,6 +76,11 @@ class Shelf:
     def holds_vectors(self) -> bool:
         return self._vectors is not None
 
+    @property
+    def length(self) -> int:
+        """How many items it held when it was asked last."""
+        return len(self._columns.rows)
+
     def columns(self, db: sqlite3.Connection) -> Columns:
         """Return the namespace as the ledger has it now."""
         with self._lock:

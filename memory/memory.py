@@ -29,6 +29,8 @@ from agentevo.memory.sweep import Swept
 from agentevo.memory.verify import Stats, Verification
 from agentevo.memory.words import Stemmer
 from agentevo.memory.writer import Writer, find_transaction
+from agentevo.protocols import Immediate
+from agentevo.turns import Turns
 from agentevo.types import Experience, Item, Op, Transaction
 
 if TYPE_CHECKING:
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 
 EXACT_LIMIT = 20_000
 """Namespaces up to this size are searched exactly; larger ones ask the index."""
+_SHORT = 5_000
+"""Up to so many items a recall is done in a millisecond or two, nearly all of it in Python."""
 
 
 class Memory(Swept):
@@ -141,6 +145,11 @@ class Memory(Swept):
 
     def _stemmer(self) -> Stemmer:
         return self._store.stemmer
+
+    def _turns(self) -> Turns | None:
+        embedder: object = self._store.embedder
+        is_short = isinstance(embedder, Immediate) and self._stored.shelf.length <= _SHORT
+        return self._store.turns if is_short else None
 
     def _embedded(self, texts: Sequence[str]) -> list[Vector]:
         embedder = self._store.embedder

@@ -21,6 +21,7 @@ from agentevo.memory.rank import Weights, about_tokens
 from agentevo.memory.recall import MODES, Mode, Question, recall
 from agentevo.memory.source import ORDERS, Source
 from agentevo.memory.where import Where, parse
+from agentevo.turns import Turns, taking_turns
 from agentevo.types import RECALLED_KINDS, Hit, Item, Json, Kind, Op, Status, Transaction, Verb, why_invalid
 
 Kinds: TypeAlias = Kind | Sequence[Kind] | None
@@ -76,6 +77,10 @@ class Verbs(ABC):
 
     @abstractmethod
     def _now(self) -> float: ...
+
+    @abstractmethod
+    def _turns(self) -> Turns | None:
+        """Return where recalls take turns; None where one may take long, or leaves the interpreter to others."""
 
     # --- writing
 
@@ -340,7 +345,7 @@ class Verbs(ABC):
     areinforce = threaded(reinforce)
     aget = threaded(get)
     alist = threaded(list)  # noqa: A003 -- the verb above, not the builtin
-    arecall = threaded(recall)
+    arecall = taking_turns(recall)
 
 
 def _listed(ids: Ids) -> Sequence[str]:

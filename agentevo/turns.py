@@ -1,0 +1,112 @@
+"""Short calls that keep a thread busy: one thread makes all that wait at the moment, one after another.
+
+Where such calls would only wait for each other, a thread for each costs more than the call itself: it is woken, waits
+for the interpreter, and wakes the loop that asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
+from contextvars import copy_context
+from functools import partial, wraps
+from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_TOLD_AT_ONCE = 16
+"""So many callers are told together: each telling wakes a loop, and who is first should not wait for the last."""
+
+
+class _Call(NamedTuple):
+    """What is to be made, and who waits for it where."""
+
+    work: Callable[[], object]
+    loop: asyncio.AbstractEventLoop
+    future: asyncio.Future[Any]
+
+
+class Turns:
+    """Calls in the order they came, whatever loop they came from."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waiting: deque[_Call] = deque()
+        self._busy = False
+
+    async def take(self, work: Callable[[], T]) -> T:
+        """Make a call in its turn, in another thread, and return what it returns; cancelled, it may not be made."""
+        loop = asyncio.get_running_loop()
+        call = _Call(partial(copy_context().run, work), loop, loop.create_future())
+        with self._lock:
+            self._waiting.append(call)
+            is_first, self._busy = not self._busy, True
+        if is_first:
+            self._begin(loop)
+        return cast(T, await call.future)
+
+    def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        try:
+            loop.run_in_executor(None, self._serve)
+        except RuntimeError:  # this loop gives out no threads any more
+            with self._lock:
+                self._busy = False
+                self._waiting.pop()
+            raise
+
+    def _serve(self) -> None:
+        while calls := self._next():
+            _tell([(call, *_outcome(call)) for call in calls if not call.future.cancelled()])
+
+    def _next(self) -> list[_Call]:
+        with self._lock:
+            calls = [self._waiting.popleft() for _ in range(min(_TOLD_AT_ONCE, len(self._waiting)))]
+            self._busy = bool(calls)
+        return calls
+
+
+_Outcome = tuple[_Call, object, BaseException | None]
+
+
+def _outcome(call: _Call) -> tuple[object, BaseException | None]:
+    try:
+        return call.work(), None
+    except BaseException as error:  # noqa: BLE001 -- whatever it is, who waits is to get it
+        return None, error
+
+
+def _tell(outcomes: Sequence[_Outcome]) -> None:
+    for loop in dict.fromkeys(call.loop for call, _, _ in outcomes):
+        own = [outcome for outcome in outcomes if outcome[0].loop is loop]
+        with contextlib.suppress(RuntimeError):  # the loop was closed, and with it all that waited there
+            loop.call_soon_threadsafe(_settle, own)
+
+
+def _settle(outcomes: Sequence[_Outcome]) -> None:
+    for call, value, error in outcomes:
+        if call.future.done():  # cancelled meanwhile
+            continue
+        if error is None:
+            call.future.set_result(value)
+        else:
+            call.future.set_exception(error)
+
+
+def taking_turns(plain: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:
+    """Return the asynchronous twin of a plain method: made in turn where its object has turns, else in a thread.
+
+    The method is looked up by its name, so that a class which overrides the verb has the right twin too.
+    """
+
+    @wraps(plain)
+    async def asynchronous(*args: P.args, **kwargs: P.kwargs) -> T:
+        handle: Any = args[0]
+        verb: Callable[[], T] = partial(getattr(handle, plain.__name__), *args[1:], **kwargs)
+        turns: Turns | None = handle._turns()
+        return await (asyncio.to_thread(verb) if turns is None else turns.take(verb))
+
+    return asynchronous
