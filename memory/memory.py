@@ -174,7 +174,7 @@ class Memory(Swept):
         """Write ops in one short transaction; no model is ever called inside it."""
         stored = self._stored
         with self._store.ledger.writing() as db:
-            self._fitting(vectors)
+            self._store.fit((len(vector) for vector in vectors.values()), self._embedded_by)
             writer = Writer(db, self._name, stored.ns, vectors)
             if writer.begin(actor=self._actor, reason=reason, key=key, at=self._clock()) is None:
                 before = find_transaction(db, self._name, stored.ns, "key", key)
@@ -189,13 +189,6 @@ class Memory(Swept):
         stored = self._stored
         with stored.ledger.reading() as db:
             return find_transaction(db, self._name, stored.ns, "key", key)
-
-    def _fitting(self, vectors: Mapping[str, Vector]) -> None:
-        """Refuse vectors that do not belong here, and note what the first ones are like."""
-        lengths = {len(vector) for vector in vectors.values()}
-        if lengths:
-            self._store.compare(lengths, self._embedded_by)
-            self._store.note(lengths.pop(), self._embedded_by)
 
     # --- drafts
 

@@ -50,7 +50,7 @@ def destroy(stored: Stored, ids: Sequence[str], *, actor: str, reason: str, at: 
             said = ", ".join(ids[:_NAMED]) + (f" and {len(ids) - _NAMED} others" if len(ids) > _NAMED else "")
             writer = Writer(db, stored.namespace, stored.ns, {})
             writer.begin(actor=actor, reason=reason, key=None, at=at)
-            _note(db, writer.txn, ids)
+            _note(writer, ids)
             doubtful = questioned(derived, f"derived from purged {said}")
             writer.put([*doubtful, *barred(derived, f"trained on purged {said}")])
             # An undo would let what was made from it be recalled again, and bring nothing back.
@@ -72,9 +72,10 @@ def _attempts(stored: Stored, ids: Sequence[str]) -> list[str]:
         return [attempt.id for (body,) in found for attempt in Experience.model_validate_json(body).attempts]
 
 
-def _note(db: sqlite3.Connection, txn: int | None, ids: Sequence[str]) -> None:
+def _note(writer: Writer, ids: Sequence[str]) -> None:
     query = "INSERT INTO ops (txn, verb, item, reason, detail) VALUES (?, 'purge', ?, '', '{}')"
-    db.executemany(query, [(txn, name) for name in ids])
+    writer.db.executemany(query, [(writer.txn, name) for name in ids])
+    writer.verbs.add("purge")
 
 
 def _erase(db: sqlite3.Connection, stored: Stored, ids: Sequence[str]) -> None:

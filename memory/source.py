@@ -207,11 +207,10 @@ class Stored:
 
     def twin(self, kind: str, text: str) -> Item | None:
         """Return the item that says the very same and is not forgotten, or None."""
-        query = f"""SELECT {SELECT} FROM items WHERE ns = ? AND digest = ? AND status != 'forgotten'
-            ORDER BY row LIMIT 1"""
-        with self.ledger.reading() as db:
-            row = db.execute(query, (self.ns, digest(kind, text))).fetchone()
-        return to_item(row, self.namespace) if row else None
+        query = "SELECT id FROM items WHERE ns = ? AND digest = ? AND status != 'forgotten' ORDER BY row LIMIT 1"
+        with self.ledger.reading() as db:  # nearly always there is none, and then no columns need be looked up
+            found = db.execute(query, (self.ns, digest(kind, text))).fetchone()
+            return self.found([found[0]])[found[0]].item if found else None
 
     def children(self, id: str) -> list[str]:
         """Return the ids of what was derived from an item, an attempt or an experience, in one step."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -145,9 +145,11 @@ class Store:
 
     def compare(self, lengths: Iterable[int], fingerprint: str | None = None) -> None:
         """Raise EmbedderError where vectors of these lengths, made by this embedder, do not belong here."""
-        found = self.ledger.metas("dimensions", "fingerprint")
-        stored, known = self._checked(found["dimensions"]), found["fingerprint"]
-        strange = sorted(set(lengths) - ({stored} if stored is not None else set()))
+        self._compare(set(lengths), fingerprint, self.ledger.metas("dimensions", "fingerprint"))
+
+    def _compare(self, lengths: set[int], fingerprint: str | None, kept: Mapping[str, object]) -> None:
+        stored, known = self._checked(kept["dimensions"]), kept["fingerprint"]
+        strange = sorted(lengths - ({stored} if stored is not None else set()))
         if strange and (stored is not None or len(strange) > 1):
             raise EmbedderError(
                 f"{self.ledger.name} holds vectors of {stored or strange[0]} dimensions; these have {strange[-1]}"
@@ -159,18 +161,21 @@ class Store:
                 f"then {known}): run `agentevo memory reindex --embedder {name}`"
             )
 
-    def note(self, dimensions: int, fingerprint: str | None = None) -> None:
-        """Keep, inside an open transaction, what the first vectors of this memory are like."""
-        embedder = self.embedder
+    def fit(self, lengths: Iterable[int], fingerprint: str | None = None) -> None:
+        """Compare, inside an open transaction, and keep what the first vectors of this memory are like."""
+        embedder, lengths = self.embedder, set(lengths)
         assert embedder is not None
-        said = {"embedder": embedder.name, "fingerprint": fingerprint, "dimensions": dimensions}
-        known = self.ledger.metas(*said)
-        if known["embedder"] not in (None, embedder.name):
+        if not lengths:
+            return
+        kept = self.ledger.metas("dimensions", "fingerprint", "embedder")
+        self._compare(lengths, fingerprint, kept)
+        said = {"embedder": embedder.name, "fingerprint": fingerprint, "dimensions": lengths.pop()}
+        if kept["embedder"] not in (None, embedder.name):
             raise EmbedderError(
-                f"{self.ledger.name} got its first vectors from {known['embedder']!r} meanwhile, "
-                f"not from {embedder.name!r}: open it with embedder={known['embedder']!r}"
+                f"{self.ledger.name} got its first vectors from {kept['embedder']!r} meanwhile, "
+                f"not from {embedder.name!r}: open it with embedder={kept['embedder']!r}"
             )
-        new = {name: value for name, value in said.items() if known[name] is None and value is not None}
+        new = {name: value for name, value in said.items() if kept[name] is None and value is not None}
         if new:
             self.ledger.set_meta(**new)
 

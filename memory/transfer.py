@@ -112,8 +112,7 @@ def imported(
     made_by = _made_by(read, vectors)
     with stored.ledger.writing() as db:
         if made_by:
-            vectors.compare(*made_by)  # others may have written since the lines were read
-            vectors.note(made_by[0].pop(), made_by[1])
+            vectors.fit(*made_by)  # others may have written since the lines were read
         used = "SELECT 1 FROM transactions WHERE ns = ? UNION ALL SELECT 1 FROM experiences WHERE ns = ? LIMIT 1"
         is_empty = db.execute(used, (stored.ns, stored.ns)).fetchone() is None
         put = _put_whole if is_empty else _put_beside

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias, TypedDict, Unpack, get_args, overload
@@ -108,35 +109,40 @@ class Verbs(ABC):
     def _insert(self, new: Items, given: Sequence[VectorLike] | None, reason: str) -> Items:
         if given is not None and len(given) != len(new):
             raise Misuse(f"{len(new)} texts came with {len(given)} vectors; expected one vector a text")
-        known: dict[tuple[str, str], Item] = {}
-        fresh: list[int] = []
-        for n, item in enumerate(new):
-            said = (item.kind, item.text)
-            if said not in known:
-                twin = self._source.twin(*said)
-                known[said] = twin or item
-                fresh += [n] * (twin is None)
+        known, fresh, vectors = self._looked_up(new, given)
         if fresh:
-            vectors = None if given is None else [given[n] for n in fresh]
-            self._insert_fresh([new[n] for n in fresh], vectors, known, reason)
+            done = self._write([inserting(item, reason) for item in fresh], vectors, reason)
+            for item, kept in zip(fresh, done.items, strict=False):
+                known[(item.kind, item.text)] = item if kept == item.id else self._must(kept)
         return [known[(item.kind, item.text)] for item in new]
 
-    def _insert_fresh(
-        self, items: Items, given: Sequence[VectorLike] | None, known: dict[tuple[str, str], Item], reason: str
-    ) -> None:
+    def _looked_up(
+        self, new: Items, given: Sequence[VectorLike] | None
+    ) -> tuple[dict[tuple[str, str], Item], Items, dict[str, Vector]]:
+        """Return what is known of each text, which items are to be written, linked to their like, and their vectors."""
+        no_model = given is not None  # while one is asked, nobody's reading is to be left open
+        with self._source.reading() if no_model else contextlib.nullcontext():
+            known: dict[tuple[str, str], Item] = {}
+            fresh: list[int] = []
+            for n, item in enumerate(new):
+                said = (item.kind, item.text)
+                if said not in known:
+                    twin = self._source.twin(*said)
+                    known[said] = twin or item
+                    fresh += [n] * (twin is None)
+            items = [new[n] for n in fresh]
+            vectors = self._vectors_of(items, None if given is None else [given[n] for n in fresh])
+            items = link_near(self._source, items, vectors, self._now())
+        return known, items, {item.id: vector for item, vector in zip(items, vectors, strict=True)}
+
+    def _vectors_of(self, items: Items, given: Sequence[VectorLike] | None) -> list[Vector]:
         if given is None:
-            vectors = self._embedded([item.key_text or item.text for item in items])
-        else:
-            dimensions = self._dimensions()
-            vectors = [as_vector(v, dimensions, f"vector {n}") for n, v in enumerate(given)]
-            if len({len(vector) for vector in vectors}) > 1:
-                raise Misuse(f"the vectors have different lengths: {sorted({len(vector) for vector in vectors})}")
-        items = link_near(self._source, items, vectors, self._now())
-        ops = [inserting(item, reason) for item in items]
-        by_id = {item.id: vector for item, vector in zip(items, vectors, strict=True)}
-        done = self._write(ops, by_id, reason)
-        for item, kept in zip(items, done.items, strict=False):
-            known[(item.kind, item.text)] = item if kept == item.id else self._must(kept)
+            return self._embedded([item.key_text or item.text for item in items]) if items else []
+        dimensions = self._dimensions()
+        vectors = [as_vector(v, dimensions, f"vector {n}") for n, v in enumerate(given)]
+        if len({len(vector) for vector in vectors}) > 1:
+            raise Misuse(f"the vectors have different lengths: {sorted({len(vector) for vector in vectors})}")
+        return vectors
 
     @checked
     def apply(self, ops: Sequence[Op], *, reason: str = "") -> Transaction:

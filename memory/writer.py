@@ -50,6 +50,8 @@ class Writer:
         self.db, self.namespace, self.ns, self.vectors = db, namespace, ns, vectors
         self.twins: dict[str, str] = {}
         """Inserts that were not needed: the id they came with, and the item that says the very same."""
+        self.verbs: set[str] = set()
+        """What the journal's entry tells of so far."""
         self._own: set[str] = set()
         self._expected: Mapping[str, int] = {}
 
@@ -61,7 +63,7 @@ class Writer:
             id=secrets.token_hex(8), namespace=self.namespace, actor=actor, reason=reason, key=key, at=at
         )
         cursor = self.db.execute(
-            "INSERT INTO transactions (id, ns, actor, reason, key, at, content, skipped) VALUES (?,?,?,?,?,?,0,'[]')",
+            "INSERT INTO transactions (id, ns, actor, reason, key, at, content, skipped) VALUES (?,?,?,?,?,?,1,'[]')",
             (self.transaction.id, self.ns, actor, reason, key, at),
         )
         self.txn = cursor.lastrowid
@@ -93,15 +95,14 @@ class Writer:
 
     def _close(self, skipped: Sequence[str]) -> None:
         """Say in the journal's entry whether contents changed, or take the entry out where there is nothing to say."""
-        verbs = {verb for (verb,) in self.db.execute("SELECT DISTINCT verb FROM ops WHERE txn = ?", (self.txn,))}
-        if not (verbs or skipped or self.transaction.key):
+        if not (self.verbs or skipped or self.transaction.key):
             self.db.execute("DELETE FROM transactions WHERE txn = ?", (self.txn,))
             self.transaction = self.transaction.model_copy(update={"id": ""})
-            return
-        self.db.execute(
-            "UPDATE transactions SET content = ?, skipped = ? WHERE txn = ?",
-            (not verbs <= QUIET, json.dumps(skipped), self.txn),
-        )
+        elif skipped or self.verbs <= QUIET:  # else it is as it was begun
+            self.db.execute(
+                "UPDATE transactions SET content = ?, skipped = ? WHERE txn = ?",
+                (not self.verbs <= QUIET, json.dumps(skipped), self.txn),
+            )
 
     def _skipped(self, ops: Sequence[Op], expected: Mapping[str, int]) -> Iterator[str]:
         """Carry the ops out in their order; yield the ids of those that were not."""
@@ -128,6 +129,7 @@ class Writer:
             if after != (status, pinned):
                 seq += 1
                 journal.append((seq, self.txn, op.verb, name, op.reason, _detail(op), rows.image(row[4:])))
+                self.verbs.add(op.verb)
                 marked[number] = (seq, *after, number)
                 row[1], row[2], row[3] = seq, *after
                 row[_STATUS], row[_PINNED] = (None if after[0] == "live" else after[0]), after[1] or None
@@ -220,6 +222,7 @@ class Writer:
         return (self.txn, op.verb, id, op.reason, _detail(op), image)
 
     def _journal(self, op: Op, id: str, before: Item | None) -> int:
+        self.verbs.add(op.verb)
         return int(self.db.execute(_JOURNAL, (None, *self._line(op, id, before))).lastrowid or 0)
 
     def add_row(self, item: Item, version: int) -> None:
