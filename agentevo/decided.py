@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from statistics import fmean
+
 from agentevo.errors import Misuse
 from agentevo.given import single
 from agentevo.protocols import Gate
@@ -20,6 +22,10 @@ def decided(gate: Gate, before: Report, after: Report) -> Decision:
         return counted
     tasks = {x.task.id for report in (before, after) for x in report.experiences}
     said = f"the model failed on {len(missing)} of {len(tasks)} held-out tasks"
+    if not tasks - missing:
+        return Decision(
+            accepted=False, reason=f"not decided: {said}, and the others cannot be compared: there are none"
+        )
     try:
         without = single("gate", gate(_without(before, missing), _without(after, missing)), Decision)
     except Misuse as error:
@@ -36,4 +42,6 @@ def _unanswered(report: Report) -> set[str]:
 
 
 def _without(report: Report, tasks: set[str]) -> Report:
-    return report.but(experiences=tuple(x for x in report.experiences if x.task.id not in tasks))
+    """Return a report as if these tasks had not been asked; a gate may look at its scores, or at its experiences."""
+    left = tuple(x for x in report.experiences if x.task.id not in tasks)
+    return report.but(experiences=left, scores=dict.fromkeys(report.scores, fmean(x.score for x in left)))
