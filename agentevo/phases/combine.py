@@ -44,7 +44,7 @@ class Best:
 
     def __post_init__(self) -> None:
         must_act("Best", self.act, self.by)
-        _made_awaitable(self, self.act, self.by)
+        made_awaitable(self, "act", "by")
 
     async def __call__(self, state: State, task: Task) -> list[Attempt]:
         attempts = tuple(await self.act(state, task))
@@ -95,7 +95,7 @@ class Refined:
 
     def __post_init__(self) -> None:
         must_act("Refined", self.act, self.by)
-        _made_awaitable(self, self.act, self.by)
+        made_awaitable(self, "act", "by")
         if self.rounds < 1:
             raise Misuse(f"rounds is {self.rounds!r}; expected how often an answer is corrected at most, 1 or more")
         if self.keep not in get_args(Keep):
@@ -226,10 +226,10 @@ def estimated(attempt: Attempt, usage: Usage, stopped: str) -> Attempt:
     return attempt.but(feedback=tuple(feedback), usage=usage, stopped=stopped)
 
 
-def _made_awaitable(made: object, act: Act, by: Judge) -> None:
-    """Let plain functions stand in a strategy that is frozen."""
-    object.__setattr__(made, "act", awaitable(act))
-    object.__setattr__(made, "by", awaitable(by))
+def made_awaitable(made: object, *slots: str) -> None:
+    """Let plain functions stand in the slots of a strategy that is frozen."""
+    for slot in slots:
+        object.__setattr__(made, slot, awaitable(getattr(made, slot)))
 
 
 def must_act(name: str, act: object, by: object) -> None:

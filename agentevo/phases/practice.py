@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from agentevo.errors import Misuse, ModelError
 from agentevo.models.usage import spending
-from agentevo.phases.combine import estimated, must_act
+from agentevo.phases.combine import estimated, made_awaitable, must_act
 from agentevo.phases.context import HINT, assembled, parts_of
 from agentevo.phases.episode import opened
 from agentevo.phases.judge import RIGHT
@@ -47,6 +47,7 @@ class Hinted:
 
     def __post_init__(self) -> None:
         must_act("Hinted", self.act, self.by)
+        made_awaitable(self, "act", "by")
         if not self.prompt.strip():
             raise Misuse("Hinted needs a prompt to put before the answer; leave it out for the one that is shipped")
 
@@ -103,6 +104,7 @@ class Paired:
     def __post_init__(self) -> None:
         _must_be_strategy("Paired(good=...)", self.good)
         _must_be_strategy("Paired(bad=...)", self.bad)
+        made_awaitable(self, "good", "bad")
 
     async def __call__(self, state: State, task: Task) -> list[Attempt]:
         good, bad = await self.good(state, task), await self.bad(state, task)
@@ -165,6 +167,7 @@ class Reuse:
 
     def __post_init__(self) -> None:
         _must_be_strategy("Reuse(act=...)", self.act)
+        made_awaitable(self, "act")
         _must_turn(self.cycles)
 
     async def __call__(self, state: State, task: Task) -> list[Attempt]:
@@ -183,6 +186,7 @@ class Same:
 
     def __post_init__(self) -> None:
         _must_be_strategy("Same(tasks=...)", self.tasks)
+        made_awaitable(self, "tasks")
         _must_turn(self.cycles)
 
     async def __call__(self, state: State) -> list[Task]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +15,9 @@ from agentevo.memory import Memory
 from agentevo.models import ScriptedModel
 from agentevo.phases.act import Sample
 from agentevo.phases.combine import Best, Refined
+from agentevo.phases.practice import Hinted, Paired, Reuse, Same
 from agentevo.position import attempt_id
-from agentevo.protocols import Recipe, State, describe
+from agentevo.protocols import Act, Recipe, State, describe
 from agentevo.record import Record
 from agentevo.types import Attempt, Experience, Feedback, Item, Op, Report, Section, Task
 
@@ -45,6 +46,11 @@ def noted(state: State, experiences: Sequence[Experience]) -> list[Op]:
 
 def shown(state: State, task: Task) -> Section:
     return Section(messages=({"role": "system", "content": "Be brief."},))
+
+
+ANY: Any = guess
+RULE: Any = by_rule
+CHOSEN: Any = two_of_train
 
 
 @dataclass(frozen=True)
@@ -81,6 +87,12 @@ def test_plain_functions_stand_in_acts_made_of_acts(made: Any) -> None:
     recipe = Recipe(act=made(guess, by=by_rule))
     report, _ = run(recipe, ScriptedModel(["3"] * 40))
     assert [x.task.id for x in report.experiences if x.score == 1] == ["1+2"]
+
+
+@pytest.mark.parametrize("made", [lambda: Hinted(ANY, by=RULE), lambda: Paired(ANY, ANY), lambda: Reuse(ANY)])
+def test_plain_functions_stand_in_acts_for_practising(made: Callable[[], Act]) -> None:
+    report, _ = run(Recipe(act=Sample(), practice=made(), tasks=Same(CHOSEN)), ScriptedModel(["3"] * 40))
+    assert [x.attempts[0].answer for x in report.practised] == ["1", "1"]
 
 
 def test_a_plain_function_stands_in_a_prompt_and_an_object_may_hand_over_what_is_awaited() -> None:
