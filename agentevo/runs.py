@@ -51,17 +51,21 @@ async def beginning(folder: Path, model: Model) -> AsyncIterator[None]:
 
     A folder that is made inside is taken away again where misuse ends the run before a model has answered.
     """
-    with _unless_misused(folder) as is_new:
-        if is_new:
-            await check_name(model)
+    if _is_new(folder):
+        await check_name(model)
+    with _unless_misused(folder):  # looked at anew: another may have begun this very run meanwhile
         yield
 
 
+def _is_new(folder: Path) -> bool:
+    return not folder.exists()
+
+
 @contextmanager
-def _unless_misused(folder: Path) -> Iterator[bool]:
-    is_new = not folder.exists()
+def _unless_misused(folder: Path) -> Iterator[None]:
+    is_new = _is_new(folder)
     try:
-        yield is_new
+        yield
     except Misuse:
         if is_new and not any(path.stat().st_size for name in WORTH_KEEPING for path in folder.rglob(name)):
             shutil.rmtree(folder, ignore_errors=True)

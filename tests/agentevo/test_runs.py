@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,12 +13,12 @@ from moments import memory, moment
 from agentevo.environments.answers import Answers
 from agentevo.environments.tool.house import House
 from agentevo.environments.wrappers import OutputLimit, TimeLimit
-from agentevo.errors import Misuse, RunError
+from agentevo.errors import Misuse, RunError, UnknownName
 from agentevo.memory import Memory
 from agentevo.models import ScriptedModel
 from agentevo.protocols import Environment
 from agentevo.record import Record
-from agentevo.runs import about, folder_of, held
+from agentevo.runs import about, beginning, folder_of, held
 from agentevo.types import Json
 
 
@@ -96,3 +97,25 @@ def test_a_folder_that_cannot_be_made_is_an_error_of_the_run(tmp_path: Path) -> 
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match="cannot use the run folder"):
         held(tmp_path / "file" / "run")
+
+
+class Unknown(ScriptedModel):
+    """A model that goes by no provider's name, which takes so long to find out that another begins the run."""
+
+    def __init__(self, run: Path) -> None:
+        super().__init__([])
+        self._run = run
+
+    async def check_name(self) -> None:
+        with Record.open(self._run):
+            raise UnknownName("model", "nobody/nothing", ["local/smollm2-135m"])
+
+
+def test_a_run_that_another_began_meanwhile_is_not_taken_away(tmp_path: Path) -> None:
+    async def begun() -> None:
+        async with beginning(tmp_path / "run", Unknown(tmp_path / "run")):
+            raise AssertionError("nothing is begun with a model that nobody knows")
+
+    with pytest.raises(UnknownName):
+        asyncio.run(begun())
+    assert (tmp_path / "run" / "run.json").is_file()
