@@ -7,7 +7,7 @@ import platform
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias, Unpack
 
@@ -78,8 +78,9 @@ class _Candidate(NamedTuple):
     ability: str
     value: float | None
     is_synthetic: bool
-    corrects: str
-    """The attempt that a person corrected, where that is the answer; of several corrections the last one stands."""
+    attempt: str
+    """The attempt whose last judgement by a person decides whether it stands: what it teaches, or what it corrects."""
+    is_correction: bool
 
 
 @dataclass(slots=True)
@@ -106,11 +107,8 @@ def _export(
     target, counts = Target(out, force=force), _Counts()
     held = {name: Held(prompts) for name, prompts in rules.against.items()}
     with target.working() as folder, closing(Stage(folder / "stage.db", rules.near, rules.seed)) as stage:
-        for candidate in _candidates(what, Records(source, rules, items), rules, counts, progress):
-            try:
-                stage.add(_staged(candidate, held, rules.max_chars))
-            except Left as left:
-                counts.dropped[str(left)] += 1
+        for judged, candidates in _candidates(what, Records(source, rules, items), rules, counts, progress):
+            _put(stage, judged, candidates, held, rules.max_chars, counts.dropped)
         counts.dropped += Counter({"superseded": stage.withdrawn})
         if rules.per_ability is not None:
             counts.dropped += Counter({"above the number of an ability": stage.balance(rules.per_ability)})
@@ -126,8 +124,11 @@ def _export(
 
 def _candidates(
     what: What, records: Records, rules: Rules, counts: _Counts, progress: Progress
-) -> Iterator[_Candidate]:
-    """Yield the rows that their own record speaks for; count the others."""
+) -> Iterator[tuple[list[str], list[_Candidate]]]:
+    """Yield for each experience the attempts that people judged in it, and the rows that it speaks for.
+
+    The others are counted.
+    """
     for found, standing in records.found():
         attempts = found.experience.attempts
         counts.experiences += 1
@@ -135,12 +136,38 @@ def _candidates(
         progress("reading experiences", counts.experiences, 0)
         told = [_told(attempt, standing, rules, must_be_right=what == "sft") for attempt in attempts]
         better = [_correction(attempt, standing, rules) for attempt in attempts]
-        made = _answers(found, [*told, *better], rules) if what == "sft" else _preferences(found, told, better, rules)
-        for one in made if attempts else [Left("no attempts")]:
-            if isinstance(one, Left):
-                counts.dropped[str(one)] += 1
-            else:
-                yield one
+        rows = _answers(found, [*told, *better], rules) if what == "sft" else _preferences(found, told, better, rules)
+        made = list(rows) if attempts else [Left("no attempts")]
+        counts.dropped.update(str(one) for one in made if isinstance(one, Left))
+        judged = [_named(found, attempt) for attempt in attempts if any(f.source == "human" for f in attempt.feedback)]
+        yield judged, [one for one in made if not isinstance(one, Left)]
+
+
+def _put(
+    stage: Stage,
+    judged: Sequence[str],
+    candidates: Sequence[_Candidate],
+    held: Mapping[str, Held],
+    max_chars: int,
+    dropped: Counter[str],
+) -> None:
+    """Stage the rows of an experience, in place of what was said before of the attempts that people judged in it."""
+    staged: list[Staged] = []
+    for candidate in candidates:
+        with _counted(dropped):
+            staged.append(_staged(candidate, held, max_chars))
+    stage.withdraw(judged, staged)
+    for new in staged:
+        with _counted(dropped):
+            stage.add(new)
+
+
+@contextmanager
+def _counted(dropped: Counter[str]) -> Iterator[None]:
+    try:
+        yield
+    except Left as left:
+        dropped[str(left)] += 1
 
 
 def _told(
@@ -191,10 +218,10 @@ def _answers(found: Found, told: Iterable[Said | Left | None], rules: Rules) -> 
         if isinstance(one, Left):
             yield one
         elif one is not None:
-            row = example(found, one, ability, rules.shape)
             yield _Candidate(
-                row, one.core, one.asked, ability, one.attempt.score, one.is_synthetic, _corrects(found, one)
-            )
+                example(found, one, ability, rules.shape), one.core, one.asked, ability, one.attempt.score,
+                one.is_synthetic, _named(found, one.attempt), one.is_correction,
+            )  # fmt: skip
 
 
 def _preferences(
@@ -217,13 +244,13 @@ def _preferences(
         row = preference(found, chosen, rejected, ability)
         core, margin = f"{chosen.core}\n{rejected.core}", row["margin"]
         value = margin if isinstance(margin, float) else None
-        is_synthetic = row["synthetic"] is True
-        yield _Candidate(row, core, chosen.asked, ability, value, is_synthetic, _corrects(found, chosen))
+        is_synthetic, is_correction = row["synthetic"] is True, chosen.is_correction
+        attempt = _named(found, chosen.attempt) if is_correction else ""  # of two attempts, neither alone decides
+        yield _Candidate(row, core, chosen.asked, ability, value, is_synthetic, attempt, is_correction)
 
 
-def _corrects(found: Found, one: Said) -> str:
-    named = (found.namespace, one.attempt.task.id, one.attempt.id)
-    return json.dumps(named) if one.is_correction else ""
+def _named(found: Found, attempt: Attempt) -> str:
+    return json.dumps((found.namespace, attempt.task.id, attempt.id))
 
 
 def _staged(candidate: _Candidate, held: Mapping[str, Held], max_chars: int) -> Staged:
@@ -239,8 +266,10 @@ def _staged(candidate: _Candidate, held: Mapping[str, Held], max_chars: int) -> 
     line = _line(row) if is_masked else line
     whole = line.encode("utf-8", "replace").decode()
     ability = candidate.ability.encode("utf-8", "replace").decode()
-    value, is_synthetic = candidate.value, candidate.is_synthetic
-    return Staged(whole, candidate.core, ability, candidate.corrects, value, is_synthetic, is_masked, whole != line)
+    return Staged(
+        whole, candidate.core, ability, candidate.attempt, candidate.value, candidate.is_correction,
+        candidate.is_synthetic, is_masked, whole != line,
+    )  # fmt: skip
 
 
 def _line(row: Row) -> str:

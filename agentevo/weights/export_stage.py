@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import sqlite3
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -32,12 +32,12 @@ _AT_ONCE = 2_048
 _TABLES = """
 PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -4000;
 CREATE TABLE seen (digest BLOB PRIMARY KEY) WITHOUT ROWID;
-CREATE TABLE corrections (attempt TEXT PRIMARY KEY, row INTEGER, digest BLOB) WITHOUT ROWID;
 CREATE TABLE bands (band INTEGER, row INTEGER, PRIMARY KEY (band, row)) WITHOUT ROWID;
 CREATE TABLE rows (
-    row INTEGER PRIMARY KEY, ability TEXT, lot BLOB, grams BLOB, line TEXT NOT NULL,
+    row INTEGER PRIMARY KEY, ability TEXT, lot BLOB, grams BLOB, line TEXT NOT NULL, digest BLOB, attempt TEXT,
     value REAL, correction INTEGER, synthetic INTEGER, masked INTEGER, mended INTEGER
 );
+CREATE INDEX rows_by_attempt ON rows (attempt);
 CREATE INDEX rows_by_ability ON rows (ability, lot);
 """
 
@@ -48,9 +48,10 @@ class Staged(NamedTuple):
     line: str
     core: str
     ability: str
-    corrects: str
-    """The attempt that it corrects; empty where it does not."""
+    attempt: str
+    """The attempt whose last judgement by a person decides whether it stands; empty where none does."""
     value: float | None
+    is_correction: bool
     is_synthetic: bool
     is_masked: bool
     is_mended: bool
@@ -82,10 +83,8 @@ class Stage:
         self._db.close()
 
     def add(self, new: Staged) -> None:
-        """Take a row; raise Left where another says the same, or nearly. Of an attempt's corrections the last stays."""
+        """Take a row; raise Left where another says the same, or nearly."""
         name = digest(new.core)
-        if new.corrects:
-            self._withdraw(new.corrects, name)
         if not self._db.execute("INSERT OR IGNORE INTO seen VALUES (?)", (name,)).rowcount:
             raise Left("duplicate")
         runs = grams(words(new.core, signs=True), GRAM) if self._near is not None else set()
@@ -95,22 +94,20 @@ class Stage:
         self._rows += 1
         lot = blake2b(f"{self._seed}/".encode() + name, digest_size=8).digest()
         held = array("I", sorted(runs)).tobytes()
-        row = (self._rows, new.ability, lot, held, new.line, new.value, bool(new.corrects), *new[-3:])
-        self._db.execute("INSERT INTO rows VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+        row = (self._rows, new.ability, lot, held, new.line, name, *new[3:])
+        self._db.execute("INSERT INTO rows VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
         self._db.executemany("INSERT OR IGNORE INTO bands VALUES (?, ?)", [(band, self._rows) for band in bands])
-        if new.corrects:
-            self._db.execute("INSERT OR REPLACE INTO corrections VALUES (?, ?, ?)", (new.corrects, self._rows, name))
 
-    def _withdraw(self, attempt: str, name: bytes) -> None:
-        """Remove the earlier correction of an attempt, unless it says the same."""
-        found = self._db.execute("SELECT row, digest FROM corrections WHERE attempt = ?", (attempt,)).fetchone()
-        if found is None or found[1] == name:
-            return
-        self._db.execute("DELETE FROM rows WHERE row = ?", found[:1])
-        self._db.execute("DELETE FROM bands WHERE row = ?", found[:1])
-        self._db.execute("DELETE FROM seen WHERE digest = ?", found[1:])
-        self._db.execute("DELETE FROM corrections WHERE attempt = ?", (attempt,))
-        self.withdrawn += 1
+    def withdraw(self, attempts: Sequence[str], anew: Sequence[Staged]) -> None:
+        """Remove what was said of attempts, but for what is said anew: the last word on each stands."""
+        stays = {(digest(one.core), one.value) for one in anew}
+        for attempt in attempts:
+            query = "SELECT row, digest, value FROM rows WHERE attempt = ?"
+            for row, name, value in self._db.execute(query, (attempt,)).fetchall():
+                if (name, value) not in stays:
+                    self._db.execute("DELETE FROM rows WHERE row = ?", (row,))
+                    self._db.execute("DELETE FROM seen WHERE digest = ?", (name,))
+                    self.withdrawn += 1
 
     def balance(self, most: int) -> int:
         """Keep so many rows of each ability, drawn by lot; return how many went."""
@@ -142,8 +139,8 @@ class Stage:
         marks = ", ".join("?" * len(bands))
         query = f"SELECT DISTINCT row FROM bands WHERE band IN ({marks}) ORDER BY row DESC LIMIT {_COMPARED}"
         for (row,) in self._db.execute(query, bands).fetchall() if bands else ():
-            (held,) = self._db.execute("SELECT grams FROM rows WHERE row = ?", (row,)).fetchone()
-            if alike(runs, set(array("I", held))) >= (self._near or 0.0):
+            held = self._db.execute("SELECT grams FROM rows WHERE row = ?", (row,)).fetchone()  # None: withdrawn
+            if held is not None and alike(runs, set(array("I", held[0]))) >= (self._near or 0.0):
                 return True
         return False
 

@@ -165,3 +165,39 @@ def test_a_recipe_without_lessons_exports_corrections_too(m: Memory) -> None:
     agent = Agent(FunctionModel(answers), memory=m, recipe=Recipe(act=Sample()))
     agent.feedback(agent.run("What is the capital of Norway?"), correction="Oslo")
     assert contents(rows(m)[0][0], "completion") == ["Oslo"]
+
+
+RIGHT, WRONG_SCORE, OSLO = {"score": 1.0}, {"score": 0.0}, {"correction": "Oslo"}
+
+
+@pytest.mark.parametrize(
+    ("words", "learned", "left_out"),
+    [
+        ([OSLO, RIGHT], ["Bergen"], {"low score": 1, "superseded": 1}),
+        ([RIGHT, OSLO], ["Oslo"], {"low score": 1, "superseded": 1}),
+        ([RIGHT, WRONG_SCORE, RIGHT], ["Bergen"], {"low score": 1, "superseded": 1}),
+        ([RIGHT, RIGHT], ["Bergen"], {"duplicate": 1}),
+        ([{"score": 0.6}, RIGHT], ["Bergen"], {"superseded": 1}),
+    ],
+)
+def test_the_last_word_on_an_answer_stands_also_where_nothing_was_learned_from_it(
+    m: Memory, words: list[dict[str, Any]], learned: list[str], left_out: dict[str, int]
+) -> None:
+    agent = Agent(FunctionModel(lambda messages: "Bergen"), memory=m, recipe=Recipe(act=Sample()))
+    answered = agent.run("What is the capital of Norway?")
+    for word in words:
+        agent.feedback(answered, **word)
+    found, card = rows(m)
+    assert [(contents(row, "completion"), row["score"]) for row in found] == [(learned, 1.0)]
+    assert card.dropped == left_out
+
+
+@pytest.mark.parametrize(("export", "first", "last"), [(export_pairs, OSLO, RIGHT), (export_sft, RIGHT, WRONG_SCORE)])
+def test_what_the_last_word_took_back_is_no_row(
+    m: Memory, export: Any, first: dict[str, Any], last: dict[str, Any]
+) -> None:
+    agent = Agent(FunctionModel(lambda messages: "Bergen"), memory=m, recipe=Recipe(act=Sample()))
+    answered = agent.run("What is the capital of Norway?")
+    agent.feedback(answered, **first)
+    agent.feedback(answered, **last)
+    assert dropped(m, export)["superseded"] == 1
