@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn
@@ -26,6 +27,11 @@ class Sweep:
 
     ops: tuple[Op, ...] = ()
     transaction: Transaction | None = None
+
+    def __repr__(self) -> str:
+        # A sweep may hold 50,000 ops, and asyncio.run writes out what it returns (it looks it up among the signals).
+        verbs = ", ".join(f"{count:,} {verb}" for verb, count in Counter(op.verb for op in self.ops).items())
+        return f"Sweep({verbs or 'no ops'}; transaction {self.transaction.id if self.transaction else None})"
 
 
 class Swept(Verbs):

@@ -36,6 +36,16 @@ def test_a_sweep_is_one_transaction_with_a_reason_and_can_be_undone() -> None:
         assert len(m.list()) == 3
 
 
+def test_a_sweep_shows_itself_in_one_line_however_much_it_did() -> None:
+    with memory() as m:
+        assert repr(m.sweep([Evict(9)])) == "Sweep(no ops; transaction None)"
+        m.insert([f"note {n}" for n in range(1200)])
+        assert repr(m.sweep([Evict(100, "fifo")], dry_run=True)) == "Sweep(1,100 forget; transaction None)"
+        done = m.sweep([Evict(100, "fifo")])
+        assert done.transaction is not None
+        assert repr(done) == f"Sweep(1,100 forget; transaction {done.transaction.id})"
+
+
 def forgets(*ids: str) -> Callable[[State, Sequence[Experience]], Awaitable[list[Op]]]:
     async def forget(state: State, experiences: Sequence[Experience]) -> list[Op]:
         return [Op(verb="forget", id=name, reason="named") for name in ids]
