@@ -7,6 +7,7 @@ not superseded by what rests on one.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Literal, TypeAlias
@@ -17,7 +18,9 @@ from agentevo.errors import BadReply, Misuse, ModelError
 from agentevo.memory.admit import admitted
 from agentevo.memory.asking import asked, failure, numbered, shown, sources, stopped
 from agentevo.memory.forget import kinds_of
+from agentevo.memory.history import descendants, questioned
 from agentevo.memory.trust import lowest
+from agentevo.memory.vitals import own
 from agentevo.memory.where import Where, fits, parse
 from agentevo.memory.words import STOP_WORDS, words
 from agentevo.protocols import Memory, State
@@ -140,7 +143,16 @@ async def _carried_out(state: State, item: Item, near: Sequence[Item], verdict: 
         linked = tuple(other.id for other in meant or near)
         kept = f" ({against}: both are kept)" if against else ""
         return [Op(verb="link", id=item.id, to=linked, reason=reason + kept)]
-    return _ACTS[verdict.decision](state, item, meant, verdict, reason)
+    settled = _ACTS[verdict.decision](state, item, meant, verdict, reason)
+    return settled + await _doubtful(state, item, meant) if verdict.decision == "supersede" else settled
+
+
+async def _doubtful(state: State, item: Item, untrue: Sequence[Item]) -> list[Op]:
+    """Hold back what was derived from items that are no longer true, but for what says so."""
+    names = [other.id for other in untrue]
+    derived = await asyncio.to_thread(descendants, own(state.memory)._source, names)
+    why = f"derived from {', '.join(names)}, which was superseded by {item.id}"
+    return questioned([other for other in derived if other.id != item.id], why)
 
 
 async def _against(state: State, item: Item, meant: Sequence[Item], verdict: Verdict) -> str:

@@ -53,6 +53,32 @@ def test_a_lives_in_x_then_in_y_leaves_one() -> None:
         assert len(live(m)) == 2, "nothing is destroyed"
 
 
+def test_what_was_derived_from_what_is_untrue_now_is_held_back_however_far_down() -> None:
+    with memory() as m:
+        old = m.insert("Anna lives in Oslo")
+        lesson = m.insert("send Anna's post to Oslo", kind="lesson", derived_from=[old.id])
+        further = m.insert("Norwegian stamps are needed often", kind="lesson", derived_from=[lesson.id])
+        beside = m.insert("stamps are in the drawer", kind="lesson")
+        settled(m, "Anna lives in Rome", verdict("supersede", 1), derived_from=[old.id])
+        assert live(m) == ["Anna lives in Rome"], "what says so is not doubted itself"
+        assert [item.id for item in m.list(kind="lesson")] == [beside.id]
+        held = m.list(status="quarantined")
+        assert {item.id for item in held} == {lesson.id, further.id}
+        assert all("superseded by" in str(m.history(item.id)[-1].reason) for item in held)
+        m.undo()
+        assert len(m.list()) == 4
+
+
+@pytest.mark.parametrize("decision", ["update", "merge"])
+def test_what_was_derived_from_what_is_only_said_better_stays(decision: str) -> None:
+    with memory() as m:
+        old = m.insert("Anna lives in Oslo")
+        lesson = m.insert("send Anna's post to Oslo", kind="lesson", derived_from=[old.id])
+        settled(m, "Anna lives by the harbour", verdict(decision, 1, text="Anna lives in Oslo, by the harbour"))
+        assert live(m) == ["Anna lives in Oslo, by the harbour"]
+        assert [item.id for item in m.list(kind="lesson")] == [lesson.id]
+
+
 def test_the_decision_and_its_reason_are_in_the_journal() -> None:
     with memory() as m:
         old = m.insert("Anna lives in Oslo")
