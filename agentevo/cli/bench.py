@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import aclosing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, TypeAlias, get_args
 
 import typer
 
@@ -62,7 +62,6 @@ def run(
     as_json: JsonOption = False,
 ) -> None:
     """Run arms on a suite and compare them task by task; `weights-loop` trains what an agent experienced."""
-    from agentevo.benchmarks.compare import compare
     from agentevo.benchmarks.matrix import Plan
     from agentevo.benchmarks.suites import tuned
     from agentevo.models import Budget, as_model
@@ -82,9 +81,14 @@ def run(
     )  # fmt: skip
     folder = folder_of(name, "bench")
     _tell_fewer(plan, tasks, test)
-    rows = asyncio.run(_all(plan, folder, is_new=not folder.exists()))
+    _compared(asyncio.run(_all(plan, folder, is_new=not folder.exists())), folder, as_json=as_json)
+
+
+def _compared(rows: Sequence[Row], folder: Path, arm: str | None = None, *, as_json: bool) -> None:
+    from agentevo.benchmarks.compare import compare
+
     _tell_failures(rows)
-    found = compare(rows)
+    found = compare(rows, arm)
     show_json(found.model_dump(mode="json")) if as_json else show_comparison(found, folder)
 
 
@@ -97,14 +101,18 @@ def _tell_fewer(plan: Plan, tasks: int | None, test: int | None) -> None:
 
 
 def _must_count(context: typer.Context, suite: str, protocol: str) -> None:
-    """Raise Misuse for an option that was given and would do nothing."""
+    """Raise Misuse for an option that was given and would do nothing; of a protocol that is none, Plan says so."""
+    from agentevo.benchmarks.matrix import Protocol
+
     given = {p.name: p.opts[0] for p in context.command.params if _is_given(context, p.name or "")}
     if suite == NAME:
         wrong = [option for name, option in given.items() if name not in TAKEN_BY_LOOP]
         why = f"{NAME} says itself what it compares, and how"
-    else:
+    elif protocol in get_args(Protocol):
         wrong = [option for name, option in given.items() if protocol not in PROTOCOLS_OF.get(name or "", (protocol,))]
         why = f"the protocol {protocol} has no use for it; see --protocol"
+    else:
+        return
     if wrong:
         raise Misuse(f"{wrong[0]} does nothing here: {why}; leave it out")
 
@@ -121,13 +129,8 @@ def report(
     as_json: JsonOption = False,
 ) -> None:
     """Show what a run came to, as far as it has come."""
-    from agentevo.benchmarks.compare import compare
-
     folder = _there(run)
-    rows = _rows(folder)
-    _tell_failures(rows)
-    found = compare(rows, arm)
-    show_json(found.model_dump(mode="json")) if as_json else show_comparison(found, folder)
+    _compared(_rows(folder), folder, arm, as_json=as_json)
 
 
 @app.command("list")

@@ -7,6 +7,7 @@ import itertools
 import sys
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -55,15 +56,10 @@ def evolve(
     environment, chosen = _practised(suite), tuned(suite, recipe)
     acting, folder = as_model(model or preset.model), folder_of(name, "evolve")
     budget = Budget(max_cost_usd=preset.max_cost_usd if max_cost is None else max_cost)
-    if not folder.exists():
-        Meter(
-            "evolve", budget
-        ).check()  # where nothing can be spent, nothing is made; what is finished is read for free
+    if not folder.exists():  # what is finished is read for free
+        Meter("evolve", budget).check()  # where nothing can be spent, nothing is made
     begun: list[Record] = []  # from then on the run knows this memory, and goes on with no other
-
-    def stays() -> bool:
-        return bool(begun) and folder.exists()
-
+    stays = partial(_is_kept, begun, folder)
     with opened(context, memory, namespace, create=True, actor="agent", stays=stays) as kept:
         agent = Agent(acting, memory=kept, recipe=chosen, environment=environment, seed=seed)
 
@@ -80,6 +76,10 @@ def evolve(
         show_json([_summary(turn, report) for turn, report in enumerate(reports, 1)])
     tell(f"{number(live)} items live in {kept.path}; agentevo memory --path {kept.path} history shows what changed")
     _check(reports[-1])
+
+
+def _is_kept(begun: Sequence[Record], folder: Path) -> bool:
+    return bool(begun) and folder.exists()
 
 
 def _practised(suite: str) -> Environment:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from agentevo.errors import Misuse, WeightsError
 
 if TYPE_CHECKING:
     from agentevo.types import Json
+    from agentevo.weights.config import TrainConfig
     from agentevo.weights.train import Trained
 
 
@@ -48,7 +50,6 @@ def train(
     from agentevo.settings import settings as set_once
     from agentevo.weights.config import TrainConfig
     from agentevo.weights.dataset import parsed
-    from agentevo.weights.gguf import install_adapter, must_be_installable
     from agentevo.weights.train import train as make
 
     given = {
@@ -57,8 +58,7 @@ def train(
     }  # fmt: skip
     config = TrainConfig.of(**{name: value for name, value in given.items() if value is not None})
     base = model or set_once().model
-    if install is not None:
-        must_be_installable(base, install, targets=config.targets, replace=replace)  # before an hour of work
+    _must_be_installable(base, install, config, replace=replace)  # before an hour of work
     rows = parsed(sys.stdin.buffer, "stdin") if data == "-" else data
     try:
         with progress(amount=number) as report:
@@ -66,12 +66,27 @@ def train(
     except KeyboardInterrupt:
         tell("stopped; the same command goes on from the last checkpoint")
         raise
+    _show(made, _installed(out, install, replace) if install is not None else None, as_json=as_json)
+
+
+def _must_be_installable(base: str, name: str | None, config: TrainConfig, *, replace: bool) -> None:
+    from agentevo.weights.gguf import must_be_installable
+
+    if name is not None:
+        must_be_installable(base, name, targets=config.targets, replace=replace)
+    elif replace:
+        raise Misuse("--replace is for what --install puts beside its model; give --install NAME too, or leave it out")
+
+
+def _installed(out: Path, name: str, replace: bool) -> str:
+    from agentevo.weights.gguf import install_adapter
+
     try:
-        used_as = install_adapter(out, name=install, replace=replace) if install is not None else None
-    except WeightsError:
-        tell(f"the adapter is trained, and lies in {out}; `agentevo models adapters install {out}` puts it into place")
+        return install_adapter(out, name=name, replace=replace)
+    except (Misuse, WeightsError):
+        again = f"agentevo models adapters install {shlex.quote(str(out))} --name {name}"
+        tell(f"the adapter is trained, and lies in {out}; `{again}` puts it into place")
         raise
-    _show(made, used_as, as_json=as_json)
 
 
 def _others(settings: Sequence[str]) -> dict[str, str | list[str]]:

@@ -70,6 +70,7 @@ def test_answers_from_a_file_are_a_suite(capitals: str, capsys: pytest.CaptureFi
         (["run", "house", "--arms", "foo"], "unknown arm 'foo'; known: "),
         (["run", "house", "--recipe", "ev"], "unknown recipe 'ev'"),
         (["run", "house", "--protocol", "x"], "unknown protocol 'x'; known: epochs, stream, trials"),
+        (["run", "house", "--protocol", "epoch", "--epochs", "2"], "unknown protocol 'epoch'; known: epochs, stream"),
         (["run", "house", "--arms", "none,reflexion"], "arm 'reflexion' chooses its tasks itself"),
         (["run", "house", "--recipe", "reflexion"], "recipe 'reflexion' chooses its tasks itself"),
         (["run", "house", "--model", "nonsense/xyz"], "unknown model provider 'nonsense'"),

@@ -61,6 +61,7 @@ def test_rows_may_come_from_stdin_and_people_read_what_came_of_them(
         (["--install", "../x"], "cannot be a name"),
         (["--install", "x", "--set", "targets=lm_head,q_proj"], "the offline runtime cannot adapt lm_head; choose"),
         (["--install", "x", "--model", "elsewhere"], "only those of local/NAME run offline"),
+        (["--replace"], "--replace is for what --install puts beside its model"),
         (["--model", "openai/gpt-4o"], "cannot be trained"),
         (["--min-real", "1", "--method", "dpo"], "row 1: method dpo takes prompt, chosen and rejected"),
     ],
