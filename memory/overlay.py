@@ -23,6 +23,8 @@ from agentevo.memory.words import Stemmer, body
 from agentevo.types import Item, Op, Status
 
 _K1, _B = 1.2, 0.75  # as in the full-text table
+_NEW = 2**62
+"""Rows of new items come after all that are committed."""
 
 
 class Overlay:
@@ -248,7 +250,20 @@ class Overlay:
         room = None if limit is None else limit + len(self._items)
         below = [x for x in self._base.listed(kinds, statuses, node, order, room) if x.id not in self._rows]
         own = [x for x in self._items.values() if x.kind in kinds and x.status in statuses and fits(node, x)]
-        return sorted([*below, *own], key=SORTS[order])[:limit]
+        return self._sorted(below, own, order)[:limit]
+
+    def _sorted(self, below: list[Item], own: list[Item], order: str) -> list[Item]:
+        """Return items in order; of equals each stands where it will once it is committed, which its row tells."""
+        key = SORTS[order]
+        tied = {key(item) for item in own}
+        rows = self._rows | self._base.rows([item.id for item in below if key(item) in tied])
+        onward = -1 if order == "newest" else 1
+
+        def place(item: Item) -> tuple[float, int]:
+            row = rows.get(item.id, 0)  # what is tied with none of these comes in its order already
+            return key(item), onward * (row if row >= 0 else _NEW - row)
+
+        return sorted([*below, *own], key=place)
 
 
 def _passes(item: Item, only: Filter) -> bool:

@@ -269,10 +269,10 @@ ORDERS: Mapping[str, str] = {
 }
 """What a list can be sorted by, in the ledger."""
 
-SORTS: Mapping[str, Callable[[Item], Any]] = {
+SORTS: Mapping[str, Callable[[Item], float]] = {
     "newest": lambda item: -item.created_at,
     "oldest": lambda item: item.created_at,
-    "used": lambda item: -(item.last_used_at or -math.inf),
+    "used": lambda item: math.inf if item.last_used_at is None else -item.last_used_at,
     "uses": lambda item: -item.uses,
     "utility": lambda item: -item.utility,
     "importance": lambda item: -item.importance,
