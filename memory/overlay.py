@@ -163,7 +163,7 @@ class Overlay:
             return []
         stems = list(self._stemmer.counts([" ".join(f"{self._ns}q{word}" for word in asked)])[0])
         known = self.frequencies(stems)
-        mean = known.words / known.texts if known.texts else 1.0
+        mean = known.words / known.texts if known.words else 1.0  # a text of signs alone has no words
         scored = []
         for row in rows:
             counts = self._stems[row]

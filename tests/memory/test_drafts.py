@@ -14,6 +14,7 @@ from word_vectors import export_lines, open_memory
 
 from agentevo.errors import Misuse
 from agentevo.memory import Draft, Memory
+from agentevo.memory.recall import Mode
 from agentevo.types import Item, Op
 
 WORDS = ["refund", "invoice", "signature", "billing", "owner", "team", "limit", "policy", "north", "south", "approve"]
@@ -389,3 +390,12 @@ def test_an_id_that_is_taken_is_refused_in_a_draft_and_skipped_by_a_memory() -> 
         assert memory.apply([superseding]).skipped == (other.id,)
         assert {item.text for item in memory.list()} == {"of the first", "in the way"}
         assert memory.verify().ok
+
+
+@pytest.mark.parametrize("mode", ["bm25", "hybrid"])
+def test_a_draft_of_texts_without_words_is_asked_as_any_other(mode: Mode) -> None:
+    with open_memory(":memory:") as memory, memory.draft() as draft:
+        shown = draft.insert("😀")
+        assert [hit.item.id for hit in draft.recall("refund", mode=mode)] == [shown.id] * (mode == "hybrid")
+        draft.commit()
+        assert [hit.item.id for hit in memory.recall("refund", mode=mode)] == [shown.id] * (mode == "hybrid")
