@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TypeVar
 
 from agentevo.environments.engine_process import EngineError, EngineGone, EngineRaised, Process
 from agentevo.environments.sandbox.turns import Turns
@@ -19,6 +20,8 @@ from agentevo.together import to_the_end
 from agentevo.types import Json
 
 __all__ = ["Engine", "EngineError", "EngineGone", "EngineRaised"]
+
+T = TypeVar("T")
 
 ENDS_S = 5.0
 """For a worker that was killed, and all it started, to be gone."""
@@ -61,18 +64,29 @@ class Engine:
         """Return what a method returns for each of several arguments, for the price of one trip to the worker."""
         return await self._answered([[method, dict(given)] for given in arguments])
 
+    async def ask_direct(self, name: str, asked: Sequence[bytes]) -> list[bytes] | None:
+        """Send bytes past the worker, one after the other, and return the line that comes back for each.
+
+        They go to the socket that the engine's method `line(name)` returned, to a program of its own, say: one more
+        process on the way would cost more than a short answer. None where the method returned no socket.
+        """
+        return await self._taken(lambda worker: worker.direct(name, asked, self._timeout_s))
+
     async def aclose(self) -> None:
         """End the worker and all that it started; closing twice is fine. Who waits for an answer gets EngineGone."""
         self._is_closed = True
         await self._end()
 
     async def _answered(self, calls: list[Json]) -> list[Json]:
+        return await self._taken(lambda worker: worker.exchanged(calls, self._timeout_s))
+
+    async def _taken(self, exchange: Callable[[Process], Awaitable[T]]) -> T:
         async with self._turns.taken():
             if self._is_closed:
                 raise Misuse(f"{self!r} is closed; make another one")
             worker = self._running()
             try:
-                return await worker.exchanged(calls, self._timeout_s)
+                return await exchange(worker)
             except EngineGone:
                 await self._end()
                 raise

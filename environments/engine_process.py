@@ -7,7 +7,6 @@ import contextlib
 import importlib.util
 import json
 import os
-import select
 import shutil
 import signal
 import socket
@@ -15,22 +14,15 @@ import subprocess
 import sys
 import tempfile
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO
 
+from agentevo.environments.engine_line import SHOWN, Broken, Line, Said
 from agentevo.environments.walls import Walls, system, walled
 from agentevo.errors import AgentEvoError, Misuse
 from agentevo.quote import clean, cut
 from agentevo.types import Json
 
-MOST_ANSWER = 64_000_000
-"""Bytes in one answer."""
-SHOWN = 1_000
-"""Characters of what a worker said that an error shows."""
-AT_ONCE_S = 0.0005
-"""So long an answer is waited for without the event loop, whose way costs more than a short call."""
-_CHUNK = 1 << 16
 _WORKER = Path(__file__).with_name("engine_worker.py")
 
 
@@ -51,14 +43,11 @@ class EngineGone(EngineError):
 
 
 class Process:
-    """The process, and our end of the line to it; bound to no event loop."""
-
-    under_way = 0
-    """Exchanges of all engines that wait for an answer: where there are others, no one holds up the loop."""
+    """The process, and our ends of the lines to it; bound to no event loop."""
 
     def __init__(self, factory: str, arguments: Mapping[str, Json], walls: Walls) -> None:
         self._name, self._home = factory, tempfile.mkdtemp(prefix="agentevo-engine-")
-        self._line, theirs = socket.socketpair()
+        ours, theirs = socket.socketpair()
         try:
             with theirs:
                 self._process = subprocess.Popen(
@@ -66,20 +55,19 @@ class Process:
                     stderr=subprocess.PIPE, env=walls.environment(self._home), cwd=self._home, start_new_session=True,
                 )  # fmt: skip
         except BaseException as error:
-            self._line.close()
+            ours.close()
             shutil.rmtree(self._home, ignore_errors=True)
             if isinstance(error, OSError):
                 raise EngineGone(f"the engine {factory} could not be started: {error}") from error
             raise
         assert self._process.stderr is not None
-        self._said, self._last_words, self._poll = self._process.stderr, b"", select.poll()
-        for descriptor in (self._line.fileno(), self._said.fileno()):
-            os.set_blocking(descriptor, False)
-            self._poll.register(descriptor, select.POLLIN)
-        self._received, self._number, self._is_ready, self._is_silent = bytearray(), 0, False, False
-        self._is_killed = False
-        self._waiting: asyncio.Future[None] | None = None
-        self._finalizer = weakref.finalize(self, _end, self._process, self._line, self._said, self._home, os.getpid())
+        self._said = Said(self._process.stderr)
+        self._line = Line(ours, self._said)
+        self._direct: dict[str, Line] = {}
+        self._number, self._is_ready, self._is_killed = 0, False, False
+        self._finalizer = weakref.finalize(
+            self, _end, self._process, self._line, self._direct, self._said, self._home, os.getpid()
+        )
 
     @property
     def has_ended(self) -> bool:
@@ -87,129 +75,78 @@ class Process:
 
     @property
     def is_waited_for(self) -> bool:
-        """Whether somebody waits for an answer, who must hear of its end before the line is closed."""
-        return self._waiting is not None
+        """Whether somebody waits for an answer, who must hear of its end before the lines are closed."""
+        return any(line.is_waited_at for line in self._lines())
 
     def is_gone(self) -> bool:
         """Say whether nobody is left who could say anything: it has ended, and all it started."""
-        self._listen()
-        return self._is_silent and self._process.poll() is not None
+        self._said.listen()
+        return self._said.is_silent and self._process.poll() is not None
 
     async def exchanged(self, calls: list[Json], timeout_s: float) -> list[Json]:
         """Send calls, and return their values. Answers to what nobody waits for any more are passed over."""
-        self._number += 1
-        text = _encoded({"id": self._number, "calls": calls})
-        Process.under_way += 1
-        try:
-            until = asyncio.get_running_loop().time() + timeout_s
-            await self._sent(text.encode("ascii") + b"\n", until)
-            return await self._received_for(self._number, until)
-        except TimeoutError:
-            raise self._gone(f"did not answer {_methods(calls)} within {timeout_s:g} s, and was stopped") from None
-        except OSError as error:  # it ended before it had read all
-            raise self._gone("ended") from error
-        finally:
-            Process.under_way -= 1
+        with self._told(calls, timeout_s):
+            return await self._exchanged(calls, asyncio.get_running_loop().time() + timeout_s)
 
-    async def _sent(self, data: bytes, until: float) -> None:
-        """Send a line; most fit at once. One that is cut off by a cancellation is as bad as no worker."""
+    async def direct(self, name: str, asked: Sequence[bytes], timeout_s: float) -> list[bytes] | None:
+        """Ask what the engine gives a line to by that name, one after the other; None where it gives none."""
+        with self._told([[name]], timeout_s):
+            until = asyncio.get_running_loop().time() + timeout_s
+            line = self._direct.get(name) or await self._opened(name, until)
+            if line is None:
+                return None
+            try:
+                return [await line.ask(one, until) for one in asked]
+            except BaseException:  # what is still to come on it would be taken for other answers
+                self._direct.pop(name).close()
+                raise
+
+    async def _opened(self, name: str, until: float) -> Line | None:
+        with self._line.taking() as handed:
+            await self._exchanged([["line", {"name": name}]], until)
+            if not handed:
+                return None
+            end = socket.socket(fileno=handed[0])
+            del handed[0]
+        line = self._direct[name] = Line(end, self._said)
+        return line
+
+    async def _exchanged(self, calls: list[Json], until: float) -> list[Json]:
+        self._number += 1
+        number = self._number
+        data = _encoded({"id": number, "calls": calls}).encode("ascii") + b"\n"
         try:
-            sent = self._line.send(data)
-        except BlockingIOError:
-            sent = 0
-        if sent == len(data):
-            return
-        try:
-            async with asyncio.timeout_at(until):
-                await asyncio.get_running_loop().sock_sendall(self._line, data[sent:])
-        except asyncio.CancelledError:
+            await self._line.send(data, until)
+        except asyncio.CancelledError:  # a line that is cut off is as bad as no worker
             self.kill()
             raise
-
-    async def _received_for(self, number: int, until: float) -> list[Json]:
         while True:
-            answer = self._parsed(await self._next_line(until))
+            answer = _parsed(await self._line.receive(until))
             if not self._is_ready:
                 self._is_ready = True
                 if "error" in answer:
-                    raise self._gone(f"could not be made: {_told(answer['error'])[0]}")
+                    raise Broken(f"could not be made: {_as_told(answer['error'])[0]}")
             elif answer.get("id") == number:
                 return _values(answer)
 
-    async def _next_line(self, until: float) -> bytes:
-        patience_ms = AT_ONCE_S * 1000 if Process.under_way == 1 else 0
-        looked = 0
-        while (end := self._received.find(b"\n", looked)) < 0:
-            looked = len(self._received)
-            if not self._has_read(patience_ms):
-                if self._is_killed:
-                    raise self._gone("ended")
-                await self._something(until)
-            patience_ms = 0
-        line = bytes(self._received[:end])
-        del self._received[: end + 1]
-        return line
-
-    def _has_read(self, patience_ms: float) -> bool:
-        """Read what there is; say whether it was the end of a line, so that there is no need to wait."""
-        ready = [descriptor for descriptor, _ in self._poll.poll(patience_ms)]
-        if self._said.fileno() in ready:
-            self._listen()
-        if self._line.fileno() in ready:
-            self._receive()
-        return self._received.endswith(b"\n")
-
-    async def _something(self, until: float) -> None:
-        """Wait, as others do, until there is something to read."""
-        loop = asyncio.get_running_loop()
-        ready = self._waiting = loop.create_future()
-        descriptors = self._line.fileno(), *([] if self._is_silent else [self._said.fileno()])
-        for descriptor in descriptors:
-            loop.add_reader(descriptor, _wake, ready)
+    @contextlib.contextmanager
+    def _told(self, calls: list[Json], timeout_s: float) -> Iterator[None]:
+        """Tell every way in which no answer came as EngineGone."""
+        Line.waiting += 1
         try:
-            async with asyncio.timeout_at(until):
-                await ready
+            yield
+        except TimeoutError:
+            raise self._gone(f"did not answer {_methods(calls)} within {timeout_s:g} s, and was stopped") from None
+        except (Broken, OSError) as error:
+            raise self._gone(str(error) if isinstance(error, Broken) else "ended") from error
         finally:
-            self._waiting = None
-            for descriptor in descriptors:
-                loop.remove_reader(descriptor)
-
-    def _receive(self) -> None:
-        data = self._line.recv(_CHUNK)
-        if not data:
-            raise self._gone("ended")
-        self._received += data
-        if len(self._received) > MOST_ANSWER:
-            raise self._gone(f"sent more than {MOST_ANSWER // 1_000_000} MB at once, and was stopped")
-
-    def _listen(self) -> None:
-        """Keep the last of what the worker says on stderr; who never stops is not listened to on end."""
-        for _ in range(0 if self._is_silent else 2):
-            try:
-                said = os.read(self._said.fileno(), _CHUNK)
-            except BlockingIOError:
-                return None
-            self._last_words = (self._last_words + said)[-SHOWN:]
-            if not said:
-                self._is_silent = True
-                return self._poll.unregister(self._said.fileno())
-        return None
-
-    def _parsed(self, line: bytes) -> dict[str, Json]:
-        try:
-            answer = _decoded(line.decode())
-        except (ValueError, RecursionError) as error:
-            raise self._gone(f"does not answer in JSON ({error})") from error
-        if not isinstance(answer, dict):
-            raise self._gone(f"does not answer in the form that was agreed on: {answer!r:.200}")
-        return answer
+            Line.waiting -= 1
 
     def _gone(self, how: str) -> EngineGone:
         with contextlib.suppress(subprocess.TimeoutExpired):
             if how == "ended":
                 how += f" with status {self._process.wait(0.2)}"
-        self._listen()
-        words = clean(self._last_words.decode(errors="replace").strip())
+        words = clean(self._said.last_words())
         return EngineGone(f"the engine {self._name} {clean(how)}" + (f"; its last words: {words}" if words else ""))
 
     def kill(self) -> None:
@@ -218,18 +155,23 @@ class Process:
         with contextlib.suppress(ProcessLookupError):
             if self._process.poll() is None:
                 os.killpg(self._process.pid, signal.SIGKILL)
-        if (waiting := self._waiting) is not None:
-            with contextlib.suppress(RuntimeError):  # its loop was closed
-                waiting.get_loop().call_soon_threadsafe(_wake, waiting)
+        for line in self._lines():
+            line.cut()
 
     def end(self) -> None:
         """Let go of all that is left of it."""
         self._finalizer()
 
+    def _lines(self) -> list[Line]:
+        return [self._line, *self._direct.values()]
 
-def _end(process: subprocess.Popen[bytes], line: socket.socket, said: IO[bytes], home: str, owner: int) -> None:
+
+def _end(
+    process: subprocess.Popen[bytes], line: Line, direct: Mapping[str, Line], said: Said, home: str, owner: int
+) -> None:
     """End a worker, whether or not somebody else did; in a forked child it is not ours to end."""
-    line.close()
+    for one in (line, *direct.values()):
+        one.close()
     said.close()
     if os.getpid() == owner:
         with contextlib.suppress(ProcessLookupError):
@@ -239,9 +181,14 @@ def _end(process: subprocess.Popen[bytes], line: socket.socket, said: IO[bytes],
         shutil.rmtree(home, ignore_errors=True)
 
 
-def _wake(ready: asyncio.Future[None]) -> None:
-    if not ready.done():
-        ready.set_result(None)
+def _parsed(line: bytes) -> dict[str, Json]:
+    try:
+        answer = _decoded(line.decode())
+    except (ValueError, RecursionError) as error:
+        raise Broken(f"does not answer in JSON ({error})") from error
+    if not isinstance(answer, dict):
+        raise Broken(f"does not answer in the form that was agreed on: {answer!r:.200}")
+    return answer
 
 
 def _refuse(constant: str) -> None:
@@ -260,12 +207,12 @@ def _methods(calls: list[Json]) -> str:
 
 def _values(answer: Mapping[str, Json]) -> list[Json]:
     if "error" in answer:
-        raise EngineRaised(*_told(answer["error"]))
+        raise EngineRaised(*_as_told(answer["error"]))
     values = answer.get("values")
     return values if isinstance(values, list) else [None]
 
 
-def _told(error: Json) -> tuple[str, str]:
+def _as_told(error: Json) -> tuple[str, str]:
     """Return what an exception in the worker said, and its type, as they can be shown."""
     known = error if isinstance(error, dict) else {}
     message, type_ = (clean(str(known.get(name, "")), SHOWN) for name in ("message", "type"))

@@ -1,7 +1,8 @@
 """The inside of a worker process: makes an engine that somebody else wrote, and calls its methods as it is asked to.
 
 A line of JSON in, a line out: {"id": 7, "calls": [["step", {"action": "look"}]]} is answered by {"id": 7, "values":
-[...]}, and where a call raised, with what it raised as "error". What the engine prints goes to stderr.
+[...]}, and where a call raised, with what it raised as "error". What the engine prints goes to stderr. A socket that a
+call returned is handed over beside its answer, in which it is "handed".
 """
 
 from __future__ import annotations
@@ -107,8 +108,15 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         one = one.__cause__
 
 
+def _handed(value: object) -> str:
+    """Write what JSON does not know: a socket, which goes beside the text."""
+    if isinstance(value, socket.socket):
+        return "handed"
+    raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
+
+
 # Made once: json.dumps makes another one for each call that is not by its defaults.
-_encoded = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
+_encoded = json.JSONEncoder(allow_nan=False, separators=(",", ":"), default=_handed).encode
 
 
 def _send(channel: socket.socket, answer: dict[str, Any]) -> None:
@@ -116,8 +124,12 @@ def _send(channel: socket.socket, answer: dict[str, Any]) -> None:
         text = _encoded(answer)
     except (TypeError, ValueError, RecursionError) as error:
         said = f"what it returned cannot be sent as JSON: {error}"
-        text = json.dumps({"id": answer["id"], "error": {"type": type(error).__name__, "message": said[:MOST_SAID]}})
-    channel.sendall(text.encode("ascii") + b"\n")
+        answer = {"id": answer["id"], "error": {"type": type(error).__name__, "message": said[:MOST_SAID]}}
+        text = json.dumps(answer)
+    data, sent = text.encode("ascii") + b"\n", 0
+    if handed := [value.fileno() for value in answer.get("values", ()) if isinstance(value, socket.socket)]:
+        sent = socket.send_fds(channel, [data], handed)
+    channel.sendall(data[sent:])
 
 
 if __name__ == "__main__":

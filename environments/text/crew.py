@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from agentevo.environments.engine import Engine, EngineGone
@@ -51,6 +51,13 @@ class Crew:
             return await self._engines[place].ask(method, **arguments)
         except EngineGone:
             return await self._engines[place].ask(method, **arguments)
+
+    async def ask_direct(self, place: int, line: str, asked: Sequence[bytes]) -> list[bytes] | None:
+        """Ask past the worker of a place; None where that, or the line, is gone."""
+        try:
+            return await self._engines[place].ask_direct(line, asked)
+        except EngineGone:
+            return None
 
     async def ask_any(self, method: str, **arguments: Json) -> Json:
         """Ask the worker with the fewest episodes; where it is gone, once more."""

@@ -11,12 +11,15 @@ from agentevo.environments.code.files import Call, calls_in
 from agentevo.environments.engine import EngineError
 from agentevo.environments.text.commands import ACT, TOOLS, VALID, Way, command_in
 from agentevo.environments.text.crew import Crew
+from agentevo.environments.text.direct import Direct
+from agentevo.environments.text.engines.games import Moves, listed
 from agentevo.errors import Misuse
 from agentevo.protocols import FeedbackLevel
 from agentevo.types import Json, Message, Outcome, Tool
 
 MOST_ACTIONS = 50
 """So many possible actions are listed at once."""
+UNKNOWN = -1
 NOTHING = "Nothing happens."
 _NUMBERS = itertools.count()
 
@@ -27,10 +30,13 @@ class Seen(NamedTuple):
     text: str
     score: float
     done: bool
-    actions: Sequence[str] = ()
+    actions: Sequence[str] | None = None
+    """All that are possible, where the engine tells them unasked."""
     commands: int = 0
     own: float | None = None
     """The engine's score, where that is another."""
+    at: Mapping[str, Json] | None = None
+    """Where a game that was begun is found past its worker."""
 
     @classmethod
     def of(cls, found: Json) -> Seen:
@@ -46,12 +52,14 @@ class WorldEpisode:
 
     def __init__(
         self, crew: Crew, settings: Mapping[str, Json], steps: int, way: Way, feedback: FeedbackLevel,
-        told: Callable[[], Awaitable[str]],
+        told: Callable[[], Awaitable[str]], moves: Moves | None = None,
     ) -> None:  # fmt: skip
         self._crew, self._settings, self._steps, self._way = crew, dict(settings), steps, way
-        self._feedback, self._told = feedback, told
+        self._feedback, self._told, self._moves = feedback, told, moves
         self._name, self._place = f"{os.getpid()}-{next(_NUMBERS)}", crew.take()
         self._commands: list[Json] = []
+        self._known = UNKNOWN
+        self._direct: Direct | None = None
         self._over = ""
         self.observation = ""
         self._seen = Seen(text="", score=0, done=False)
@@ -102,7 +110,7 @@ class WorldEpisode:
         if terminated or truncated:
             self._over = "is over"
             said = [*said, *await self._verdict()]
-        info: dict[str, Json] = {"actions": [*seen.actions]} if seen.actions and not self._over else {}
+        info: dict[str, Json] = {"actions": [*seen.actions[:MOST_ACTIONS]]} if seen.actions and not self._over else {}
         reward = 0.0
         if self._feedback != "none":
             reward, info["score"] = seen.score - before, seen.score
@@ -134,27 +142,48 @@ class WorldEpisode:
         return await self._act(command_in(given))
 
     async def _act(self, command: str) -> str:
-        found = await self._crew.ask(
-            self._place, "act", name=self._name, done=len(self._commands), command=command
-        )  # fmt: skip
+        found = await self._done(command)
         self._commands.append(command)
         self._seen = Seen.of(found) if found is not None else await self._begun()
         return self._seen.text or NOTHING
+
+    async def _done(self, command: str) -> Json:
+        """Give a command; None where the game is gone, or where a step was cancelled, which may have been done or not.
+
+        What goes past the worker it does not know of: to it the game is where it was begun.
+        """
+        known, self._known = self._known, UNKNOWN
+        if known == UNKNOWN:
+            return None
+        if self._direct is not None:
+            told = await self._direct.act(command)
+            self._known = known
+            return told
+        found = await self._crew.ask(self._place, "act", name=self._name, done=known, command=command)
+        self._known = known + 1
+        return found
 
     async def _begun(self) -> Seen:
         """Begin the game, and do what was done: at first, and where the worker that had it is gone."""
         found = await self._crew.ask(
             self._place, "begin", name=self._name, settings=self._settings, commands=self._commands
         )  # fmt: skip
-        return Seen.of(found)
+        seen = Seen.of(found)
+        self._known, self._direct = len(self._commands), Direct.of(self._crew, self._place, self._moves, seen.at)
+        return seen
 
     async def _listed(self, containing: str) -> str:
-        asked: dict[str, Json] = {"name": self._name, "done": len(self._commands), "containing": containing}
-        found = await self._crew.ask(self._place, "actions", **asked, most=MOST_ACTIONS)
-        if found is None:
+        if self._seen.actions is not None:
+            found: Json = listed(self._seen.actions, containing, MOST_ACTIONS)
+        elif (found := await self._possible(containing)) is None:
             await self._begun()
-            found = await self._crew.ask(self._place, "actions", **asked, most=MOST_ACTIONS)
-        listed = cast("dict[str, Json]", found)
-        actions, count = cast("list[str]", listed["actions"]), cast("int", listed["count"])
+            found = await self._possible(containing)
+        told = cast("dict[str, Json]", found)
+        actions, count = cast("list[str]", told["actions"]), cast("int", told["count"])
         left = f"\n... and {count - len(actions)} more: say what they contain" if count > len(actions) else ""
         return "\n".join(actions) + left if actions else "No such action is possible now."
+
+    async def _possible(self, containing: str) -> Json:
+        return await self._crew.ask(
+            self._place, "actions", name=self._name, done=self._known, containing=containing, most=MOST_ACTIONS
+        )  # fmt: skip

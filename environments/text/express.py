@@ -7,6 +7,7 @@ import importlib.util
 from collections.abc import Iterator, Mapping
 
 from agentevo.environments.text.chosen import chosen, per_kind
+from agentevo.environments.text.engines import express
 from agentevo.environments.text.worlds import Played, Worlds
 from agentevo.errors import MissingExtra
 from agentevo.types import Card, Task
@@ -65,7 +66,7 @@ class TextWorldExpress(Worlds):
         super().__init__(
             card, f"TextWorldExpress(games={games!r}, tasks={tasks}, steps={steps}, way={way!r})",
             lambda: {fold: [_played(fold, *one) for one in _seeds(named, fold, count)] for fold in FOLDS},
-            "agentevo.environments.text.engines.express", steps=steps, way=way, workers=workers, walls=walls,
+            express.__name__, express.MOVES, steps=steps, way=way, workers=workers, walls=walls,
         )  # fmt: skip
 
     async def _told(self, played: Played) -> str:

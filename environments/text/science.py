@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from agentevo.environments.text.chosen import chosen, per_kind
+from agentevo.environments.text.engines import science
 from agentevo.environments.text.worlds import Played, Worlds
 from agentevo.errors import MissingExtra
 from agentevo.types import Card, Task
@@ -85,7 +86,7 @@ class ScienceWorld(Worlds):
         super().__init__(
             card, f"ScienceWorld(kinds={kinds!r}, tasks={tasks}, steps={steps}, way={way!r})",
             lambda: {split: [_played(*pair) for pair in pairs] for split, pairs in drawn.items()},
-            "agentevo.environments.text.engines.science", steps=steps, way=way, workers=workers, walls=walls,
+            science.__name__, science.MOVES, steps=steps, way=way, workers=workers, walls=walls,
         )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from typing import cast, get_args
 from agentevo.environments.made_up import MadeUp
 from agentevo.environments.text.commands import Way, acting, commands_of
 from agentevo.environments.text.crew import Crew
+from agentevo.environments.text.engines.games import Moves
 from agentevo.environments.text.episode import Seen, WorldEpisode
 from agentevo.environments.text.java import find_java, runtime_of
 from agentevo.environments.walls import Walls
@@ -43,13 +44,13 @@ class Worlds(MadeUp[Played]):
 
     def __init__(
         self, card: Card, label: str, draw: Callable[[], Mapping[str, Sequence[Played]]], engine: str,
-        *, steps: int, way: str, workers: int, walls: bool,
+        moves: Moves, *, steps: int, way: str, workers: int, walls: bool,
     ) -> None:  # fmt: skip
         if way not in get_args(Way):
             raise UnknownName("way to act", str(way), get_args(Way))
         if type(steps) is not int or not 1 <= steps <= MOST_STEPS:
             raise Misuse(f"steps is {steps!r}; expected how many commands an episode may have, 1 to {MOST_STEPS}")
-        self._way, self._steps = cast("Way", way), steps
+        self._way, self._steps, self._moves = cast("Way", way), steps, moves
         super().__init__(card.but(instruction=INSTRUCTIONS[self._way]), label, draw)
         java = find_java(card.name)
         may = Walls(readable=(runtime_of(java),), walls=walls)
@@ -65,7 +66,8 @@ class Worlds(MadeUp[Played]):
         """Open an episode of a game; its task says how it is made, so that every `seed` gives the same one."""
         played = self._opened(task, feedback)
         episode = WorldEpisode(
-            self._crew, played.settings, self._steps, self._way, feedback, lambda: self._told(played)
+            self._crew, played.settings, self._steps, self._way, feedback, lambda: self._told(played),
+            self._moves,
         )  # fmt: skip
         await episode.begin()
         return episode

@@ -18,6 +18,7 @@ from uuid import uuid4
 import pytest
 
 from agentevo.environments.engine import Engine, EngineError, EngineGone, EngineRaised
+from agentevo.environments.leftovers import held
 from agentevo.environments.walls import Walls
 from agentevo.errors import Misuse
 from agentevo.types import Json
@@ -217,6 +218,66 @@ def test_an_engine_that_makes_no_sense_is_refused() -> None:
         Engine(STRANGE, timeout_s=0)
     with pytest.raises(Misuse, match="there is no module 'no_such_module' to make an engine of"):
         asyncio.run(Engine("no_such_module:Engine").ask("add"))
+
+
+# --- past the worker
+
+
+@pytest.mark.parametrize("walls", WALLS)
+def test_what_an_engine_hands_over_is_asked_past_it_and_closed_with_it(walls: Walls) -> None:
+    many = b"x" * 1_000_000 + b"\n"
+
+    async def act(engine: Engine) -> list[Any]:
+        before = held()
+        said = [await engine.ask_direct("one", [b"a\n", b"b\n"]), await engine.ask_direct("nobody", [b"a\n"])]
+        whole = await engine.ask_direct("one", [many]) == [many.upper()[:-1]]
+        found = [said, whole, await engine.ask("add", by=1)]
+        await engine.aclose()
+        return [*found, held() - before]
+
+    assert using(act, walls) == [[[b"A", b"B"], None], True, 1, {}]
+
+
+def test_a_socket_that_nobody_asked_for_is_not_taken() -> None:
+    async def act(engine: Engine) -> Any:
+        await engine.ask("add", by=1)
+        before = held()
+        return await engine.ask("line", name="one"), held() - before
+
+    assert using(act) == ("handed", {})
+
+
+def test_who_no_longer_waits_on_a_line_leaves_no_answer_for_others() -> None:
+    async def act(engine: Engine) -> Any:
+        await engine.ask_direct("one", [b"a\n"])
+        asked = asyncio.create_task(engine.ask_direct("one", [b"wait\n"]))
+        await asyncio.sleep(0.05)
+        asked.cancel()
+        return await engine.ask_direct("one", [b"b\n"]), engine.starts
+
+    assert using(act) == ([b"B"], 1)
+
+
+@pytest.mark.parametrize(("word", "says"), [(b"go\n", "ended"), (b"hang\n", "did not answer 'one' within 4 s")])
+def test_a_line_that_is_of_no_use_any_more_ends_the_worker_behind_which_it_is(word: bytes, says: str) -> None:
+    async def act(engine: Engine) -> Any:
+        with pytest.raises(EngineGone, match=says):
+            await engine.ask_direct("one", [word])
+        return await engine.ask_direct("one", [b"b\n"]), engine.starts
+
+    assert using(act, timeout_s=4) == ([b"B"], 2)
+
+
+def test_closing_tells_who_waits_on_a_line() -> None:
+    async def act(engine: Engine) -> None:
+        await engine.ask_direct("one", [b"a\n"])
+        waiting = asyncio.create_task(engine.ask_direct("one", [b"hang\n"]))
+        await asyncio.sleep(0.1)
+        await engine.aclose()
+        with pytest.raises(EngineGone):
+            await asyncio.wait_for(waiting, 30)
+
+    using(act)
 
 
 # --- cancelling, closing, and what is left

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import socket
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agentevo.environments.text.engines import jvm
-from agentevo.environments.text.engines.games import Games, Seen, Settings
+from agentevo.environments.text.engines.games import Games, Moves, Seen, Settings
 
 MEMORY_MB = 512
-SHOWN = 50
-"""So many possible actions go with what is seen."""
 SHARED = ("sorting",)
 """In this game two simulators of one seed see each other's things; it was seen in no other."""
 
@@ -29,7 +28,8 @@ class Express:
         self._machine = jvm.started(java, JAR_PATH, BASEPATH, MEMORY_MB)
 
     def begin(self, settings: Settings) -> ExpressGame:
-        return ExpressGame(*self._begun(settings, with_gold=False))
+        simulator, first = self._begun(settings, with_gold=False)
+        return ExpressGame(simulator, first, self._machine.at(simulator))
 
     def gold(self, settings: Settings) -> Sequence[str]:
         simulator, _ = self._begun(settings, with_gold=True)
@@ -38,8 +38,11 @@ class Express:
     def is_shared(self, settings: Settings) -> bool:
         return settings["game"] in SHARED
 
+    def line(self, name: str) -> socket.socket | None:
+        return self._machine.line(name)
+
     def _begun(self, settings: Settings, *, with_gold: bool) -> tuple[Any, str]:
-        simulator = self._machine.textworldexpress.runtime.PythonInterface()
+        simulator = self._machine.classes.textworldexpress.runtime.PythonInterface()
         if problem := simulator.load(settings["game"], ""):
             raise ValueError(problem)
         return simulator, simulator.generateNewGameJSON(settings["seed"], settings["fold"], with_gold)
@@ -48,21 +51,30 @@ class Express:
 class ExpressGame:
     """One game: the first thing seen is its task, then the room."""
 
-    def __init__(self, simulator: Any, first: str) -> None:
+    def __init__(self, simulator: Any, first: str, at: Mapping[str, Any]) -> None:
         self._simulator = simulator
-        self.seen = self._as_seen(first)
+        self.at: Mapping[str, Any] | None = at
+        self.seen = shown([first])
         self.seen["text"] = f"{simulator.getTaskDescription()}\n\n{self.seen['text']}"
 
     def act(self, command: str) -> Seen:
-        self.seen = self._as_seen(self._simulator.stepJSON(command))
+        self.seen = shown([self._simulator.stepJSON(command)])
         return self.seen
 
     def actions(self) -> Sequence[str]:
-        return self._actions
+        actions: list[str] = self.seen["actions"]
+        return actions
 
-    def _as_seen(self, said: str) -> Seen:
-        told = json.loads(said)
-        self._actions: list[str] = told["validActions"]
-        score = min(1.0, max(0.0, told["score"]))
-        done = score >= 1 or told["tasksuccess"] or told["taskfailure"]
-        return {"text": told["observation"].strip(), "score": score, "done": done, "actions": self._actions[:SHOWN]}
+
+def calls(command: str) -> Sequence[Sequence[str]]:
+    return [("stepJSON", command)]
+
+
+def shown(values: Sequence[str], start: object = None) -> Seen:
+    told = json.loads(values[0])
+    score = min(1.0, max(0.0, told["score"]))
+    done = score >= 1 or told["tasksuccess"] or told["taskfailure"]
+    return {"text": told["observation"].strip(), "score": score, "done": done, "actions": told["validActions"]}
+
+
+MOVES = Moves(calls, shown)

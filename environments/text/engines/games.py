@@ -7,19 +7,35 @@ another one of the same settings would disturb.
 
 from __future__ import annotations
 
+import socket
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 Settings: TypeAlias = Mapping[str, Any]
 Seen: TypeAlias = dict[str, Any]
-"""What is seen after a command: text, score from 0 to 1, done, and perhaps actions that are possible."""
+"""What is seen after a command: text, score from 0 to 1, done, and perhaps all the actions that are possible."""
+
+
+class Moves(NamedTuple):
+    """How a game whose object somebody reaches past the worker is acted in.
+
+    `calls` are the methods to call for a command, each with its texts; `shown` makes what is seen of their values, None
+    for one that raised, and of the `start` that the game told, or raises where it cannot.
+    """
+
+    calls: Callable[[str], Sequence[Sequence[str]]]
+    shown: Callable[[Sequence[Any], Any], Seen]
 
 
 class Game(Protocol):
-    """One game of an engine; `seen` is what it showed last."""
+    """One game of an engine; `seen` is what it showed last.
+
+    `at` is where it is to be found past the worker: the name of a line, of its object, and its start; None for nowhere.
+    """
 
     seen: Seen
+    at: Mapping[str, Any] | None
 
     def act(self, command: str) -> Seen: ...
 
@@ -35,6 +51,9 @@ class Engine(Protocol):
 
     def is_shared(self, settings: Settings) -> bool:
         """Say whether games of the same settings share what they should not."""
+
+    def line(self, name: str) -> socket.socket | None:
+        """Return a line of that name to where its games are; None where there is none, or none any more."""
 
 
 class Kept(NamedTuple):
@@ -62,7 +81,7 @@ class Games:
         for command in commands:
             game.act(command)
         self._games[name] = Kept(len(commands), game, settings)
-        return game.seen
+        return {**game.seen, "at": game.at}
 
     def act(self, name: str, done: int, command: str) -> Seen | None:
         kept = self._at(name, done)
@@ -77,8 +96,10 @@ class Games:
         kept = self._at(name, done)
         if kept is None:
             return None
-        found = [action for action in kept.game.actions() if containing.casefold() in action.casefold()]
-        return {"actions": found[:most], "count": len(found)}
+        return listed(kept.game.actions(), containing, most)
+
+    def line(self, name: str) -> socket.socket | None:
+        return self._engine.line(name)
 
     def end(self, name: str) -> None:
         self._games.pop(name, None)
@@ -112,3 +133,9 @@ class Games:
             return None
         self._games.move_to_end(name)
         return kept
+
+
+def listed(actions: Sequence[str], containing: str, most: int) -> dict[str, Any]:
+    """Return the first actions that contain some text, and how many there are."""
+    found = [action for action in actions if containing.casefold() in action.casefold()]
+    return {"actions": found[:most], "count": len(found)}

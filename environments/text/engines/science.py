@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import socket
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agentevo.environments.text.engines import jvm
-from agentevo.environments.text.engines.games import Games, Seen, Settings
+from agentevo.environments.text.engines.games import Games, Moves, Seen, Settings
 
 MEMORY_MB = 1024
 FAILED = "The simulator cannot do that."
@@ -27,7 +28,7 @@ class Science:
     def begin(self, settings: Settings) -> ScienceGame:
         simulator = self._loaded(settings, with_gold=False)
         simulator.reset()
-        return ScienceGame(simulator)
+        return ScienceGame(simulator, self._machine)
 
     def gold(self, settings: Settings) -> Sequence[str]:
         return list(self._loaded(settings, with_gold=True).getGoldActionSequence())
@@ -35,8 +36,11 @@ class Science:
     def is_shared(self, settings: Settings) -> bool:
         return False
 
+    def line(self, name: str) -> socket.socket | None:
+        return self._machine.line(name)
+
     def _loaded(self, settings: Settings, *, with_gold: bool) -> Any:
-        simulator = self._machine.scienceworld.runtime.pythonapi.PythonInterface()
+        simulator = self._machine.classes.scienceworld.runtime.pythonapi.PythonInterface()
         simulator.load(settings["task"], settings["variation"], "", with_gold)
         return simulator
 
@@ -49,26 +53,38 @@ class ScienceGame:
     share gained of what there was to gain; `own` is the simulator's.
     """
 
-    def __init__(self, simulator: Any) -> None:
+    def __init__(self, simulator: Any, machine: jvm.Machine) -> None:
         self._simulator, self._fault = simulator, jvm.failure()
         said = simulator.step("look around")
-        self._first: float = max(0.0, simulator.getScore())
-        self.seen = self._as_seen(said)
+        self._start: float = max(0.0, simulator.getScore())
+        self.at: Mapping[str, Any] | None = machine.at(simulator, self._start)
+        self.seen = self._shown(said)
         self.seen["text"] = f"{simulator.getTaskDescription()}\n\n{self.seen['text']}"
 
     def act(self, command: str) -> Seen:
         try:
             said = self._simulator.step(command)
         except self._fault:
-            said = FAILED
-        self.seen = self._as_seen(said)
+            said = None
+        self.seen = self._shown(said)
         return self.seen
 
     def actions(self) -> Sequence[str]:
         return list(self._simulator.getValidActionObjectCombinations())
 
-    def _as_seen(self, said: str) -> Seen:
-        own = self._simulator.getScore()
-        gained = (own - self._first) / (1 - self._first)
-        done = own < 0 or self._simulator.getCompleted()
-        return {"text": said.strip(), "score": min(1.0, max(0.0, gained)), "done": done, "own": own}
+    def _shown(self, said: str | None) -> Seen:
+        return shown([said, self._simulator.getScore(), self._simulator.getCompleted()], self._start)
+
+
+def calls(command: str) -> Sequence[Sequence[str]]:
+    return [("step", command), ("getScore",), ("getCompleted",)]
+
+
+def shown(values: Sequence[Any], start: float) -> Seen:
+    said, own, is_completed = values
+    gained = (own - start) / (1 - start)
+    text = FAILED if said is None else said.strip()
+    return {"text": text, "score": min(1.0, max(0.0, gained)), "done": own < 0 or is_completed, "own": own}
+
+
+MOVES = Moves(calls, shown)

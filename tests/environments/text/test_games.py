@@ -9,18 +9,19 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from toy_games import Toy
+from toy_games import MOVES, Toy
 
 from agentevo.environments.engine import EngineGone
 from agentevo.environments.leftovers import held
 from agentevo.environments.text.crew import Crew
-from agentevo.environments.text.engines.games import Games
+from agentevo.environments.text.engines.games import Games, Moves
 from agentevo.environments.text.episode import WorldEpisode
 from agentevo.environments.walls import Walls
 from agentevo.errors import Misuse
 from agentevo.types import Json, Message, Outcome
 
 THREE: dict[str, Json] = {"to": 3}
+ways = pytest.mark.parametrize("direct", [False, True], ids=["by the worker", "past it"])
 
 
 def act(*commands: str) -> Message:
@@ -99,19 +100,20 @@ async def crew(workers: int = 1, kept: int = 4, timeout_s: float = 60) -> AsyncI
         await made.aclose()
 
 
-async def opened(of: Crew, steps: int = 100, **settings: Json) -> WorldEpisode:
+async def opened(of: Crew, steps: int = 100, moves: Moves = MOVES, **settings: Json) -> WorldEpisode:
     async def told() -> str:
         return ""
 
-    episode = WorldEpisode(of, {**THREE, **settings}, steps, "tools", "weak", told)
+    episode = WorldEpisode(of, {**THREE, **settings}, steps, "tools", "weak", told, moves)
     await episode.begin()
     return episode
 
 
-def test_rewards_are_how_the_score_changes() -> None:
+@ways
+def test_rewards_are_how_the_score_changes(direct: bool) -> None:
     async def run() -> list[Outcome]:
         async with crew() as of:
-            episode = await opened(of)
+            episode = await opened(of, direct=direct)
             outcomes = [
                 await episode.step(act(*commands)) for commands in (["up"], ["down"], ["up", "up"], ["up", "up"])
             ]
@@ -124,9 +126,10 @@ def test_rewards_are_how_the_score_changes() -> None:
     assert outcomes[-1].observation == "3\n\nError: not run, because the game is over.\n\nThe score is 1.00 of 1."
 
 
-def test_more_episodes_than_a_worker_keeps_go_on_all_the_same() -> None:
+@ways
+def test_more_episodes_than_a_worker_keeps_go_on_all_the_same(direct: bool) -> None:
     async def one(of: Crew) -> list[str]:
-        episode = await opened(of)
+        episode = await opened(of, direct=direct)
         seen = [(await episode.step(act("up"))).observation for _ in range(3)]
         await episode.close()
         return seen
@@ -138,10 +141,11 @@ def test_more_episodes_than_a_worker_keeps_go_on_all_the_same() -> None:
     assert asyncio.run(run()) == [["1", "2", "3\n\nThe score is 1.00 of 1."]] * 32
 
 
-def test_an_episode_goes_on_in_a_new_worker_where_its_own_has_died(tmp_path: Path) -> None:
+@ways
+def test_an_episode_goes_on_in_a_new_worker_where_its_own_has_died(direct: bool, tmp_path: Path) -> None:
     async def run() -> list[str]:
         async with crew() as of:
-            episode = await opened(of, marker=str(tmp_path / "died"))
+            episode = await opened(of, direct=direct, marker=str(tmp_path / "died"))
             seen = [(await episode.step(act(one))).observation for one in ("up", "die", "up")]
             await episode.close()
             return seen
@@ -158,10 +162,11 @@ def test_a_worker_that_hangs_each_time_is_gone() -> None:
         asyncio.run(run())
 
 
-def test_a_step_that_is_cancelled_did_not_happen() -> None:
+@ways
+def test_a_step_that_is_cancelled_did_not_happen(direct: bool) -> None:
     async def run() -> list[str]:
         async with crew() as of:
-            episode = await opened(of)
+            episode = await opened(of, direct=direct)
             await episode.step(act("up"))
             step = asyncio.ensure_future(episode.step(act("sleep")))
             await asyncio.sleep(0.05)
@@ -175,7 +180,8 @@ def test_a_step_that_is_cancelled_did_not_happen() -> None:
     assert asyncio.run(run()) == ["2"]
 
 
-def test_what_is_possible_is_listed_also_where_the_game_has_to_be_begun_again() -> None:
+@ways
+def test_what_is_possible_is_listed_also_where_the_game_has_to_be_begun_again(direct: bool) -> None:
     listing: Message = {
         "role": "assistant", "content": None,
         "tool_calls": [{"id": "1", "function": {"name": "valid_actions", "arguments": '{"containing": "WAIT 5"}'}}],
@@ -183,7 +189,7 @@ def test_what_is_possible_is_listed_also_where_the_game_has_to_be_begun_again() 
 
     async def run() -> tuple[str, str]:
         async with crew(kept=1) as of:
-            first, second = await opened(of), await opened(of)
+            first, second = await opened(of, direct=direct), await opened(of, direct=direct)
             said = (await first.step(listing)).observation
             await first.step(act("up"))
             after = (await first.step(act("up"))).observation
@@ -196,13 +202,47 @@ def test_what_is_possible_is_listed_also_where_the_game_has_to_be_begun_again() 
     assert after == "2"
 
 
-def test_what_shows_nothing_is_said_so_that_it_is_answered() -> None:
+@ways
+def test_what_shows_nothing_is_said_so_that_it_is_answered(direct: bool) -> None:
     async def run() -> str:
         async with crew() as of:
-            episode = await opened(of)
+            episode = await opened(of, direct=direct)
             return (await episode.step(act("nothing"))).observation
 
     assert asyncio.run(run()) == "Nothing happens."
+
+
+def past(*commands: str) -> list[str]:
+    """Return what is seen after commands that do not go through the worker."""
+
+    async def run() -> list[str]:
+        async with crew() as of:
+            episode = await opened(of, direct=True)
+            seen = [(await episode.step(act(one))).observation for one in commands]
+            await episode.close()
+            return seen
+
+    return asyncio.run(run())
+
+
+def test_what_was_seen_past_the_worker_is_the_same_text() -> None:
+    assert past("lines", "up") == ["a\nb \\n c", "1"]
+
+
+def test_what_raised_past_the_worker_is_shown_and_nothing_is_held_of_it() -> None:
+    assert past("up", "raise", "raise", "held", "up") == ["1", "it raised", "it raised", "0", "2"]
+
+
+def test_where_an_answer_past_the_worker_cannot_be_read_the_game_is_begun_again_there() -> None:
+    async def run() -> list[str]:
+        async with crew() as of:
+            strange = Moves(MOVES.calls, lambda values, to: MOVES.shown([len(values[0]), values[1]], to))
+            episode = await opened(of, moves=strange, direct=True)
+            seen = [(await episode.step(act(one))).observation for one in ("nonsense", "nonsense")]
+            await episode.close()
+            return seen
+
+    assert asyncio.run(run()) == ["0", "0"]
 
 
 def test_plain_code_asks_also_where_a_loop_is_running_and_nothing_is_left_afterwards() -> None:
