@@ -31,17 +31,20 @@ class Likely:
         self._lock = threading.Lock()
 
     async def logprob(self, prompt: Sequence[ChatMessage], text: str) -> float:
-        """Return the log-probability of a text, with the mark that ends its turn, after a prompt."""
+        """Return the log-probability of a text, with the mark that ends its turn, after a prompt.
+
+        Raise MissingExtra where what adapters are trained with is not installed.
+        """
         asked: list[Message] = [
             {"role": str(message["role"]), "content": str(message["content"])} for message in prompt
         ]
         return await asyncio.to_thread(self._logprob, asked, text)
 
     def _logprob(self, prompt: list[Message], text: str) -> float:
-        import torch
-
         with self._lock:  # one text after another takes every core, and less memory
             chat, model = self._loaded
+            import torch  # after `base`, which says how torch is to wait
+
             tokens = chat.encode([*prompt, {"role": "assistant", "content": text}], given=len(prompt))
             ids = torch.tensor([tokens.ids])
             with torch.no_grad():
@@ -51,13 +54,13 @@ class Likely:
 
     @functools.cached_property
     def _loaded(self) -> tuple[Chat, PeftModel]:
-        from peft import PeftModel
-
         from agentevo.weights.chat import Chat
         from agentevo.weights.gguf import base_of
         from agentevo.weights.load import quiet
 
         on = base_of(self._adapter, self._base)
         with quiet():
+            from peft import PeftModel  # after `base`, which says what to install where it is missing
+
             model = PeftModel.from_pretrained(on.model(), str(self._adapter)).eval()
         return Chat(on.tokenizer(), on.name, written_calls=on.gguf is not None), model

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from pathlib import Path
 
 import pytest
 from cycles import Sums
 from small_training import ANSWERS
 
-from agentevo.errors import WeightsError
+from agentevo.errors import MissingExtra, WeightsError
 from agentevo.memory import Memory
 from agentevo.models import as_model
 from agentevo.protocols import State
@@ -57,3 +58,11 @@ def test_what_is_no_adapter_is_told(small: str, tmp_path: Path) -> None:
     assert likely(small, tmp_path) is likely(small, tmp_path)
     with pytest.raises(WeightsError, match="no adapter of `agentevo train`"):
         asyncio.run(likely(small, tmp_path).logprob(ASKED, "PAY 12"))
+
+
+def test_where_nothing_can_be_trained_it_says_what_to_install(
+    whole: Trained, small: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "peft", None)
+    with pytest.raises(MissingExtra, match=r"pip install 'agentevo\[train\]'"):
+        asyncio.run(Likely(small, whole.path).logprob(ASKED, "PAY 12"))
