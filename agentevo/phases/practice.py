@@ -102,8 +102,8 @@ class Paired:
     bad: Act
 
     def __post_init__(self) -> None:
-        _must_be_strategy("Paired(good=...)", self.good)
-        _must_be_strategy("Paired(bad=...)", self.bad)
+        must_be_strategy("Paired(good=...)", self.good)
+        must_be_strategy("Paired(bad=...)", self.bad)
         made_awaitable(self, "good", "bad")
 
     async def __call__(self, state: State, task: Task) -> list[Attempt]:
@@ -166,7 +166,7 @@ class Reuse:
     cycles: int = 3
 
     def __post_init__(self) -> None:
-        _must_be_strategy("Reuse(act=...)", self.act)
+        must_be_strategy("Reuse(act=...)", self.act)
         made_awaitable(self, "act")
         _must_turn(self.cycles)
 
@@ -185,7 +185,7 @@ class Same:
     cycles: int = 3
 
     def __post_init__(self) -> None:
-        _must_be_strategy("Same(tasks=...)", self.tasks)
+        must_be_strategy("Same(tasks=...)", self.tasks)
         made_awaitable(self, "tasks")
         _must_turn(self.cycles)
 
@@ -193,7 +193,7 @@ class Same:
         return await self.tasks(replace(state, history=state.history[: state.round - state.round % self.cycles]))
 
 
-def _must_be_strategy(slot: str, value: object) -> None:
+def must_be_strategy(slot: str, value: object) -> None:
     if not callable(value) or isinstance(value, type):
         raise Misuse(f"{slot} takes a strategy, such as Sample() or Pool(), not {value!r:.80}")
 

@@ -10,6 +10,8 @@ from typing import TypeAlias
 from agentevo.errors import Misuse
 from agentevo.overlap import alike, grams, words
 from agentevo.phases.act import Sample
+from agentevo.phases.combine import made_awaitable
+from agentevo.phases.practice import must_be_strategy
 from agentevo.phases.tasks.generate import Generate
 from agentevo.protocols import Act, Adaptable, State, Tasks
 from agentevo.types import Attempt, Experience, Json
@@ -96,6 +98,9 @@ class Synthesise:
     act: Act = field(default_factory=lambda: Sample(temperature=0.0))
 
     def __post_init__(self) -> None:
+        must_be_strategy("Synthesise(tasks=...)", self.tasks)
+        must_be_strategy("Synthesise(act=...)", self.act)
+        made_awaitable(self, "tasks", "act")
         if self.keep < 1:
             raise Misuse(f"keep is {self.keep!r}; expected how many rows are replayed, 1 or more")
 

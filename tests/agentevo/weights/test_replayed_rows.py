@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cycles import NOW, Sums, answers
@@ -85,6 +86,18 @@ def test_the_base_writes_the_tasks_and_the_latest_model_answers_them() -> None:
     assert asked == ["small", "small+new", "small+new"]
 
 
+def test_plain_functions_may_write_and_answer_what_is_replayed() -> None:
+    def river(state: State) -> list[Task]:
+        return [Task(id="r", prompt="Name a river.")]
+
+    def rhine(state: State, task: Task) -> list[Attempt]:
+        return [Attempt(id="a", task=task, answer="The Rhine.")]
+
+    chosen: dict[str, Any] = {"tasks": river, "act": rhine}
+    (row,) = replayed(Synthesise(**chosen), 4)
+    assert row["completion"] == [{"role": "assistant", "content": "The Rhine."}]
+
+
 def test_what_is_unlike_the_rest_is_taken_first() -> None:
     texts = ["name a river", "name a river now", "count the moons of mars", "count the moons of venus"]
     assert diverse(texts, 2) == [0, 2]
@@ -104,7 +117,14 @@ def test_rows_are_mixed_in_an_order_that_is_drawn() -> None:
 
 
 @pytest.mark.parametrize(
-    "make", [lambda: Rows(GIVEN, 0), lambda: Earlier(2), lambda: Synthesise(keep=0), lambda: must_be_replays([3])]
+    "make",
+    [
+        lambda: Rows(GIVEN, 0),
+        lambda: Earlier(2),
+        lambda: Synthesise(keep=0),
+        lambda: Synthesise(Generate),  # type: ignore[arg-type]  # which is refused
+        lambda: must_be_replays([3]),
+    ],
 )
 def test_what_makes_no_sense_is_refused(make: object) -> None:
     assert callable(make)
