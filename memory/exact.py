@@ -171,10 +171,17 @@ def likenesses(vectors: Mapping[int, Vector], vector: Vector) -> dict[int, float
 
 
 def nearest(rows: Rows, scores: NDArray[np.float32], k: int) -> list[tuple[int, float]]:
-    """Return the k best rows with their scores, best first; of equals the older row first."""
-    if k < len(scores):
-        best = np.argpartition(-scores, k - 1)[:k] if k > 0 else np.empty(0, np.intp)
-    else:
-        best = np.arange(len(scores))
+    """Return the k best of these rows, which ascend, with their scores, best first; of equals the older row first."""
+    if k <= 0:
+        return []
+    best = _leading(scores, k) if k < len(scores) else np.arange(len(scores))
     order = best[np.lexsort((rows[best], -scores[best]))]
     return [(int(rows[i]), float(scores[i])) for i in order]
+
+
+def _leading(scores: NDArray[np.float32], k: int) -> NDArray[np.intp]:
+    """Return where the k best scores stand; of those equal to the last of them, the ones that come first."""
+    best = np.argpartition(-scores, k - 1)[:k]
+    last = scores[best].min()
+    better = best[scores[best] > last]
+    return np.concatenate([better, np.flatnonzero(scores == last)[: k - len(better)]])

@@ -48,3 +48,15 @@ def test_what_was_used_at_the_beginning_of_time_was_used_in_a_draft_too() -> Non
         draft = store.draft()
         draft.pin([never.id, used.id])
         assert [item.text for item in draft.list(order="used")] == ["at zero", "never"]
+
+
+@pytest.mark.parametrize("k", [1, 5, 20, 39])
+def test_of_equals_that_have_no_room_together_those_that_were_inserted_first_are_found(k: int) -> None:
+    with memory() as store:
+        vector, other = [1.0] + [0.0] * 383, [0.6, 0.8] + [0.0] * 382
+        store.insert([f"{n}. x" for n in range(40)], vectors=[other] * 38 + [vector] * 2)
+        found = [hit.item.text for hit in store.recall("x", k=k, mode="vector", vector=vector)]
+        draft = store.draft()
+        draft.pin(store.list()[0].id)
+        drafted = [hit.item.text for hit in draft.recall("x", k=k, mode="vector", vector=vector)]
+    assert found == drafted == [f"{n}. x" for n in [38, 39, *range(38)][:k]]
