@@ -195,18 +195,8 @@ _KEY_LINES = (  # of a key that was cut off before its end
     r"(?:(?:\s|\\n)*+(?:[A-Za-z-]{4,20}: [^\n]{1,80}|[A-Za-z0-9+/=]{16,}))*+(?:(?:\s|\\n)++[A-Za-z0-9+/]{1,15}={1,2})?"
 )
 _PASSWORD_HINTS = (
-    "pass",
-    "pwd",
-    "kennwort",
-    "contrase",
-    "senha",
-    "wachtwoord",
-    "hasło",
-    "пароль",
-    "密码",
-    "密碼",
-    "パスワード",
-)
+    "pass", "pwd", "kennwort", "contrase", "senha", "wachtwoord", "hasło", "пароль", "密码", "密碼", "パスワード",
+)  # fmt: skip
 _PASSWORD = (
     r"(?i:pass(?:words?|wd|wort|phrase|code)|(?<=mot de )passe|(?<=_)pass|pwd|kennwort|contrase[nñ]a|senha|wachtwoord"
     r"|hasło|пароль|密[码碼]|パスワード)(?:_?\d{1,2})?"
@@ -219,6 +209,19 @@ _KEY = rf"(?i:(?:{'|'.join(_KEYS[:-2])})[ _.-]?key(?:[ _.-]?id)?|secret|tokens?|
 _IS = r"\s{1,4}(?:is|was|ist|lautet|est|es|è|é)[:：]?\s{1,4}"
 _EQUALS = r"\s{0,4}(?:=>|:=|={1,2}|[:：])\s{0,4}"
 _OPEN = r"""(?:\\?["'`])?"""
+
+_USER = r"""\s(?:-u|--user)[ =]["']?[^\s:"']{1,64}"""
+_TYPED = r"""(?P<s>[^\s"'-][^\s"']{3,127})"""
+
+_MORE = (
+    ("xai key", "xai-", r"[A-Za-z0-9]{60,}"), ("perplexity key", "pplx-", r"[A-Za-z0-9]{40,}"),
+    ("replicate token", "r8_", r"[A-Za-z0-9]{37}"), ("notion token", "ntn_", r"[A-Za-z0-9]{40,}"),
+    ("linear key", "lin_api_", r"[A-Za-z0-9]{32,}"), ("supabase token", "sbp_", r"[0-9a-f]{40}"),
+    ("grafana token", "glsa_", r"[A-Za-z0-9]{32}_[0-9a-f]{8}"), ("grafana token", "glc_", r"[A-Za-z0-9+/=]{40,}"),
+    ("new relic key", "NRAK-", r"[A-Z0-9]{27}"), ("postman key", "PMAK-", r"[0-9a-f]{24}-[0-9a-f]{34}"),
+    ("airtable token", "pat", r"[A-Za-z0-9]{14}\.[0-9a-f]{64}"), ("figma token", "figd_", r"[A-Za-z0-9_-]{36,}"),
+    ("sentry token", "sntrys_", r"[A-Za-z0-9_+/=-]{40,}"),
+)  # fmt: skip
 
 _RULES = (
     _Rule("private key", ("-----begin",), rf"{_KEY_HEAD}(?>(?:[^-]|-(?!----))*+{_KEY_TAIL}|{_KEY_LINES})"),
@@ -272,12 +275,16 @@ _RULES = (
     _token("vault token", "hvs.", r"[A-Za-z0-9_-]{24,}"),
     _token("groq key", "gsk_", r"[A-Za-z0-9]{40,}"),
     _token("atlassian token", "ATATT3", r"[A-Za-z0-9_=-]{50,}"),
+    *(_token(kind, prefix, rest) for kind, prefix, rest in _MORE),
     _Rule(
         "json web token",
         ("eyj",),
         r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{8,}+\.[A-Za-z0-9_-]{8,}+(?:\.[A-Za-z0-9_-]*+){0,3}(?<!\.)",
     ),
     _Rule("password", ("://",), r"://[^\s/:@\[\]]{0,64}:(?P<s>[^\s/@]{1,128})@", _is_given, False),
+    _Rule("password", ("curl",), rf"curl\s[^\n|;]{{0,200}}?{_USER}:{_TYPED}", _is_given, False),
+    _Rule("password", ("mysql",), rf"mysql\w{{0,9}}\s[^\n|;]{{0,100}}?(?<=\s)-p{_TYPED}", _is_strong, False),
+    _Rule("password", ("login",), rf"login\s{{1,4}}\S{{1,64}}\s{{1,4}}password\s{{1,4}}{_TYPED}", _is_strong, False),
     _Rule(
         "authorization",
         ("authorization",),
