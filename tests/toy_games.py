@@ -74,7 +74,7 @@ class Toy:
 
 
 class ToyGame:
-    """`up` counts; `down` counts back; `sleep` takes long; `die` ends the worker, the first time."""
+    """`up` counts, `slowly` too and then takes long; `down` counts back; `die` ends the worker, the first time."""
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self._to, self._marker, self.count = settings["to"], settings.get("marker", ""), 0
@@ -87,7 +87,9 @@ class ToyGame:
             os._exit(3)
         if command == "sleep":
             time.sleep(0.3)
-        self.count += (command == "up") - (command == "down")
+        self.count += (command in ("up", "slowly")) - (command == "down")
+        if command == "slowly":
+            time.sleep(0.3)
         self.seen = self._shown({"nothing": "", "lines": "a\nb \\n c"}.get(command, str(self.count)))
         return self.seen
 

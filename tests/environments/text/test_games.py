@@ -168,7 +168,7 @@ def test_a_step_that_is_cancelled_did_not_happen(direct: bool) -> None:
         async with crew() as of:
             episode = await opened(of, direct=direct)
             await episode.step(act("up"))
-            step = asyncio.ensure_future(episode.step(act("sleep")))
+            step = asyncio.ensure_future(episode.step(act("slowly")))
             await asyncio.sleep(0.05)
             step.cancel()
             await asyncio.wait({step})
