@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -59,6 +60,11 @@ def eventually(holds: Callable[[], bool]) -> bool:
     while not (held := holds()) and time.monotonic() < until:
         time.sleep(0.02)
     return held
+
+
+def mounts(pid: int) -> Counter[str]:
+    """Return the mounts that a process sees, each with how often it is there."""
+    return Counter(Path(f"/proc/{pid}/mounts").read_text("utf-8").splitlines())
 
 
 def own_descriptors() -> int:

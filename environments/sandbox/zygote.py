@@ -29,6 +29,8 @@ for count in range(1, len(parts) + 1):
     package = sys.modules[".".join(parts[:count])] = types.ModuleType(".".join(parts[:count]))
     package.__path__ = []
 package.__path__ = [sys.argv.pop(1)]
+from {PACKAGE} import forks
+forks.keep()
 from {PACKAGE}.zygote import main
 main()
 """

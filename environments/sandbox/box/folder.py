@@ -13,7 +13,7 @@ from agentevo.environments.sandbox.box.watch import threads
 MEGABYTE = 1024 * 1024
 READ_LIMIT = 2 * MEGABYTE
 """A list of mappings that is longer is no program's that has no wish to hide something, and takes long to read."""
-PARTS = ("work", "tmp", "shm")
+PARTS = ("work", "tmp")
 
 
 class Folder:

@@ -50,6 +50,7 @@ class Namespaces:
         self._child_of_zygote()
         self.proc = self._proc()
         self.bystanders = Bystanders(self.proc)
+        seccomp.packed(machine(), metadata=True, kill_only=None, watched=False)
         self._pids = os.open("self/ns/pid", os.O_RDONLY, dir_fd=self.proc)
 
     def _enter(self, readable: list[str]) -> None:
@@ -123,12 +124,15 @@ class Namespaces:
         return 0
 
     def end(self) -> None:
-        """End every process of this worker but the supervisor; the disk goes with the last that sees it."""
+        """End every process of this worker but the supervisor."""
         _must_be_first()
         with contextlib.suppress(ProcessLookupError, ChildProcessError):
             os.kill(-1, signal.SIGKILL)
             while True:
                 os.wait()
+
+    def clear(self) -> None:
+        """Nothing: the disk goes with the last that sees it."""
 
     def sweep(self, alive: set[int]) -> None:
         """Nothing is left behind: what a supervisor started ends with it."""

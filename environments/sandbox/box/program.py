@@ -41,12 +41,17 @@ def rehearse() -> None:
     flush()
 
 
+def hide() -> None:
+    """Take our own modules out of sight, and keep what a program's main module takes the place of."""
+    HIDDEN.append(sys.modules["__main__"])
+    for own in [module for module in sys.modules if module.partition(".")[0] == "agentevo"]:
+        HIDDEN.append(sys.modules.pop(own))
+
+
 def prepare(code: str, name: str) -> None:
     """Make the process look as if it had just been started; the source is on the disk, so tracebacks show lines."""
     with open(name, "wb") as file:
         file.write(code.encode("utf-8"))
-    for own in [module for module in sys.modules if module.partition(".")[0] == "agentevo"]:
-        HIDDEN.append(sys.modules.pop(own))
     sys.argv = [name]
     sys.path.insert(0, os.getcwd())
 

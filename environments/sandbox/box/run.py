@@ -28,6 +28,8 @@ REAPED = 100
 """So many are taken up at a time, so that a program which never stops forking holds up nothing else."""
 FOLDER_SHARE = 10
 """Looking through a work folder takes at most one part in so many of the time."""
+FOLDER_FIRST_S = 0.02
+"""Nor is it looked through sooner: as a rule it takes so long that the second look does not come earlier."""
 SLACK = 2
 """Tasks that are just ending, beside those allowed."""
 MEGABYTE = 1024 * 1024
@@ -79,7 +81,7 @@ class Run:
     is_done: bool = False
     claimed: int | None = None
     """The status that a step of a session gives itself."""
-    folder_at: float = 0.0
+    folder_at: float = field(default_factory=lambda: time.monotonic() + FOLDER_FIRST_S)
     stop_at: float = math.inf
     is_judge: bool = False
     reports: list[wire.Message] = field(default_factory=list)
@@ -165,8 +167,8 @@ def _reap_others(main: int) -> None:
             os.waitpid(found.si_pid, 0)
 
 
-def judged(run: Run, now: float) -> str:
-    """Return which limit the run is over, or nothing."""
+def judged(run: Run, now: float, *, is_idle: bool = False) -> str:
+    """Return which limit the run is over, or nothing; a session between its steps has all the time there is."""
     _reap_others(run.child.pid)
     usage, limits = run.tree.usage(), run.limits
     memory = usage.memory
@@ -175,7 +177,7 @@ def judged(run: Run, now: float) -> str:
     run.peak = max(run.peak, memory)
     if memory > limits["memory_mb"] * MEGABYTE:
         return "memory"
-    if now > _deadline(run) or usage.cpu_s - run.cpu_before > limits["cpu_s"]:
+    if (not is_idle and now > _deadline(run)) or usage.cpu_s - run.cpu_before > limits["cpu_s"]:
         return "timeout"
     if usage.tasks > limits["processes"] + SLACK:
         return "killed"

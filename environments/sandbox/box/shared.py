@@ -21,6 +21,8 @@ from agentevo.environments.sandbox.box.watch import Bystanders, Tree
 END_S = 5.0
 EVERYTHING = -1 & ~landlock.MAKE_DEVICES_AND_SOCKETS
 """All rights in a worker's own folder but to make devices and sockets."""
+PLACES = 8
+"""Workers' folders lie in so many: where one is being removed, some kernels let nobody make another for a while."""
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 
 
@@ -43,6 +45,8 @@ class Shared:
         self.folder: Folder | None = None
         self._paths = [os.path.realpath(path) for path in rootfs.readable(readable)]
         self._version, self._shared_rules, self._rules = 0, 0, landlock.Ready()
+        for place in range(PLACES):
+            os.mkdir(os.path.join(folder, str(place)))
         if confined:
             self._version = landlock.version()
             self._make_once()
@@ -80,7 +84,9 @@ class Shared:
     def supervise(self, limits: dict[str, float]) -> None:
         """Make a folder for the worker, and this process the last parent of all that it starts."""
         prctl(PR_SET_CHILD_SUBREAPER, 1)
-        self.folder = Folder(os.path.join(self._base, str(os.getpid())), limits["disk_mb"], int(limits["files"]))
+        own = os.getpid()
+        path = os.path.join(self._base, str(own % PLACES), str(own))
+        self.folder = Folder(path, limits["disk_mb"], int(limits["files"]))
         self.folder.make()
 
     def confine(self) -> int:
@@ -96,7 +102,7 @@ class Shared:
         return seccomp.install(machine(), metadata=False, kill_only=only, watched=True)
 
     def end(self) -> None:
-        """End every process below this supervisor, again and again until none is left, and remove the folder.
+        """End every process below this supervisor, again and again until none is left.
 
         As their last parent it has a child as long as there is any process left: it need not look for them.
         """
@@ -105,6 +111,9 @@ class Shared:
             for pid in tree.members():
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal.SIGKILL)
+
+    def clear(self) -> None:
+        """Remove the folder, which nobody uses any more: after the report, as it may take as long as a run."""
         if self.folder is not None:
             self.folder.remove()
 
@@ -118,13 +127,16 @@ class Shared:
             for pid in left:
                 with contextlib.suppress(ChildProcessError):
                     os.waitpid(pid, os.WNOHANG)
-        for name in os.listdir(self._base):
-            if int(name) not in alive:
-                Folder(os.path.join(self._base, name), 0, 0).remove()
+        for place in os.listdir(self._base):
+            for name in os.listdir(os.path.join(self._base, place)):
+                if int(name) not in alive:
+                    Folder(os.path.join(self._base, place, name), 0, 0).remove()
 
     def close(self) -> None:
         """End everything that is left, and remove the folder that held the workers' folders."""
         self.sweep(set())
+        for place in os.listdir(self._base):
+            os.rmdir(os.path.join(self._base, place))
         os.rmdir(self._base)
 
 

@@ -25,7 +25,7 @@ from agentevo.environments.sandbox.box.watch import Bystanders, Tree
 HAND_OVER_S = 20.0
 FIXED = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 IDLE_S = 0.25
-"""How often a session is looked at between its steps."""
+"""How often a session is looked at between its steps, beside once before each."""
 
 
 class Walls(Protocol):
@@ -40,6 +40,7 @@ class Walls(Protocol):
     def supervise(self, limits: Limits) -> None: ...
     def confine(self) -> int: ...
     def end(self) -> None: ...
+    def clear(self) -> None: ...
     def sweep(self, alive: set[int]) -> None: ...
     def close(self) -> None: ...
 
@@ -57,6 +58,7 @@ def serve(host: socket.socket, walls: Walls, limits: Limits) -> None:
             wire.send(host, {"failed": f"{type(error).__name__}: {error}"})
     finally:
         walls.end()
+        walls.clear()
 
 
 def start(host: socket.socket, walls: Walls, tree: Tree) -> Child:
@@ -93,11 +95,11 @@ def _work(host: socket.socket, walls: Walls, child: Child, tree: Tree) -> None:
             continue
         if last is None:
             tree.learn(walls.bystanders.pids, child.shown)
-        run = last = _begun(job, child, tree, is_first=last is None)
+        run = last = begun(job, child, tree, is_first=last is None)
         if over:
             run.kind = over
         else:
-            _hand_over(job, run, descriptors)
+            hand_over(job, run, descriptors)
             watch(host, run, zygote)
         has_ended = run.status is not None or bool(run.kind)
         if has_ended:
@@ -109,7 +111,8 @@ def _work(host: socket.socket, walls: Walls, child: Child, tree: Tree) -> None:
             return
 
 
-def _begun(job: wire.Message, child: Child, tree: Tree, *, is_first: bool) -> Run:
+def begun(job: wire.Message, child: Child, tree: Tree, *, is_first: bool) -> Run:
+    """Return the run that a job asks for, which is not yet handed over."""
     table = job["limits"]
     assert isinstance(table, dict)
     limits = {str(name): float(value) for name, value in table.items()}
@@ -122,7 +125,7 @@ def _begun(job: wire.Message, child: Child, tree: Tree, *, is_first: bool) -> Ru
     return run
 
 
-def _hand_over(job: wire.Message, run: Run, descriptors: list[int]) -> None:
+def hand_over(job: wire.Message, run: Run, descriptors: list[int]) -> None:
     """Tell the process what to run; its standard input is a file of its own."""
     stdin = os.memfd_create("stdin", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     with os.fdopen(stdin, "wb", closefd=False) as file:
@@ -147,16 +150,18 @@ def _idle(host: socket.socket, last: Run | None, zygote: int) -> str:
     births = last.child.births if last else None
     if births:
         poll.register(births.asking, select.POLLIN)
+    looked = time.monotonic()
     while os.getppid() == zygote:
         ready = {descriptor for descriptor, _ in poll.poll(IDLE_S * 1000)}
         if last and births and births.asking in ready:
             births.answer(int(last.limits["processes"]))
-        if host.fileno() in ready:
-            return over
-        if last and not over:
-            over = judged(last, last.since)
+        now = time.monotonic()
+        if last and not over and (host.fileno() in ready or now >= looked + IDLE_S):
+            looked, over = now, judged(last, now, is_idle=True)
             if over:
                 os.kill(last.child.pid, signal.SIGKILL)
+        if host.fileno() in ready:
+            return over
     raise OSError("the zygote has ended")
 
 

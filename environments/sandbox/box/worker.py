@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import base64
 import os
+import random
 import resource
 import signal
 import socket
 import sys
+import threading
 import traceback
 from typing import NoReturn, Protocol
 
-from agentevo.environments.sandbox.box import program, wire
+from agentevo.environments.sandbox.box import forks, program, wire
 from agentevo.environments.sandbox.box.candidate import serve
 from agentevo.environments.sandbox.box.judge import judge
 from agentevo.environments.sandbox.box.stepping import steps
@@ -74,13 +76,36 @@ def _only_link(link: socket.socket) -> socket.socket:
 
 def _settle() -> None:
     os.setsid()
-    folder = os.path.dirname(os.getcwd())
-    os.environ.update(HOME=os.getcwd(), TMPDIR=os.path.join(folder, "tmp"))
+    begin_anew()
+    forks.put_in_place()
+
+
+def begin_anew() -> None:
+    """Be as a process that was just started where this one is: what its fork left out included."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    random.seed()
+    threading.main_thread()._set_native_id()  # type: ignore[attr-defined]
+    os.environ["HOME"] = os.getcwd()
+    os.environ["TMPDIR"] = os.path.join(os.path.dirname(os.getcwd()), "tmp")
+
+
+def open_streams() -> None:
+    """Open what a program has as its standard streams; the files behind them are put in place later.
+
+    It is done once, while there are pipes where a worker has pipes: a stream remembers whether one can seek in it.
+    """
+    nowhere = os.dup(1)
+    reading, writing = os.pipe()
+    os.dup2(writing, 1)
+    os.dup2(writing, 2)
     sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - lives as long as the process
     sys.stdout = open(1, "w", encoding="utf-8", buffering=1, closefd=False)  # noqa: SIM115
     sys.stderr = open(2, "w", encoding="utf-8", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
     sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr  # type: ignore[misc]
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)
+    for one in (nowhere, reading, writing):
+        os.close(one)
 
 
 def _do(job: wire.Message, descriptors: list[int], link: socket.socket, counted: bool) -> int:

@@ -13,7 +13,7 @@ import socket
 import sys
 from typing import NoReturn
 
-from agentevo.environments.sandbox.box import supervisor
+from agentevo.environments.sandbox.box import program, rehearsal, supervisor, worker
 from agentevo.environments.sandbox.box.namespaces import Namespaces
 from agentevo.environments.sandbox.box.run import Limits
 from agentevo.environments.sandbox.box.shared import Shared
@@ -46,6 +46,9 @@ def main() -> NoReturn:
     except OSError as error:
         control.send(json.dumps({"failed": str(error)}).encode())
         os._exit(1)
+    worker.open_streams()
+    rehearsal.rehearse(walls.proc)
+    program.hide()
     control.send(json.dumps({"ready": True}).encode())
     gc.collect()
     gc.freeze()

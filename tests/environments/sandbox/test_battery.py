@@ -13,7 +13,7 @@ from battery import ALL
 from battery.arena import Arena
 from battery.program import Program
 from battery.users import can_be
-from processes import below, eventually
+from processes import below, eventually, mounts
 
 from agentevo.environments.sandbox import Sandbox, SandboxUnavailable
 from agentevo.environments.sandbox.sandbox import CHOSEN, Tier
@@ -32,29 +32,32 @@ def available(tier: Tier) -> bool:
     return True
 
 
-def left(arena: Arena) -> tuple[int, int, int]:
-    """Return what an agent has: processes below it, descriptors, and mounts."""
-    about = Path(f"/proc/{arena.pid}")
-    mounts = (about / "mounts").read_text("utf-8").count("\n")
-    return len(below(arena.pid)), len([*(about / "fd").iterdir()]), mounts
+Left = tuple[int, int]
 
 
-def settled(arena: Arena) -> tuple[int, int, int]:
-    """Return the same of an agent that has had as many runs at once as it can."""
+def left(arena: Arena) -> Left:
+    """Return what an agent has: processes below it, and descriptors."""
+    return len(below(arena.pid)), len([*Path(f"/proc/{arena.pid}/fd").iterdir()])
+
+
+def settled(arena: Arena) -> tuple[Left, Counter[str]]:
+    """Return the same of an agent that has had as many runs at once as it can, and the mounts it sees."""
     with ThreadPoolExecutor(16) as pool:
         assert {outcome.stdout for outcome in pool.map(arena.run, ["print(1)"] * 32)} == {"1\n"}
-    seen: list[tuple[int, int, int]] = []
+    seen: list[Left] = []
 
     def still() -> bool:
         seen.append(left(arena))
         return len(seen) > 10 and len(set(seen[-10:])) == 1
 
     assert eventually(still)
-    return seen[-1]
+    return seen[-1], mounts(arena.pid)
 
 
-def assert_has(arena: Arena, before: tuple[int, int, int]) -> None:
-    assert eventually(lambda: left(arena) == before), f"{before} became {left(arena)}"
+def assert_has(arena: Arena, before: tuple[Left, Counter[str]]) -> None:
+    has, mounted = before
+    assert eventually(lambda: left(arena) == has), f"{has} became {left(arena)}"
+    assert not mounts(arena.pid) - mounted  # the machine's own may go meanwhile
 
 
 @pytest.fixture(params=CHOSEN)

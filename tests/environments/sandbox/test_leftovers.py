@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from processes import below, eventually, own_descriptors, pool, zygote
+from processes import below, eventually, mounts, own_descriptors, pool, zygote
 
 from agentevo.environments.sandbox import Limits, Sandbox
 from agentevo.environments.sandbox.zygote import Zygote
@@ -37,14 +37,12 @@ class Left:
 
     processes: int
     descriptors: int
-    mounts: int
     files: int
 
 
 def left(zygote: Zygote) -> Left:
-    kept = os.listdir(zygote._folder) if zygote._folder else []  # noqa: PTH208
-    mounts = Path("/proc/self/mounts").read_text("utf-8").count("\n")
-    return Left(1 + len(below(zygote.process.pid)), own_descriptors(), mounts, len(kept))
+    kept = [*Path(zygote._folder).rglob("*")] if zygote._folder else []
+    return Left(1 + len(below(zygote.process.pid)), own_descriptors(), len(kept))
 
 
 def resident_mb(pid: int) -> float:
@@ -71,9 +69,11 @@ def test_many_runs_leave_nothing_behind(sandbox: Sandbox) -> None:
     asyncio.run(many(100))
     warm = 2 * pool(sandbox).spares + (2 if sandbox.tier == "namespaces" else 1)
     assert eventually(lambda: left(started).processes == warm)
-    before, resident = left(started), {pid: resident_mb(pid) for pid in (os.getpid(), started.process.pid)}
+    before, mounted = left(started), mounts(os.getpid())
+    resident = {pid: resident_mb(pid) for pid in (os.getpid(), started.process.pid)}
     asyncio.run(many(RUNS))
     assert eventually(lambda: left(started) == before), f"{before} became {left(started)}"
+    assert not mounts(os.getpid()) - mounted  # the machine's own may go meanwhile
     assert {pid for pid, size in resident.items() if resident_mb(pid) > size + 12} == set()
     assert zygote(sandbox) is started
     assert {"ok", "error", "timeout", "memory"} <= set(kinds)

@@ -85,6 +85,25 @@ def test_random_numbers_differ_between_runs(best: Sandbox) -> None:
     assert len({best.run("import random; print(random.random())").stdout for _ in range(3)}) == 3
 
 
+def test_random_numbers_differ_between_a_program_and_its_child(best: Sandbox) -> None:
+    code = "import os, random\nif os.fork(): os.wait()\nprint(random.random(), flush=True)"
+    said = best.run(code).stdout.split()
+    assert len({*said}) == 2
+
+
+def test_a_program_finds_its_process_as_if_it_had_just_been_started(sandbox: Sandbox) -> None:
+    code = """
+import os, signal, sys, threading
+print(threading.main_thread().native_id == threading.get_native_id())
+print(sys.stdin.seekable(), sys.stdout.seekable(), sys.stderr.seekable(), sys.stdout.line_buffering)
+print([name for name in sys.modules if name.startswith("agentevo")], os.register_at_fork.__name__)
+print(signal.getsignal(signal.SIGINT) is signal.default_int_handler, os.environ["HOME"] == os.getcwd())
+"""
+    assert sandbox.run(code).stdout.splitlines() == [
+        "True", "True False False True", "[] register_at_fork", "True True",
+    ]  # fmt: skip
+
+
 def test_a_timeout_ends_the_program_and_keeps_what_it_wrote(sandbox: Sandbox) -> None:
     result = sandbox.run("print('begun')\nwhile True: pass", limits=Limits(stretch=1), timeout_s=0.3)
     assert (result.kind, result.exit_status, result.stdout) == ("timeout", None, "begun\n")
