@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agentevo.errors import Misuse, RunError
+from agentevo.journal import lines
 from agentevo.models.requests import check_name
 from agentevo.settings import home
 
@@ -49,7 +50,8 @@ def _is_folder_name(name: object) -> bool:
 async def beginning(folder: Path, model: Model) -> AsyncIterator[None]:
     """Begin a run, or go on with it, inside; raise UnknownName before anything is made for a model of no provider.
 
-    A folder that is made inside is taken away again where misuse ends the run before a model has answered.
+    A folder that is made inside is taken away again where misuse ends the run before a model has answered or a turn
+    was finished.
     """
     if _is_new(folder):
         await check_name(model)
@@ -67,9 +69,16 @@ def _unless_misused(folder: Path) -> Iterator[None]:
     try:
         yield
     except Misuse:
-        if is_new and not any(path.stat().st_size for name in WORTH_KEEPING for path in folder.rglob(name)):
+        if is_new and not _is_worth_keeping(folder):
             shutil.rmtree(folder, ignore_errors=True)
         raise
+
+
+def _is_worth_keeping(folder: Path) -> bool:
+    """Say whether anything was paid for or finished: a turn may also be finished without a model."""
+    if any(path.stat().st_size for name in WORTH_KEEPING for path in folder.rglob(name)):
+        return True
+    return any(str(line["key"]).endswith("/report") for path in folder.rglob("journal.jsonl") for line in lines(path))
 
 
 def held(folder: Path) -> FileLock:

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
+from cycles import Sums
 from filelock import FileLock
 from moments import memory, moment
 
+from agentevo import Agent
 from agentevo.environments.answers import Answers
 from agentevo.environments.tool.house import House
 from agentevo.environments.wrappers import OutputLimit, TimeLimit
 from agentevo.errors import Misuse, RunError, UnknownName
 from agentevo.memory import Memory
 from agentevo.models import ScriptedModel
-from agentevo.protocols import Environment
+from agentevo.position import attempt_id
+from agentevo.protocols import Environment, Recipe, State
 from agentevo.record import Record
 from agentevo.runs import about, beginning, folder_of, held
-from agentevo.types import Json
+from agentevo.types import Attempt, Experience, Json, Op, Task
 
 
 def described(environment: Environment) -> dict[str, Json]:
@@ -119,3 +125,25 @@ def test_a_run_that_another_began_meanwhile_is_not_taken_away(tmp_path: Path) ->
     with pytest.raises(UnknownName):
         asyncio.run(begun())
     assert (tmp_path / "run" / "run.json").is_file()
+
+
+def test_a_run_that_finished_a_turn_without_a_model_stays_where_misuse_ends_the_next(tmp_path: Path) -> None:
+    tried = itertools.count()
+
+    async def guess(state: State, task: Task) -> list[Attempt]:
+        next(tried)
+        return [Attempt(id=attempt_id(), task=task, answer="3")]
+
+    async def broken_at_first(state: State, experiences: Sequence[Experience]) -> list[Op]:
+        return [] if state.round == 0 or (tmp_path / "mended").exists() else cast(list[Op], "no list")
+
+    recipe = Recipe(act=guess, update=[broken_at_first])
+    with memory() as store:
+        agent = Agent(ScriptedModel([]), memory=store, recipe=recipe, environment=Sums(), runs=tmp_path / "runs")
+        with pytest.raises(Misuse, match="slot 'update'"):
+            list(agent.evolve(run="x", cycles=2))
+        made = next(tried)
+        (tmp_path / "mended").touch()
+        assert [report.accepted for report in agent.evolve(run="x", cycles=2)] == [True, True]
+        evaluated = len(Sums().tasks("dev"))
+        assert next(tried) == made + 1 + evaluated
