@@ -119,13 +119,21 @@ class Average:
         online = await self._online(state, base)
         if online is None:
             return []
-        now, last = tensors_of(_folder(online)), await in_use(state.memory, base, MOVING)
+        now, last = tensors_of(_folder(online)), await self._so_far(state, base)
         average = moved(tensors_of(_folder(last)) if last else nothing(now), now, self.decay)
         parts = [online, last] if last else [online]
         if (state.round + 1) % self.every:
             return [await self._made(state, average, parts, MOVING)]
         reset = await self._made(state, average, parts, self.role)
         return [await self._made(state, nothing(now), [online], MOVING), reset]
+
+    async def _so_far(self, state: State, base: str) -> Item | None:
+        """Return the moving average that the gate let in last; without a gate nothing is let in: the last one."""
+        if state.recipe.gate is not None:
+            return await in_use(state.memory, base, MOVING)
+        where = {"base": base, "role": MOVING}
+        found = await state.memory.alist(kind="adapter", where=where, status=["live", "quarantined"])
+        return next((item for item in found if BLOCKED not in item.metadata), None)
 
     async def _online(self, state: State, base: str) -> Item | None:
         """Return the adapter that this turn has trained, or else the one in use."""

@@ -187,3 +187,15 @@ def test_a_reset_waits_for_an_adapter_in_use(empty_home: Path, tmp_path: Path) -
         assert averaged(store, Average("ema", install=quietly)) == []
     with store_of(tmp_path, 4.0) as store:
         assert _values(averaged(store, Average("ema", every=1, decay=0.75, install=quietly))) == [0.0, 1.0]
+
+
+def test_without_a_gate_an_average_takes_in_each_turn(empty_home: Path, tmp_path: Path) -> None:
+    average = Average("ema", every=9, decay=0.5, install=quietly)
+    with store_of(tmp_path, 4.0) as store:
+        for expected in (2.0, 3.0, 3.5):
+            (item,) = averaged(store, average)
+            assert value(item) == expected
+            store.apply([Op(verb="insert", id=item.id, item=item)])
+        store.quarantine(item.id)
+        store.edit(item.id, metadata={**item.metadata, "blocked": "trained on what was purged"})
+        assert _values(averaged(store, average)) == [3.5]  # of the turn before, as if the last had not been
