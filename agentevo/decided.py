@@ -44,4 +44,5 @@ def _unanswered(report: Report) -> set[str]:
 def _without(report: Report, tasks: set[str]) -> Report:
     """Return a report as if these tasks had not been asked; a gate may look at its scores, or at its experiences."""
     left = tuple(x for x in report.experiences if x.task.id not in tasks)
-    return report.but(experiences=left, scores=dict.fromkeys(report.scores, fmean(x.score for x in left)))
+    scores = dict.fromkeys(report.scores, fmean(x.score for x in left)) if left else {}
+    return report.but(experiences=left, scores=scores)

@@ -89,3 +89,9 @@ def test_a_model_that_failed_after_it_had_answered_was_not_out() -> None:
     judged = outcome("t0", 1.0).attempts[0].but(stopped="model: the critic was down")
     after = Report(experiences=(Experience(task=judged.task, attempts=(judged,)),))
     assert decided(HeldOut(), report([1.0]), after) == HeldOut()(report([1.0]), after)
+
+
+def test_tasks_that_only_one_report_has_decide_nothing_where_the_model_failed_on_the_others() -> None:
+    decision = found([DOWN], [DOWN, 1.0])
+    assert not decision.accepted
+    assert "the others cannot be compared: the two reports have no task in common" in decision.reason
