@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
@@ -31,41 +32,53 @@ class _Call(NamedTuple):
 
 
 class Turns:
-    """Calls in the order they came, whatever loop they came from."""
+    """Calls in the order they came, whatever loop they came from, made by a thread of their own.
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
+    A thread that a loop gives out will not do: all of a loop's may be busy with what waits for these very calls.
+    """
+
+    def __init__(self, lingers_s: float = 1.0) -> None:
+        """lingers_s is how long the thread waits for another call before it ends."""
+        self._lingers_s = lingers_s
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        self._pid = os.getpid()
+        self._ready = threading.Condition()
         self._waiting: deque[_Call] = deque()
-        self._busy = False
+        self._is_served = False
 
     async def take(self, work: Callable[[], T]) -> T:
         """Make a call in its turn, in another thread, and return what it returns; cancelled, it may not be made."""
         loop = asyncio.get_running_loop()
         call = _Call(partial(copy_context().run, work), loop, loop.create_future())
-        with self._lock:
+        if self._pid != os.getpid():  # a forked child has what waits, not the thread that would make it
+            self._begin_anew()
+        with self._ready:
+            if self._is_served:
+                self._ready.notify()
+            else:
+                threading.Thread(target=self._serve, name="agentevo-turns", daemon=True).start()
+                self._is_served = True
             self._waiting.append(call)
-            is_first, self._busy = not self._busy, True
-        if is_first:
-            self._begin(loop)
         return cast(T, await call.future)
 
-    def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
-        try:
-            loop.run_in_executor(None, self._serve)
-        except RuntimeError:  # this loop gives out no threads any more
-            with self._lock:
-                self._busy = False
-                self._waiting.pop()
-            raise
-
     def _serve(self) -> None:
-        while calls := self._next():
-            _tell([(call, *_outcome(call)) for call in calls if not call.future.cancelled()])
+        while self._make_some():
+            pass
+
+    def _make_some(self) -> bool:
+        """Make the calls that wait, or come soon; False where none does."""
+        calls = self._next()
+        _tell([(call, *_outcome(call)) for call in calls if not call.future.cancelled()])
+        return bool(calls)
 
     def _next(self) -> list[_Call]:
-        with self._lock:
+        with self._ready:
+            if not self._waiting:
+                self._ready.wait(self._lingers_s)
             calls = [self._waiting.popleft() for _ in range(min(_TOLD_AT_ONCE, len(self._waiting)))]
-            self._busy = bool(calls)
+            self._is_served = bool(calls)
         return calls
 
 

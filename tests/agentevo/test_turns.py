@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +17,7 @@ from agentevo.memory import Memory
 from agentevo.turns import Turns
 from agentevo.types import Hit
 
-WAITING_S = 60.0
+WAITING_S = 20.0
 
 
 def test_calls_are_made_one_at_a_time_in_their_order_and_off_the_loop() -> None:
@@ -98,17 +100,70 @@ def test_callers_in_several_loops_take_turns_with_each_other() -> None:
     assert got == [list(range(first, first + 50)) for first in range(0, 400, 50)]
 
 
-def test_a_loop_that_gives_out_no_threads_is_told_so_and_others_go_on() -> None:
-    turns, made = Turns(), list[str]()
+def test_a_call_waits_for_no_thread_that_a_loop_gives_out() -> None:
+    """All of those may be waiting for this very call: for an agent that runs in each and recalls in another loop."""
+    turns, held = Turns(), Held()
 
-    async def after_the_end() -> None:
+    def elsewhere() -> str:
+        held()
+        return asyncio.run(asyncio.wait_for(turns.take(lambda: "there"), WAITING_S))
+
+    async def while_all_threads_wait() -> list[str]:
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+        other = asyncio.create_task(asyncio.to_thread(elsewhere))
+        await asyncio.sleep(0)
+        here = asyncio.create_task(turns.take(lambda: "here"))
+        await asyncio.sleep(0)
+        held.may_go.set()
+        return list(await asyncio.wait_for(asyncio.gather(here, other), WAITING_S))
+
+    assert asyncio.run(while_all_threads_wait()) == ["here", "there"]
+
+
+def test_a_loop_that_gives_out_no_threads_is_served_too() -> None:
+    turns = Turns()
+
+    async def after_the_end() -> str:
         await asyncio.get_running_loop().shutdown_default_executor()
-        with pytest.raises(RuntimeError, match="shutdown"):
-            await turns.take(partial(made.append, "no"))
+        return await turns.take(lambda: "served")
 
-    asyncio.run(after_the_end())
-    asyncio.run(turns.take(partial(made.append, "yes")))
-    assert made == ["yes"]
+    assert asyncio.run(after_the_end()) == "served"
+
+
+@pytest.mark.parametrize("lingers_s", [0.0, 0.001, 60.0])
+def test_calls_that_come_late_are_made_as_soon_as_they_come(lingers_s: float) -> None:
+    turns = Turns(lingers_s)
+
+    async def now_and_then() -> list[int]:
+        made = []
+        for n in range(200):
+            made.append(await turns.take(partial(int, n)))
+            await asyncio.sleep(0.001 * (n % 3))
+        return made
+
+    assert asyncio.run(asyncio.wait_for(now_and_then(), WAITING_S)) == list(range(200))
+
+
+FORKED = """
+import asyncio, os, threading
+from agentevo.turns import Turns
+turns, begun = Turns(), threading.Event()
+def held():
+    begun.set()
+    threading.Event().wait()
+threading.Thread(target=asyncio.run, args=(turns.take(held),), daemon=True).start()
+begun.wait()
+if (child := os.fork()) == 0:
+    print(asyncio.run(asyncio.wait_for(turns.take(lambda: "made"), 3)), flush=True)
+    os._exit(0)
+os.waitpid(child, 0)
+os._exit(0)
+"""
+
+
+def test_the_child_of_a_process_that_forked_while_a_call_was_made_makes_its_own() -> None:
+    done = subprocess.run([sys.executable, "-c", FORKED], capture_output=True, text=True, timeout=WAITING_S)
+    assert done.stdout == "made\n", done.stderr
 
 
 def test_a_loop_that_is_gone_takes_nothing_from_the_others() -> None:
