@@ -88,6 +88,8 @@ _Outcome = tuple[_Call, object, BaseException | None]
 def _outcome(call: _Call) -> tuple[object, BaseException | None]:
     try:
         return call.work(), None
+    except StopIteration as error:  # no future takes it, and all who are told with it would wait for ever
+        return None, RuntimeError(f"a call raised {error!r}").with_traceback(error.__traceback__)
     except BaseException as error:  # noqa: BLE001 -- whatever it is, who waits is to get it
         return None, error
 
@@ -119,7 +121,8 @@ def taking_turns(plain: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:
     async def asynchronous(*args: P.args, **kwargs: P.kwargs) -> T:
         handle: Any = args[0]
         verb: Callable[[], T] = partial(getattr(handle, plain.__name__), *args[1:], **kwargs)
-        turns: Turns | None = handle._turns()
+        is_own = getattr(type(handle), plain.__name__) is not plain  # it may take long, or wait for one of these
+        turns: Turns | None = None if is_own else handle._turns()
         return await (asyncio.to_thread(verb) if turns is None else turns.take(verb))
 
     return asynchronous

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from agentevo.errors import BadReply, ModelError
 from agentevo.memory.admit import admitted
+from agentevo.models.replies import whole_text
 from agentevo.protocols import Model, State
 from agentevo.quote import fenced
 from agentevo.types import Item, Json, Message, Op, Reply
@@ -73,13 +74,13 @@ def stopped(what: str, done: list[Op], error: ModelError) -> list[Op]:
 
 def failure(state: State, what: str, error: BadReply, ids: Sequence[str], parents: Mapping[str, Item]) -> Op:
     """Return the op that records what could not be taken: a quarantined note that recall never shows."""
-    reply = error.reply.text[:KEPT] if error.reply else ""
-    about: dict[str, Json] = {"ids": list(ids), "reply": reply, "error": str(error)[:KEPT]}
+    said, reply = whole_text(str(error)), whole_text(error.reply.text[:KEPT]) if error.reply else ""
+    about: dict[str, Json] = {"ids": list(ids), "reply": reply, "error": said[:KEPT]}
     fields = {
         "kind": "note", "source": "agent", "status": "quarantined", "derived_from": tuple(ids),
         "metadata": {f"failed_{what}": about},
     }  # fmt: skip
-    text = f"{what} from {', '.join(ids)} failed: {str(error)[:200]}"
+    text = f"{what} from {', '.join(ids)} failed: {said[:200]}"
     item = admitted([text], fields, state.memory.namespace, state.now, parents.get)[0]
     LOG.warning(
         "%s failed: %s; nothing is made of its inputs (%d), which are kept themselves, and all else that is learned"

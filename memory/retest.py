@@ -11,6 +11,7 @@ from dataclasses import KW_ONLY, dataclass
 from agentevo.errors import Misuse
 from agentevo.memory.asking import sources
 from agentevo.memory.vitals import ALL_KINDS
+from agentevo.plain import awaitable
 from agentevo.position import at, attempt_id
 from agentevo.protocols import Judge, State, Update
 from agentevo.scoring import UNTESTED, answered, sealed
@@ -73,6 +74,8 @@ class Retested:
                 raise Misuse(
                     f"Retested({slot}=...) takes a strategy, such as Insert() or Critique(), not {value!r:.80}"
                 )
+        object.__setattr__(self, "policy", awaitable(self.policy))
+        object.__setattr__(self, "by", None if self.by is None else awaitable(self.by))
 
     async def __call__(self, state: State, experiences: Sequence[Experience]) -> list[Op]:
         ops = await self.policy(state, list(experiences))

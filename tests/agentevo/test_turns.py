@@ -10,9 +10,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from functools import partial
+from typing import Any
 
 import pytest
 
+from agentevo.blocking import wait
 from agentevo.memory import Memory
 from agentevo.turns import Turns
 from agentevo.types import Hit
@@ -219,3 +221,35 @@ def test_many_recalls_at_once_find_what_one_alone_finds_in_a_memory_and_in_a_dra
         alone, together = asyncio.run(all_of(memory))
     assert together == alone
     assert any("lucky" in hit.item.text for hit in together[47])
+
+
+def test_a_call_that_raises_what_no_future_takes_holds_nobody_up() -> None:
+    turns = Turns()
+
+    def exhausted() -> int:
+        return next(iter(()))
+
+    async def both() -> list[int | BaseException]:
+        calls = [turns.take(exhausted), turns.take(lambda: 1)]
+        return await asyncio.wait_for(asyncio.gather(*calls, return_exceptions=True), WAITING_S)
+
+    failed, made = asyncio.run(both())
+    assert (isinstance(failed, RuntimeError), made) == (True, 1)
+
+
+class Twice(Memory):
+    """A memory whose recall asks again, in another loop, and waits."""
+
+    def recall(self, *args: Any, **kwargs: Any) -> list[Hit]:
+        async def again() -> list[Hit]:
+            with self.draft() as draft:
+                return await draft.arecall(*args, **kwargs)
+
+        return wait(again())
+
+
+def test_a_recall_of_ones_own_may_wait_for_another() -> None:
+    with Twice.open(":memory:", embedder="hash") as memory:
+        memory.insert("one stone")
+        (hit,) = asyncio.run(asyncio.wait_for(memory.arecall("stone"), WAITING_S))
+    assert hit.item.text == "one stone"

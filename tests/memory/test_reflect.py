@@ -242,6 +242,16 @@ def test_after_two_replies_that_cannot_be_read_it_is_recorded_and_nothing_is_los
         assert len(m.reflect(model=ScriptedModel([good]), by="all", recursive=recursive).ops) == 1, "tried again"
 
 
+@pytest.mark.parametrize("bad", ["half of a pair \ud83d and no JSON", '{"insights": ["half \\ud83d"'])
+def test_half_a_character_in_a_reply_that_cannot_be_read_is_recorded_too(bad: str) -> None:
+    with memory() as m:
+        three(m)
+        m.reflect(model=FunctionModel(lambda _: bad), by="all")
+        (record,) = m.list(status="quarantined", kind="note")
+        assert "half" in str(record.metadata["failed_reflection"])
+        assert len(m.list()) == 3
+
+
 def test_one_group_that_fails_does_not_take_the_others_with_it() -> None:
     with memory() as m:
         m.insert(["a1", "a2", "a3", "b1", "b2", "b3"], metadata=[{"g": "a"}] * 3 + [{"g": "b"}] * 3)

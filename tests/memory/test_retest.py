@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from typing import Any, cast
 
 import pytest
 from moments import learned, memory
@@ -94,6 +95,21 @@ def test_a_lesson_gets_in_only_if_its_own_case_then_succeeds(caplog: pytest.LogC
     assert texts(ops) == ["count on your fingers"]
     assert ops[0].reason == "from task 1+1; tried again with it, its case succeeded"
     assert "dropped: task 1+2 was tried with it, and it scored 0" in caplog.text
+
+
+def test_plain_functions_may_write_and_judge_what_is_tried() -> None:
+    def wrote(state: State, experiences: Sequence[Experience]) -> list[Op]:
+        case = experiences[0].attempts[0].id
+        item = Item(id="a", text="count on your fingers", kind="lesson", created_at=state.now, derived_from=(case,))
+        return [Op(verb="insert", id="a", item=item)]
+
+    def judged(state: State, experience: Experience) -> Experience:
+        told = (a.told(Feedback(score=float(a.answer == answer(a.task)))) for a in experience.attempts)
+        return experience.but(attempts=tuple(told))
+
+    policy, by = cast(Any, wrote), cast(Any, judged)
+    with memory() as m:
+        assert texts(through(m, Retested(policy, by), [failure("1+1")])) == ["count on your fingers"]
 
 
 def test_a_lesson_of_one_case_does_not_help_another_through() -> None:
