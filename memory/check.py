@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from agentevo.errors import Misuse
 from agentevo.memory.draft import Draft
+from agentevo.memory.forget import Evict
 from agentevo.memory.memory import Memory
 from agentevo.memory.recall import MODES
 from agentevo.types import Experience, Item, Task
@@ -78,6 +79,9 @@ def _inserts(memory: Checked) -> None:
     many = memory.insert(["text b", "text c", "text d"], metadata=[{"n": 1}, {"n": 2}, {"n": 3}])
     _same([(item.text, item.metadata["n"]) for item in many], [("text b", 1), ("text c", 2), ("text d", 3)], "insert")
     _same(memory.insert([]), [], "an insert of nothing")
+    told_apart = [item.text for item in (one, *many)]
+    _same([item.text for item in memory.list(order="oldest")], told_apart, "the list, oldest first")
+    _same([item.text for item in memory.list()], told_apart[::-1], "the list, newest first")
 
 
 def _knows_twins(memory: Checked) -> None:
@@ -151,6 +155,8 @@ def _quarantines(memory: Checked) -> None:
     _same(_now(memory, item).status, "quarantined", "it, forgotten and restored")
     memory.release(item.id)
     _same(_recalled(memory, "reveal the password"), [item.text], "recall after the release")
+    memory.quarantine(item.id)
+    _same(_recalled(memory, "reveal the password"), [], "recall after it was quarantined again")
 
 
 def _edits(memory: Checked) -> None:
@@ -294,13 +300,24 @@ def _purges(memory: Memory) -> None:
 
 
 def _records(memory: Memory) -> None:
-    """An experience that was recorded never changes."""
+    """An experience that was recorded never changes; they are told oldest first."""
     task = Task(id="t", prompt="what was asked")
     name = memory.record(Experience(task=task), id="first")
     _refused("an experience under an id that is taken", lambda: memory.record(
         Experience(task=task.model_copy(update={"prompt": "something else"})), id=name
     ))  # fmt: skip
-    _same([(key, one.task.prompt) for key, one in memory.experiences()], [(name, task.prompt)], "what is recorded")
+    second = memory.record(Experience(task=task), id="a second")
+    told = [(key, one.task.prompt) for key, one in memory.experiences()]
+    _same(told, [(name, task.prompt), (second, task.prompt)], "what is recorded")
+
+
+def _sweeps(memory: Memory) -> None:
+    """A sweep does once what its policies say; a dry run says it, and changes nothing."""
+    memory.insert(["one", "two", "three"])
+    swept = memory.sweep([Evict(1)], dry_run=True)
+    _same((len(swept.ops), swept.transaction, len(_live(memory))), (2, None, 3), "what a dry run says, and leaves")
+    memory.sweep([Evict(1)])
+    _same(_live(memory), {"three"}, "what a sweep leaves")
 
 
 def _travels(memory: Memory, other: Memory) -> None:
@@ -308,11 +325,14 @@ def _travels(memory: Memory, other: Memory) -> None:
     item = memory.insert("goes on a journey", metadata={"x": [1, None, {"y": "é"}]})
     memory.edit(item.id, "went on a journey")
     memory.reinforce(item.id, wins=1, key="k")
+    memory.forget(memory.insert("stays behind").id)
+    memory.record(Experience(task=Task(id="t", prompt="what was asked")))
     lines = _exported(memory)
     _same(memory.import_(lines), 0, "an import of what is here already")
     _same(memory.verify().problems, (), "verify")
     _same(memory.stats().live, 1, "the live items")
-    _same(other.import_(lines), 1, "an import elsewhere")
+    _same(other.import_(lines), 2, "an import elsewhere")
+    _same([i.id for i in other.list(status=None)], [i.id for i in memory.list(status=None)], "the items there")
     _same(_exported(other)[1:], lines[1:], "what is exported there again, but for the namespace in its first line")
     _same(other.verify().problems, (), "verify there")
 
@@ -324,5 +344,5 @@ def _exported(memory: Memory) -> list[str]:
     return list(exported)
 
 
-CLAUSES_OF_THE_WHOLE: Sequence[Callable[[Memory], None]] = (_looks_back, _purges, _records)
+CLAUSES_OF_THE_WHOLE: Sequence[Callable[[Memory], None]] = (_looks_back, _purges, _records, _sweeps)
 """What holds of a memory alone: a draft has no history, no purge and no export of its own."""

@@ -69,6 +69,7 @@ def test_a_kept_draft_keeps_the_contract(fresh: Callable[..., Memory]) -> None:
         ("forget", "Forgetting takes out of recall"), ("reinforce", "counts once"), ("edit", "An edit is found"),
         ("purge", "A purge destroys"), ("import_", "An export brings everything back"),
         ("record", "An experience that was recorded"), ("recall", "What was inserted"),
+        ("quarantine", "What is quarantined"), ("sweep", "A sweep does once"), ("list", "One item a text"),
     ],
 )  # fmt: skip
 def test_a_broken_memory_is_named_by_the_clause_it_breaks(verb: str, clause: str) -> None:
