@@ -12,7 +12,6 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from weakref import WeakValueDictionary
 
 from agentevo.environments.text.engines.games import Games, Moves
 
@@ -26,7 +25,7 @@ class Toy:
 
     def __init__(self) -> None:
         self._name, self._count, self._held = f"toy {os.getpid()}", 0, 0
-        self._found = WeakValueDictionary[str, ToyGame]()
+        self._found: dict[str, ToyGame] = {}
 
     def begin(self, settings: Mapping[str, Any]) -> ToyGame:
         game = ToyGame(settings)
@@ -51,18 +50,19 @@ class Toy:
 
     def _answer(self, end: socket.socket) -> None:
         said: list[str] = []
-        for line in end.makefile("r", encoding="utf-8"):
-            said.append(line[:-1])
-            if line == "e\n":
-                end.sendall(f"!{self._answered(*said[:-1])}\n".encode())
-                said.clear()
+        with end, end.makefile("r", encoding="utf-8") as lines:
+            for line in lines:
+                said.append(line[:-1])
+                if line == "e\n":
+                    end.sendall(f"!{self._answered(*said[:-1])}\n".encode())
+                    said.clear()
 
     def _answered(self, kind: str, object_: str, method: str, text: str = "") -> str:
         if kind == "m":
             self._held -= 1
             return "yv"
         game = self._found.get(object_)
-        if game is None or text == "sraise":
+        if game is None or game.is_over or text == "sraise":
             self._held += 1
             return "xro1"
         if text == "sheld":
@@ -80,6 +80,7 @@ class ToyGame:
         self._to, self._marker, self.count = settings["to"], settings.get("marker", ""), 0
         self.seen = self._shown("0")
         self.at: Mapping[str, Any] | None = None
+        self.is_over = False
 
     def act(self, command: str) -> dict[str, Any]:
         if command == "die" and not Path(self._marker).exists():
@@ -92,6 +93,9 @@ class ToyGame:
             time.sleep(0.3)
         self.seen = self._shown({"nothing": "", "lines": "a\nb \\n c"}.get(command, str(self.count)))
         return self.seen
+
+    def end(self) -> None:
+        self.is_over = True
 
     def actions(self) -> Sequence[str]:
         return ["up", "down", *(f"wait {n}" for n in range(60))]

@@ -61,6 +61,9 @@ class ExpressGame:
         self.seen = shown([self._simulator.stepJSON(command)])
         return self.seen
 
+    def end(self) -> None:
+        jvm.released(self._simulator)
+
     def actions(self) -> Sequence[str]:
         actions: list[str] = self.seen["actions"]
         return actions

@@ -41,6 +41,9 @@ class Game(Protocol):
 
     def actions(self) -> Sequence[str]: ...
 
+    def end(self) -> None:
+        """Be nowhere any more, past the worker too."""
+
 
 class Engine(Protocol):
     """What begins games by their settings, and knows the commands that win them."""
@@ -73,10 +76,10 @@ class Games:
 
     def begin(self, name: str, settings: Settings, commands: Sequence[str]) -> Seen:
         """Begin a game, and do in it what was done."""
-        self._games.pop(name, None)
+        self.end(name)
         self._make_room(settings)
         while len(self._games) >= self._most:
-            self._games.popitem(last=False)
+            self.end(next(iter(self._games)))
         game = self._engine.begin(settings)
         for command in commands:
             game.act(command)
@@ -102,7 +105,8 @@ class Games:
         return self._engine.line(name)
 
     def end(self, name: str) -> None:
-        self._games.pop(name, None)
+        if (kept := self._games.pop(name, None)) is not None:
+            kept.game.end()
 
     def replay(self, settings: Settings, commands: Sequence[str]) -> Seen:
         """Play a game from its start until it is over, or the commands are; say how many were needed."""
@@ -113,6 +117,7 @@ class Games:
                 break
             game.act(command)
             used += 1
+        game.end()
         return {**game.seen, "commands": used}
 
     def gold(self, settings: Settings) -> list[str]:
@@ -125,7 +130,7 @@ class Games:
     def _make_room(self, settings: Settings) -> None:
         if self._engine.is_shared(settings):
             for name in [name for name, kept in self._games.items() if kept.settings == settings]:
-                del self._games[name]
+                self.end(name)
 
     def _at(self, name: str, done: int) -> Kept | None:
         kept = self._games.get(name)

@@ -10,6 +10,18 @@ OPTIONS = ("-XX:+UseSerialGC", "-XX:+UnlockExperimentalVMOptions", "-XX:hashCode
 """Objects have one hash code for all: an order by addresses would let the same actions end differently another time."""
 
 
+LOOPBACK = "127.0.0.1"
+NO_LOOPBACK = (
+    "a virtual machine is spoken to over TCP on the loopback, which the walls refuse here: the kernel allows this user"
+    " no namespaces, and so no loopback of its own. Allow them (`agentevo doctor` names the tier), or run the engine"
+    " with all your rights: walls=False"
+)
+
+
+class NoLoopback(ConnectionError):
+    """Nobody can be spoken to over TCP on this machine's loopback."""
+
+
 class Machine:
     """A virtual machine; `classes` is py4j's way to those of its jar."""
 
@@ -18,15 +30,21 @@ class Machine:
 
     def line(self, name: str) -> socket.socket | None:
         """Return one more line to it, if it is the machine of that name."""
-        return socket.create_connection(("127.0.0.1", self._port)) if name == self._name else None
+        return socket.create_connection((LOOPBACK, self._port)) if name == self._name else None
 
     def at(self, simulator: Any, start: float = 0.0) -> dict[str, Any]:
         """Say where an object of it is found."""
         return {"line": self._name, "object": simulator._get_object_id(), "start": start}
 
 
+def released(simulator: Any) -> None:
+    """Have an object be nobody's: in Python it stands in a circle, and would be there until that is collected."""
+    simulator._detach()
+
+
 def started(java: str, jar: str, folder: str, memory_mb: int) -> Machine:
-    """Start a virtual machine with a jar."""
+    """Start a virtual machine with a jar. Raise NoLoopback where it could not be spoken to."""
+    _try_loopback()
     from py4j.java_gateway import GatewayParameters, JavaGateway, launch_gateway
 
     port, process = launch_gateway(
@@ -35,6 +53,15 @@ def started(java: str, jar: str, folder: str, memory_mb: int) -> Machine:
     )  # fmt: skip
     gateway = JavaGateway(gateway_parameters=GatewayParameters(auto_field=True, port=port), java_process=process)
     return Machine(gateway.jvm, port)
+
+
+def _try_loopback() -> None:
+    """Speak to oneself: a virtual machine that must not would never say so, and be waited for."""
+    try:
+        with socket.create_server((LOOPBACK, 0)) as server, socket.create_connection(server.getsockname()):
+            pass
+    except OSError as error:
+        raise NoLoopback(NO_LOOPBACK) from error
 
 
 def failure() -> type[Exception]:

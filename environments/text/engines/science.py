@@ -69,6 +69,9 @@ class ScienceGame:
         self.seen = self._shown(said)
         return self.seen
 
+    def end(self) -> None:
+        jvm.released(self._simulator)
+
     def actions(self) -> Sequence[str]:
         return list(self._simulator.getValidActionObjectCombinations())
 

@@ -14,6 +14,7 @@ from toy_games import MOVES, Toy
 from agentevo.environments.engine import EngineGone
 from agentevo.environments.leftovers import held
 from agentevo.environments.text.crew import Crew
+from agentevo.environments.text.engines import gateway
 from agentevo.environments.text.engines.games import Games, Moves
 from agentevo.environments.text.episode import WorldEpisode
 from agentevo.environments.walls import Walls
@@ -72,6 +73,21 @@ def test_games_that_would_disturb_each_other_are_not_kept_together() -> None:
         games.begin("b", {"to": 4, "shared": True}, [])
         begin()
         assert (games.act("a", 0, "up"), games.act("b", 0, "up") is None) == (None, False)
+
+
+@pytest.mark.parametrize("leave", ["end", "begin", "room"])
+def test_a_game_that_is_not_kept_any_more_is_nowhere_past_the_worker_either(leave: str) -> None:
+    games, direct = Games(Toy(), 1), {**THREE, "direct": True}
+    at = games.begin("a", direct, [])["at"]
+    asked = gateway.call(at["object"], "act", "up").encode()
+    line = games.line(at["line"])
+    assert line is not None
+    with line, line.makefile("rb") as answers:
+        line.sendall(asked)
+        assert answers.readline() == b"!ys1\n"
+        games.end("a") if leave == "end" else games.begin("a" if leave == "begin" else "b", direct, [])
+        line.sendall(asked)
+        assert gateway.raised(answers.readline())
 
 
 def test_a_replay_ends_with_the_game_and_says_how_many_commands_it_took() -> None:

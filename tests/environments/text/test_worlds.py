@@ -6,11 +6,13 @@ import asyncio
 import importlib.util
 import json
 import shutil
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from locked_host import on_a_host_that_refuses
 from moments import memory, moment
 
 from agentevo.environments.engine import EngineGone
@@ -297,3 +299,26 @@ def test_an_engine_that_cannot_start_is_told_when_it_is_needed(monkeypatch: pyte
     broken = TextWorldExpress(games="coin", tasks=1)
     with pytest.raises(EngineGone, match="could not be made"):
         asyncio.run(broken.open(broken.tasks("train")[0]))
+
+
+ALONE = """
+import asyncio
+from agentevo.environments.engine import EngineGone
+from agentevo.environments.text import TextWorldExpress
+async def opened():
+    environment = TextWorldExpress(games="coin", tasks=1)
+    try:
+        await environment.open(environment.tasks("train")[0])
+    except EngineGone as error:
+        print(error)
+    await environment.aclose()
+asyncio.run(opened())
+"""
+
+
+@needs_engines
+@pytest.mark.skipif(sys.platform != "linux", reason="there are walls on Linux alone")
+def test_where_the_kernel_gives_no_namespaces_it_is_said_at_once_what_to_do() -> None:
+    said = on_a_host_that_refuses("unshare", ALONE).stdout
+    assert "could not be made: NoLoopback: a virtual machine is spoken to over TCP on the loopback" in said
+    assert "walls=False; caused by PermissionError" in said
