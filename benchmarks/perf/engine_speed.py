@@ -6,7 +6,7 @@ The same games are played by the same commands, which win them, in each of `--ro
 
     package      the package's own environment in this process: env.step(command)
     in process   what our worker does for a step, done in this process: no worker, no walls, no episode
-    adapter      an episode of ours: await episode.step(message), the engine in a worker behind walls
+    adapter      an episode of ours: await episode.step(message), the engine beside a worker behind walls
 
 Steps alone are timed, not the beginning of a game, and each by itself. A figure is the mean over all steps of the least
 time that a step took in any round: two or three processes answer each other there, and on a busy machine anything else
