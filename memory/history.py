@@ -93,15 +93,15 @@ def children(source: Source, id: str) -> list[Item]:
         return [found[0] for found in map(source.find, source.children(id)) if found]
 
 
-def descendants(source: Source, ids: Sequence[str]) -> list[Item]:
-    """Return everything derived from these ids, however far down."""
+def descendants(source: Source, ids: Sequence[str], *, but: str = "") -> list[Item]:
+    """Return everything derived from these ids, however far down, but for one and what rests on them by it alone."""
     found: dict[str, Item] = {}
     with source.reading():
         waiting = list(ids)
         while waiting:
             for child in source.children(waiting.pop()):
                 item = source.find(child)
-                if item is not None and child not in found and child not in ids:
+                if item is not None and child not in found and child not in (but, *ids):
                     found[child] = item[0]
                     waiting.append(child)
     return list(found.values())

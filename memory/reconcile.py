@@ -150,9 +150,9 @@ async def _carried_out(state: State, item: Item, near: Sequence[Item], verdict: 
 async def _doubtful(state: State, item: Item, untrue: Sequence[Item]) -> list[Op]:
     """Hold back what was derived from items that are no longer true, but for what says so."""
     names = [other.id for other in untrue]
-    derived = await asyncio.to_thread(descendants, own(state.memory)._source, names)
+    derived = await asyncio.to_thread(descendants, own(state.memory)._source, names, but=item.id)
     why = f"derived from {', '.join(names)}, which was superseded by {item.id}"
-    return questioned([other for other in derived if other.id != item.id], why)
+    return questioned(derived, why)
 
 
 async def _against(state: State, item: Item, meant: Sequence[Item], verdict: Verdict) -> str:

@@ -69,6 +69,18 @@ def test_what_was_derived_from_what_is_untrue_now_is_held_back_however_far_down(
         assert len(m.list()) == 4
 
 
+def test_what_rests_on_the_new_one_alone_is_not_doubted() -> None:
+    with memory() as m:
+        old = m.insert("Anna lives in Oslo")
+        new = m.insert("Anna lives in Rome", derived_from=[old.id], created_at=m._now() + 1)
+        sure = m.insert("send Anna's post to Rome", kind="lesson", derived_from=[new.id])
+        doubted = m.insert("she may be in either", kind="lesson", derived_from=[sure.id, old.id])
+        m.sweep([Reconcile(similar=0.3, rule=lambda item, near: Verdict(decision="supersede", about=[1]))])
+        assert (live(m), m.get(old.id).status) == ([new.text], "forgotten")  # type: ignore[union-attr]
+        assert [item.id for item in m.list(kind="lesson")] == [sure.id]
+        assert [item.id for item in m.list(status="quarantined")] == [doubted.id]
+
+
 @pytest.mark.parametrize("decision", ["update", "merge"])
 def test_what_was_derived_from_what_is_only_said_better_stays(decision: str) -> None:
     with memory() as m:
