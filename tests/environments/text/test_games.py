@@ -245,6 +245,17 @@ def test_what_was_seen_past_the_worker_is_the_same_text() -> None:
     assert past("lines", "up") == ["a\nb \\n c", "1"]
 
 
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        (b"!ysa\\nb\\\\n", "a\nb\\n"), (b"!yd0.5", 0.5), (b"!yi-3", -3), (b"!ybtrue", True), (b"!ybfalse", False),
+        (b"!ydmuch", None), (b"!yro7", None), (b"!yv", None), (b"!xsno", None), (b"!", None), (b"", None), (b"\xff", None),
+    ],
+)  # fmt: skip
+def test_of_what_a_virtual_machine_answers_plain_values_are_read_and_nothing_else(line: bytes, value: object) -> None:
+    assert gateway.value(line) == value
+
+
 def test_what_raised_past_the_worker_is_shown_and_nothing_is_held_of_it() -> None:
     assert past("up", "raise", "raise", "held", "up") == ["1", "it raised", "it raised", "0", "2"]
 
