@@ -27,9 +27,7 @@ LEAVE_S = 0.2
 REAPED = 100
 """So many are taken up at a time, so that a program which never stops forking holds up nothing else."""
 FOLDER_SHARE = 10
-"""Looking through a work folder takes at most one part in so many of the time."""
-FOLDER_FIRST_S = 0.02
-"""Nor is it looked through sooner: as a rule it takes so long that the second look does not come earlier."""
+"""Looking through a work folder takes at most one part in so many of a processor's time."""
 SLACK = 2
 """Tasks that are just ending, beside those allowed."""
 MEGABYTE = 1024 * 1024
@@ -81,7 +79,7 @@ class Run:
     is_done: bool = False
     claimed: int | None = None
     """The status that a step of a session gives itself."""
-    folder_at: float = field(default_factory=lambda: time.monotonic() + FOLDER_FIRST_S)
+    folder_at: float = 0.0
     stop_at: float = math.inf
     is_judge: bool = False
     reports: list[wire.Message] = field(default_factory=list)
@@ -185,11 +183,10 @@ def judged(run: Run, now: float, *, is_idle: bool = False) -> str:
 
 
 def _is_full(run: Run, folder: Folder) -> bool:
-    since = time.monotonic()
+    since = time.process_time()  # on a busy machine it takes far longer, and looks would be far between
     largest = int(run.limits["file_size_mb"] * MEGABYTE)
     is_over = folder.is_over(run.tree.proc, [*run.tree.members()], largest)
-    now = time.monotonic()
-    run.folder_at = now + FOLDER_SHARE * (now - since)
+    run.folder_at = time.monotonic() + FOLDER_SHARE * (time.process_time() - since)
     return is_over
 
 
