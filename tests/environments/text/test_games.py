@@ -249,7 +249,8 @@ def test_what_was_seen_past_the_worker_is_the_same_text() -> None:
     ("line", "value"),
     [
         (b"!ysa\\nb\\\\n", "a\nb\\n"), (b"!yd0.5", 0.5), (b"!yi-3", -3), (b"!ybtrue", True), (b"!ybfalse", False),
-        (b"!ydmuch", None), (b"!yro7", None), (b"!yv", None), (b"!xsno", None), (b"!", None), (b"", None), (b"\xff", None),
+        (b"!ydmuch", None), (b"!yro7", None), (b"!yv", None), (b"!xsno", None), (b"!", None), (b"", None),
+        (b"\xff", None),
     ],
 )  # fmt: skip
 def test_of_what_a_virtual_machine_answers_plain_values_are_read_and_nothing_else(line: bytes, value: object) -> None:
