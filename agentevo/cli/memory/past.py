@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
@@ -11,9 +12,11 @@ from agentevo.cli.memory.opening import IdArgument, JsonOption, NamespaceOption,
 from agentevo.cli.memory.shown import named, one_line, show_rows, status_of, visible, when
 from agentevo.cli.memory.whole import change_as_json, changes, lineage_as_json, show_changes, show_lineage
 from agentevo.cli.output import show, show_json, tell
+from agentevo.errors import Misuse
 
 if TYPE_CHECKING:
     from agentevo.memory import Memory
+    from agentevo.memory.history import Change
     from agentevo.types import Transaction
 
 
@@ -33,14 +36,24 @@ def history(
         if id is None:
             _show_transactions(memory, most, as_json)
             return
-        item = resolved(memory, id)
-        found = changes(memory, item.id)
+        found = _of_purged(memory, id.strip())
+        item = None if found else resolved(memory, id)
+        found = found if item is None else changes(memory, item.id)
         shown = found if most is None else found[max(0, len(found) - most) :]
         if as_json:
             show_json([change_as_json(change) for change in shown])
         else:
-            show(named(item))
+            show(f"{id.strip()}  (purged)" if item is None else named(item))
             show_changes(shown, item)
+
+
+def _of_purged(memory: Memory, id: str) -> list[Change]:
+    """Return what is left of the history of an item that was purged: who did what, and why."""
+    if memory.get(id) is not None:
+        return []
+    with contextlib.suppress(Misuse):  # there never was one; it may be the beginning of an id
+        return changes(memory, id)
+    return []
 
 
 def _show_transactions(memory: Memory, most: int | None, as_json: bool) -> None:

@@ -120,7 +120,7 @@ def uses(history: Sequence[Change]) -> list[Use]:
     ]
 
 
-def _after(history: Sequence[Change], item: Item) -> list[Item | None]:
+def _after(history: Sequence[Change], item: Item | None) -> list[Item | None]:
     """Return what the item was after each change: what it was before the next one."""
     return [*(change.before for change in history[1:]), *([item] if history else [])]
 
@@ -200,7 +200,7 @@ def added_up(parts: Mapping[str, float]) -> str:
     return " + ".join(f"{name} {value:.3f}" for name, value in parts.items())
 
 
-def show_changes(history: Sequence[Change], item: Item) -> None:
+def show_changes(history: Sequence[Change], item: Item | None) -> None:
     """Write what happened to an item, a line a change, with what an edit changed."""
     for change, later in zip(history, _after(history, item), strict=True):
         reason = f": {visible(change.reason)}" if change.reason else ""

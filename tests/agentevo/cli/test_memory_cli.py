@@ -331,6 +331,8 @@ def test_purge_asks_first_and_names_what_came_of_it(console: Console) -> None:
     assert console.done("restore", gone.id).startswith("quarantined")
     assert console.data("history")[1]["reason"] == "purge"
     assert "purge" in console.done("history")
+    assert [change["verb"] for change in console.data("history", item.id)] == ["insert", "purge"]
+    assert console.done("history", item.id).startswith(f"{item.id}  (purged)\n")
     with console.memory() as memory:
         assert (memory.get(item.id), list(memory.experiences())) == (None, [])
 
