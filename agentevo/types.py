@@ -320,7 +320,7 @@ class Op(Record):
     changes: dict[str, Json] = {}
     """Fields that an edit sets, or counts that a reinforcement adds."""
     to: tuple[str, ...] = ()
-    """The items that a link leads to."""
+    """The items that a link leads to; of what is forgotten because it is untrue, what holds instead."""
     key: str | None = None
     reason: str = ""
 
@@ -330,8 +330,8 @@ class Op(Record):
             raise ValueError("insert and supersede carry an item, the other verbs do not")
         if self.verb == "insert" and self.item is not None and self.item.id != self.id:
             raise ValueError(f"insert of {self.id!r} carries the item {self.item.id!r}")
-        if (self.verb == "link") != bool(self.to):
-            raise ValueError("link, and link alone, says what it leads to")
+        if self.verb != "forget" and (self.verb == "link") != bool(self.to):
+            raise ValueError("a link says what it leads to, a forget may say what holds instead, no other verb does")
         return self
 
 

@@ -205,7 +205,8 @@ async def _support(state: State, item: Item) -> float:
 
 
 def _superseded(state: State, item: Item, meant: Sequence[Item], verdict: Verdict, reason: str) -> list[Op]:
-    forgotten = [_forget(other, f"{reason} (superseded by {item.id})") for other in meant]
+    why = f"{reason} (superseded by {item.id})"
+    forgotten = [Op(verb="forget", id=other.id, to=(item.id,), reason=why) for other in meant]
     return [*forgotten, Op(verb="link", id=item.id, to=tuple(other.id for other in meant), reason=reason)]
 
 

@@ -32,7 +32,8 @@ _MARK = "UPDATE items SET version = ?, status = ?, pinned = ? WHERE row = ?"
 _JOURNAL = "INSERT INTO ops (seq, txn, verb, item, reason, detail, before) VALUES (?,?,?,?,?,?,?)"
 
 _CORRECTED = """SELECT 1 FROM ops JOIN transactions USING (txn) WHERE item = ? AND ns = ? AND seq > ? AND txn != ?
-    AND (verb IN ('purge', 'supersede') OR (verb = 'edit' AND json_extract(detail, '$.changes.text') IS NOT NULL))"""
+    AND (verb IN ('purge', 'supersede') OR (verb = 'edit' AND json_extract(detail, '$.changes.text') IS NOT NULL)
+        OR (verb = 'forget' AND json_extract(detail, '$.to') IS NOT NULL))"""
 
 _MARKING: frozenset[Verb] = frozenset({"forget", "quarantine", "pin", "unpin"})
 """Ops that set a status or a pin and no more, and let nothing be said anew: many are read and written at once."""

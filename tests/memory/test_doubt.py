@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from word_vectors import WordVectors, export_lines, open_memory
 
-from agentevo.memory import Draft, Memory
+from agentevo.memory import Draft, Memory, Reconcile, Verdict
 from agentevo.memory.trust import DOUBTED
 from agentevo.protocols import State
 from agentevo.types import Experience, Item, Op
@@ -198,6 +198,21 @@ def test_what_a_draft_derived_from_something_that_changed_meanwhile_is_doubted(h
         why = f"derived from {source}, which was purged or corrected meanwhile"
         assert (item.metadata[DOUBTED], memory.history(item.id)[-1].reason) == (why, why)
         assert memory.verify().ok
+
+
+@pytest.mark.parametrize(("decision", "expected"), [("supersede", "quarantined"), ("none", "live")])
+def test_what_a_draft_derived_from_what_was_found_untrue_meanwhile_is_doubted(decision: str, expected: str) -> None:
+    with open_memory(":memory:") as memory:
+        old = memory.insert("the sky is blue")
+        newer = memory.insert("the sky is green")
+        derived_from = old.id if decision == "supersede" else newer.id  # of two that say the same the newer goes
+        draft = drafted(memory, "plain", derived_from)
+        verdict = Verdict.model_validate({"decision": decision, "about": [1], "reason": "seen"})
+        memory.sweep([Reconcile(similar=-1.0, rule=lambda item, near: verdict)])
+        assert memory.get(derived_from).status == "forgotten"  # type: ignore[union-attr]
+        item = next(one.id for one in draft.list() if one.text == "concluded slowly")
+        draft.commit()
+        assert status(memory, item) == [expected]
 
 
 def test_a_sweep_whose_policy_is_slow_gets_its_insight_quarantined() -> None:
