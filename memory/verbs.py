@@ -5,16 +5,17 @@ from __future__ import annotations
 import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, TypeAlias, TypedDict, Unpack, get_args, overload
+from typing import Unpack, overload
 
 from pydantic import ValidationError
 
 from agentevo.blocking import threaded
 from agentevo.errors import Misuse
-from agentevo.memory.admit import Metadata, admitted, inserting, link_near, near_linked, screened
+from agentevo.memory.admit import admitted, inserting, link_near, near_linked, screened
 from agentevo.memory.arguments import checked, known_names, must_be_known
 from agentevo.memory.change import applied
 from agentevo.memory.exact import Vector
+from agentevo.memory.fields import ALL_KINDS, ALL_STATUSES, Fields, Hits, Ids, Items, Kinds, Statuses, VectorLike
 from agentevo.memory.history import descendants, questioned
 from agentevo.memory.narrow import Filter
 from agentevo.memory.overlay import as_vector
@@ -23,37 +24,7 @@ from agentevo.memory.recall import MODES, Mode, Question, recall
 from agentevo.memory.source import ORDERS, Source
 from agentevo.memory.where import Where, parse
 from agentevo.turns import Turns, taking_turns
-from agentevo.types import RECALLED_KINDS, Hit, Item, Json, Kind, Op, Status, Transaction, Verb, why_invalid
-
-Kinds: TypeAlias = Kind | Sequence[Kind] | None
-Statuses: TypeAlias = Status | Literal["all"] | Sequence[Status] | None
-Ids: TypeAlias = str | Sequence[str]
-VectorLike: TypeAlias = Any
-"""A vector in any shape numpy takes; numpy is not imported just to say so."""
-Items: TypeAlias = list[Item]
-Hits: TypeAlias = list[Hit]
-
-
-class Fields(TypedDict, total=False):
-    """What can be told with a text that is inserted."""
-
-    kind: Kind
-    source: str
-    metadata: Metadata | Sequence[Metadata]
-    trust: float
-    key_text: str
-    importance: float
-    expires_at: float
-    pinned: bool
-    created_at: float | Sequence[float]
-    derived_from: Sequence[str]
-    links: Sequence[str]
-    vectors: VectorLike
-    reason: str
-
-
-ALL_KINDS: tuple[Kind, ...] = get_args(Kind)
-ALL_STATUSES: tuple[Status, ...] = get_args(Status)
+from agentevo.types import RECALLED_KINDS, Item, Json, Op, Transaction, Verb, why_invalid
 
 
 class Verbs(ABC):
