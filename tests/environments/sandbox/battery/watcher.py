@@ -165,6 +165,8 @@ def _traits(pid: str) -> dict[str, str]:
         name, _, value = line.partition(":")
         if name in STATUS:
             traits[name] = value.split()[0] if value.split() else ""
+    if traits.get("Seccomp") == "3":  # its filter has just ended it
+        traits["Seccomp"] = "2"
     for line in _read(pid, "limits").splitlines()[1:]:
         traits[line[:26].strip()] = line[26:].strip()
     fields = _read(pid, "stat").rpartition(")")[2].split()
