@@ -72,6 +72,7 @@ async def count(url: str, folder: Path, *, at_once: int, calls: int, items: int)
         if counting and event in ("call", "c_call"):
             next(counts)
 
+    load_litellm()
     threading.setprofile(tick)  # before there are any: threads that run already are not told
     sys.setprofile(tick)
     figures = {}

@@ -41,8 +41,9 @@ class Left:
 
 
 def left(zygote: Zygote) -> Left:
-    kept = [*Path(zygote._folder).rglob("*")] if zygote._folder else []
-    return Left(1 + len(below(zygote.process.pid)), own_descriptors(), len(kept))
+    # Folders that are being removed meanwhile are passed over, which Path.rglob does not do.
+    kept = sum(len(folders) + len(files) for _, folders, files in os.walk(zygote._folder)) if zygote._folder else 0
+    return Left(1 + len(below(zygote.process.pid)), own_descriptors(), kept)
 
 
 def resident_mb(pid: int) -> float:
