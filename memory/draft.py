@@ -24,7 +24,7 @@ from agentevo.memory.source import Source, Stored
 from agentevo.memory.verbs import Verbs
 from agentevo.memory.words import Stemmer
 from agentevo.memory.writer import find_transaction
-from agentevo.turns import Turns
+from agentevo.shared_thread import SharedThread
 from agentevo.types import Op, Transaction
 
 
@@ -47,7 +47,7 @@ class Below(Protocol):
 
     def _stemmer(self) -> Stemmer: ...
 
-    def _turns(self) -> Turns | None: ...
+    def _shared_thread(self) -> SharedThread | None: ...
 
     def _committed(
         self,
@@ -110,8 +110,8 @@ class Draft(Verbs):
     def _stemmer(self) -> Stemmer:
         return self._below._stemmer()
 
-    def _turns(self) -> Turns | None:
-        return self._below._turns()
+    def _shared_thread(self) -> SharedThread | None:
+        return self._below._shared_thread()
 
     def _write(self, ops: Sequence[Op], vectors: Mapping[str, Vector], reason: str) -> Transaction:
         if not self._open:

@@ -30,7 +30,7 @@ from agentevo.memory.verify import Stats, Verification
 from agentevo.memory.words import Stemmer
 from agentevo.memory.writer import Writer, find_transaction
 from agentevo.protocols import Immediate
-from agentevo.turns import Turns
+from agentevo.shared_thread import SharedThread
 from agentevo.types import Experience, Item, Op, Transaction
 
 if TYPE_CHECKING:
@@ -146,10 +146,10 @@ class Memory(Swept):
     def _stemmer(self) -> Stemmer:
         return self._store.stemmer
 
-    def _turns(self) -> Turns | None:
+    def _shared_thread(self) -> SharedThread | None:
         embedder: object = self._store.embedder
         is_short = isinstance(embedder, Immediate) and self._stored.shelf.length <= _SHORT
-        return self._store.turns if is_short else None
+        return self._store.thread if is_short else None
 
     def _embedded(self, texts: Sequence[str]) -> list[Vector]:
         embedder = self._store.embedder

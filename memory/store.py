@@ -15,7 +15,7 @@ from agentevo.memory.index import Index
 from agentevo.memory.ledger import Ledger
 from agentevo.memory.source import Stored
 from agentevo.memory.words import Stemmer
-from agentevo.turns import Turns
+from agentevo.shared_thread import SharedThread
 
 if TYPE_CHECKING:
     from agentevo.protocols import Embedder
@@ -41,7 +41,7 @@ class Store:
         self.ledger = Ledger(folder / "ledger.db" if folder else None, busy_timeout_s=busy_timeout_s)
         self.index = Index(folder / "index", chroma) if folder else None
         self.stemmer = Stemmer()
-        self.turns = Turns()
+        self.thread = SharedThread()
         self.embedder: Embedder | None = None
         self._lock = threading.Lock()
         self._namespaces: dict[str, Stored] = {}

@@ -23,7 +23,7 @@ from agentevo.memory.rank import Weights, about_tokens
 from agentevo.memory.recall import MODES, Mode, Question, recall
 from agentevo.memory.source import ORDERS, Source
 from agentevo.memory.where import Where, parse
-from agentevo.turns import Turns, taking_turns
+from agentevo.shared_thread import SharedThread, sharing_thread
 from agentevo.types import RECALLED_KINDS, Item, Json, Op, Transaction, Verb, why_invalid
 
 
@@ -51,7 +51,7 @@ class Verbs(ABC):
     def _now(self) -> float: ...
 
     @abstractmethod
-    def _turns(self) -> Turns | None:
+    def _shared_thread(self) -> SharedThread | None:
         """Return where recalls take turns; None where one may take long, or leaves the interpreter to others."""
 
     # --- writing
@@ -322,7 +322,7 @@ class Verbs(ABC):
     areinforce = threaded(reinforce)
     aget = threaded(get)
     alist = threaded(list)  # noqa: A003 -- the verb above, not the builtin
-    arecall = taking_turns(recall)
+    arecall = sharing_thread(recall)
 
 
 def _listed(ids: Ids) -> Sequence[str]:

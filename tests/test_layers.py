@@ -16,7 +16,7 @@ LAYERS = {
     "agentevo.protocols": 0,
     "agentevo.plain": 0,
     "agentevo.blocking": 1,
-    "agentevo.turns": 1,
+    "agentevo.shared_thread": 1,
     "agentevo.settings": 1,
     "agentevo.runs": 1,
     "agentevo.models": 1,

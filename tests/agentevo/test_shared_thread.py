@@ -1,4 +1,4 @@
-"""Turns: calls that wait at the same time are made one after another, and each caller hears what is its own."""
+"""A shared thread: calls that wait at once are made one after another, and each caller hears what is its own."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ import pytest
 
 from agentevo.blocking import wait
 from agentevo.memory import Memory
-from agentevo.turns import Turns
+from agentevo.shared_thread import SharedThread
 from agentevo.types import Hit
 
 WAITING_S = 20.0
 
 
 def test_calls_are_made_one_at_a_time_in_their_order_and_off_the_loop() -> None:
-    turns, made, at_once, threads = Turns(), list[int](), list[int](), set[int]()
+    thread, made, at_once, threads = SharedThread(), list[int](), list[int](), set[int]()
     inside = threading.Semaphore(1)
 
     def one(n: int) -> int:
@@ -34,7 +34,7 @@ def test_calls_are_made_one_at_a_time_in_their_order_and_off_the_loop() -> None:
         return n * n
 
     async def all_of_them() -> list[int]:
-        return await asyncio.gather(*(turns.take(partial(one, n)) for n in range(100)))
+        return await asyncio.gather(*(thread.call(partial(one, n)) for n in range(100)))
 
     assert asyncio.run(all_of_them()) == [n * n for n in range(100)]
     assert made == list(range(100))
@@ -43,7 +43,7 @@ def test_calls_are_made_one_at_a_time_in_their_order_and_off_the_loop() -> None:
 
 
 def test_a_call_that_fails_fails_alone() -> None:
-    turns = Turns()
+    thread = SharedThread()
 
     def one(n: int) -> int:
         if n == 3:
@@ -51,7 +51,7 @@ def test_a_call_that_fails_fails_alone() -> None:
         return n
 
     async def all_of_them() -> list[int | BaseException]:
-        return await asyncio.gather(*(turns.take(partial(one, n)) for n in range(6)), return_exceptions=True)
+        return await asyncio.gather(*(thread.call(partial(one, n)) for n in range(6)), return_exceptions=True)
 
     got = asyncio.run(all_of_them())
     assert [n for n in got if isinstance(n, int)] == [0, 1, 2, 4, 5]
@@ -71,11 +71,11 @@ class Held:
 
 
 def test_who_is_cancelled_holds_nobody_up_and_a_call_nobody_waits_for_is_not_made() -> None:
-    turns, made, first, second = Turns(), list[str](), Held(), Held()
+    thread, made, first, second = SharedThread(), list[str](), Held(), Held()
 
     async def cancelled_in_its_turn_and_before_it() -> None:
         calls: list[Callable[[], object]] = [first, second, partial(made.append, "no"), partial(made.append, "yes")]
-        tasks = [asyncio.create_task(turns.take(call)) for call in calls]
+        tasks = [asyncio.create_task(thread.call(call)) for call in calls]
         await asyncio.to_thread(first.begun.wait, WAITING_S)
         tasks[2].cancel()
         await asyncio.gather(tasks[2], return_exceptions=True)
@@ -92,10 +92,10 @@ def test_who_is_cancelled_holds_nobody_up_and_a_call_nobody_waits_for_is_not_mad
 
 
 def test_callers_in_several_loops_take_turns_with_each_other() -> None:
-    turns = Turns()
+    thread = SharedThread()
 
     async def some(first: int) -> list[int]:
-        return await asyncio.gather(*(turns.take(partial(int, n)) for n in range(first, first + 50)))
+        return await asyncio.gather(*(thread.call(partial(int, n)) for n in range(first, first + 50)))
 
     with ThreadPoolExecutor(4) as threads:
         got = list(threads.map(lambda first: asyncio.run(some(first)), range(0, 400, 50)))
@@ -104,17 +104,17 @@ def test_callers_in_several_loops_take_turns_with_each_other() -> None:
 
 def test_a_call_waits_for_no_thread_that_a_loop_gives_out() -> None:
     """All of those may be waiting for this very call: for an agent that runs in each and recalls in another loop."""
-    turns, held = Turns(), Held()
+    thread, held = SharedThread(), Held()
 
     def elsewhere() -> str:
         held()
-        return asyncio.run(asyncio.wait_for(turns.take(lambda: "there"), WAITING_S))
+        return asyncio.run(asyncio.wait_for(thread.call(lambda: "there"), WAITING_S))
 
     async def while_all_threads_wait() -> list[str]:
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
         other = asyncio.create_task(asyncio.to_thread(elsewhere))
         await asyncio.sleep(0)
-        here = asyncio.create_task(turns.take(lambda: "here"))
+        here = asyncio.create_task(thread.call(lambda: "here"))
         await asyncio.sleep(0)
         held.may_go.set()
         return list(await asyncio.wait_for(asyncio.gather(here, other), WAITING_S))
@@ -123,23 +123,23 @@ def test_a_call_waits_for_no_thread_that_a_loop_gives_out() -> None:
 
 
 def test_a_loop_that_gives_out_no_threads_is_served_too() -> None:
-    turns = Turns()
+    thread = SharedThread()
 
     async def after_the_end() -> str:
         await asyncio.get_running_loop().shutdown_default_executor()
-        return await turns.take(lambda: "served")
+        return await thread.call(lambda: "served")
 
     assert asyncio.run(after_the_end()) == "served"
 
 
 @pytest.mark.parametrize("lingers_s", [0.0, 0.001, 60.0])
 def test_calls_that_come_late_are_made_as_soon_as_they_come(lingers_s: float) -> None:
-    turns = Turns(lingers_s)
+    thread = SharedThread(lingers_s)
 
     async def now_and_then() -> list[int]:
         made = []
         for n in range(200):
-            made.append(await turns.take(partial(int, n)))
+            made.append(await thread.call(partial(int, n)))
             await asyncio.sleep(0.001 * (n % 3))
         return made
 
@@ -148,15 +148,15 @@ def test_calls_that_come_late_are_made_as_soon_as_they_come(lingers_s: float) ->
 
 FORKED = """
 import asyncio, os, threading
-from agentevo.turns import Turns
-turns, begun = Turns(), threading.Event()
+from agentevo.shared_thread import SharedThread
+thread, begun = SharedThread(), threading.Event()
 def held():
     begun.set()
     threading.Event().wait()
-threading.Thread(target=asyncio.run, args=(turns.take(held),), daemon=True).start()
+threading.Thread(target=asyncio.run, args=(thread.call(held),), daemon=True).start()
 begun.wait()
 if (child := os.fork()) == 0:
-    print(asyncio.run(asyncio.wait_for(turns.take(lambda: "made"), 3)), flush=True)
+    print(asyncio.run(asyncio.wait_for(thread.call(lambda: "made"), 3)), flush=True)
     os._exit(0)
 os.waitpid(child, 0)
 os._exit(0)
@@ -169,19 +169,19 @@ def test_the_child_of_a_process_that_forked_while_a_call_was_made_makes_its_own(
 
 
 def test_a_loop_that_is_gone_takes_nothing_from_the_others() -> None:
-    turns, held = Turns(), Held()
+    thread, held = SharedThread(), Held()
     gone, stays = asyncio.new_event_loop(), asyncio.new_event_loop()
     gone.set_exception_handler(lambda *_: None)  # it would log that a task was left behind, which is the point
 
     async def both() -> str:
-        asked = asyncio.ensure_future(turns.take(held))
+        asked = asyncio.ensure_future(thread.call(held))
         await asyncio.to_thread(held.begun.wait, WAITING_S)
-        lost = gone.create_task(turns.take(str))
+        lost = gone.create_task(thread.call(str))
         gone.call_soon(gone.stop)
         await asyncio.to_thread(gone.run_forever)
         assert not lost.done()
         gone.close()
-        last = asyncio.ensure_future(turns.take(lambda: "last"))
+        last = asyncio.ensure_future(thread.call(lambda: "last"))
         await asyncio.sleep(0)
         held.may_go.set()
         return f"{await asked} {await last}"
@@ -194,11 +194,11 @@ def test_a_loop_that_is_gone_takes_nothing_from_the_others() -> None:
 
 
 def test_a_call_sees_the_context_of_who_asked() -> None:
-    turns, who = Turns(), ContextVar("who", default="nobody")
+    thread, who = SharedThread(), ContextVar("who", default="nobody")
 
     async def asked(name: str) -> str:
         who.set(name)
-        return await turns.take(who.get)
+        return await thread.call(who.get)
 
     async def both() -> list[str]:
         return list(await asyncio.gather(asked("a"), asked("b")))
@@ -224,13 +224,13 @@ def test_many_recalls_at_once_find_what_one_alone_finds_in_a_memory_and_in_a_dra
 
 
 def test_a_call_that_raises_what_no_future_takes_holds_nobody_up() -> None:
-    turns = Turns()
+    thread = SharedThread()
 
     def exhausted() -> int:
         return next(iter(()))
 
     async def both() -> list[int | BaseException]:
-        calls = [turns.take(exhausted), turns.take(lambda: 1)]
+        calls = [thread.call(exhausted), thread.call(lambda: 1)]
         return await asyncio.wait_for(asyncio.gather(*calls, return_exceptions=True), WAITING_S)
 
     failed, made = asyncio.run(both())

@@ -31,8 +31,8 @@ class _Call(NamedTuple):
     future: asyncio.Future[Any]
 
 
-class Turns:
-    """Calls in the order they came, whatever loop they came from, made by a thread of their own.
+class SharedThread:
+    """A thread that makes calls in the order they came, whatever loop they came from.
 
     A thread that a loop gives out will not do: all of a loop's may be busy with what waits for these very calls.
     """
@@ -48,7 +48,7 @@ class Turns:
         self._waiting: deque[_Call] = deque()
         self._is_served = False
 
-    async def take(self, work: Callable[[], T]) -> T:
+    async def call(self, work: Callable[[], T]) -> T:
         """Make a call in its turn, in another thread, and return what it returns; cancelled, it may not be made."""
         loop = asyncio.get_running_loop()
         call = _Call(partial(copy_context().run, work), loop, loop.create_future())
@@ -58,7 +58,7 @@ class Turns:
             if self._is_served:
                 self._ready.notify()
             else:
-                threading.Thread(target=self._serve, name="agentevo-turns", daemon=True).start()
+                threading.Thread(target=self._serve, name="agentevo-shared", daemon=True).start()
                 self._is_served = True
             self._waiting.append(call)
         return cast(T, await call.future)
@@ -111,8 +111,8 @@ def _settle(outcomes: Sequence[_Outcome]) -> None:
             call.future.set_exception(error)
 
 
-def taking_turns(plain: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:
-    """Return the asynchronous twin of a plain method: made in turn where its object has turns, else in a thread.
+def sharing_thread(plain: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:
+    """Return the asynchronous twin of a plain method: made by the thread its object shares, or else by its own.
 
     The method is looked up by its name, so that a class which overrides the verb has the right twin too.
     """
@@ -122,7 +122,7 @@ def taking_turns(plain: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:
         handle: Any = args[0]
         verb: Callable[[], T] = partial(getattr(handle, plain.__name__), *args[1:], **kwargs)
         is_own = getattr(type(handle), plain.__name__) is not plain  # it may take long, or wait for one of these
-        turns: Turns | None = None if is_own else handle._turns()
-        return await (asyncio.to_thread(verb) if turns is None else turns.take(verb))
+        thread: SharedThread | None = None if is_own else handle._shared_thread()
+        return await (asyncio.to_thread(verb) if thread is None else thread.call(verb))
 
     return asynchronous
