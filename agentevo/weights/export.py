@@ -7,7 +7,7 @@ import platform
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias, Unpack
 
@@ -109,7 +109,7 @@ def _export(
     with target.working() as folder, closing(Stage(folder / "stage.db", rules.near, rules.seed)) as stage:
         for judged, candidates in _candidates(what, Records(source, rules, items), rules, counts, progress):
             _put(stage, judged, candidates, held, rules.max_chars, counts.dropped)
-        counts.dropped += Counter({"superseded": stage.withdrawn})
+        counts.dropped += Counter(stage.left())
         if rules.per_ability is not None:
             counts.dropped += Counter({"above the number of an ability": stage.balance(rules.per_ability)})
         card = _card(what, source, rules, held, counts, stage).but(made_at=clock())
@@ -154,20 +154,13 @@ def _put(
     """Stage the rows of an experience, in place of what was said before of the attempts that people judged in it."""
     staged: list[Staged] = []
     for candidate in candidates:
-        with _counted(dropped):
+        try:
             staged.append(_staged(candidate, held, max_chars))
+        except Left as left:
+            dropped[str(left)] += 1
     stage.withdraw(judged, staged)
     for new in staged:
-        with _counted(dropped):
-            stage.add(new)
-
-
-@contextmanager
-def _counted(dropped: Counter[str]) -> Iterator[None]:
-    try:
-        yield
-    except Left as left:
-        dropped[str(left)] += 1
+        stage.add(new)
 
 
 def _told(

@@ -201,3 +201,46 @@ def test_what_the_last_word_took_back_is_no_row(
     agent.feedback(answered, **first)
     agent.feedback(answered, **last)
     assert dropped(m, export)["superseded"] == 1
+
+
+def answered(name: str, answer: str, *words: str) -> Experience:
+    """What was answered to one question, and how people corrected that; without a correction it was right."""
+    asked = attempt(name, "What is the capital of Norway?", answer, 0.0 if words else 1.0)
+    return experience(asked.told(*map(said, words)))
+
+
+LONG = " ".join(f"word{n}" for n in range(60))
+
+
+@pytest.mark.parametrize(("same", "why"), [("Oslo", "duplicate"), (f"{LONG} Oslo", "near duplicate")])
+def test_what_repeated_a_correction_stands_where_that_is_corrected_anew(same: str, why: str) -> None:
+    first = "OSLO" if why == "duplicate" else f"{LONG} oslo, in Norway"
+    told = [answered("a", "Bergen", first), answered("b", same), answered("c", same)]
+    found, card = rows(told)
+    assert [row["lineage"]["attempt"] for row in found] == ["a"]
+    assert card.dropped[why] + card.dropped["duplicate"] * (why != "duplicate") == 2
+    found, card = rows([*told, answered("a", "Bergen", first, "The town of Oslo")])
+    assert [(row["lineage"]["attempt"], contents(row, "completion")) for row in found] == [
+        ("b", [same]),
+        ("a", ["The town of Oslo"]),
+    ]
+    assert card.dropped == {"duplicate": 1, "low score": 2, "superseded": 1}
+
+
+def test_a_correction_that_repeated_another_row_is_superseded_like_any_other() -> None:
+    told = [answered("a", "Bergen", "Oslo"), answered("b", "Trondheim", "Oslo"), answered("b", "Trondheim", "Hamar")]
+    last = answered("a", "Bergen", "Oslo", "Narvik")
+    found, card = rows([*told, last])
+    assert [contents(row, "completion") for row in found] == [["Hamar"], ["Narvik"]]
+    assert card.dropped == {"low score": 4, "superseded": 2}
+
+
+def test_what_stands_again_has_its_old_place_and_is_counted_and_balanced_as_all_rows_are() -> None:
+    other = experience(attempt("z", "And of Italy?", "Rome", 1.0))
+    last = answered("a", "Bergen", "Oslo", "It is Oslo")
+    told = [answered("a", "Bergen", "Oslo"), answered("b", "Oslo"), other, last]
+    found, card = rows(told)
+    assert [row["lineage"]["attempt"] for row in found] == ["b", "z", "a"]
+    assert (card.rows, card.corrections, sum(card.abilities.values())) == (3, 1, 3)
+    found, card = rows(told, per_ability=2)
+    assert (card.rows, card.dropped["above the number of an ability"]) == (2, 1)
