@@ -6,7 +6,7 @@ import base64
 import json
 import secrets
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -25,7 +25,7 @@ from agentevo.memory.verbs import Verbs
 from agentevo.memory.words import Stemmer
 from agentevo.memory.writer import find_transaction
 from agentevo.shared_thread import SharedThread
-from agentevo.types import Op, Transaction
+from agentevo.types import Item, Op, Transaction
 
 
 class Below(Protocol):
@@ -119,12 +119,18 @@ class Draft(Verbs):
         self._vectors.update(vectors)
         self._origins = self._with_origins(ops)
         items: dict[str, None] = {}
-        for op, item in zip(ops, self._overlay.put(ops, vectors), strict=True):
+        for op, item in self._put(ops, vectors):
             self._ops.append(op)
             items[item.id] = None
         return Transaction(
             id="", namespace=self.namespace, actor="draft", reason=reason, at=self._now(), items=tuple(items)
         )
+
+    def _put(self, ops: Sequence[Op], vectors: Mapping[str, Vector]) -> Iterator[tuple[Op, Item]]:
+        """Lay ops over what is below, and those that doubt what was derived from what they correct."""
+        yield from zip(ops, self._overlay.put(ops, vectors), strict=True)
+        late = self._overlay.doubts.left()
+        yield from zip(late, self._overlay.put(late, {}), strict=True)
 
     def _with_origins(self, ops: Sequence[Op]) -> dict[str, int]:
         """Return the origins with those of what these ops insert; a draft of a draft leaves that to the outer one."""

@@ -14,9 +14,8 @@ from agentevo.memory.change import EDITABLE, QUIET, applied
 from agentevo.memory.damage import read_back
 from agentevo.memory.nearby import chunks, marks
 from agentevo.memory.source import Found, Source, Stored
-from agentevo.memory.trust import BLOCKED, DOUBTED
 from agentevo.memory.writer import Vector, Writer, find_transaction
-from agentevo.types import Item, Json, Op, Status, Transaction, Verb
+from agentevo.types import Item, Op, Status, Transaction, Verb
 
 UNDO = "undo:"
 """The key of a transaction that takes another back begins with this."""
@@ -93,44 +92,6 @@ def children(source: Source, id: str) -> list[Item]:
         return [found[0] for found in map(source.find, source.children(id)) if found]
 
 
-def descendants(source: Source, ids: Sequence[str], *, but: str = "") -> list[Item]:
-    """Return everything derived from these ids, however far down, but for one and what rests on them by it alone."""
-    found: dict[str, Item] = {}
-    with source.reading():
-        waiting = list(ids)
-        while waiting:
-            for child in source.children(waiting.pop()):
-                item = source.find(child)
-                if item is not None and child not in found and child not in (but, *ids):
-                    found[child] = item[0]
-                    waiting.append(child)
-    return list(found.values())
-
-
-def questioned(derived: Sequence[Item], reason: str) -> list[Op]:
-    """Return ops that quarantine what was derived from something, and mark it, also what is forgotten: it may be
-    restored, and goes into quarantine then. Adapters hold no text that could be held back.
-    """
-    ops: list[Op] = []
-    for item in derived:
-        if item.kind != "adapter":
-            changes: dict[str, Json] = {"metadata": {**item.metadata, DOUBTED: reason}}
-            ops.append(Op(verb="edit", id=item.id, changes=changes, reason=reason))
-            ops += [Op(verb="quarantine", id=item.id, reason=reason)] if item.status == "live" else []
-    return ops
-
-
-def barred(derived: Sequence[Item], reason: str) -> list[Op]:
-    """Return ops that mark adapters as trained on what is no more, for good, and take those in use out of it."""
-    ops: list[Op] = []
-    for item in derived:
-        if item.kind == "adapter":
-            told = {**item.metadata, BLOCKED: reason}
-            ops.append(Op(verb="edit", id=item.id, changes={"metadata": told}, reason=reason))
-            ops += [Op(verb="quarantine", id=item.id, reason=reason)] if item.status == "live" else []
-    return ops
-
-
 def at(stored: Stored, time: float) -> list[Item]:
     """Return the items as they were at a time, all statuses, oldest first."""
     query = """SELECT item, before FROM ops JOIN transactions USING (txn)
@@ -164,6 +125,8 @@ class Undo:
     reason: str
     ops: list[Op]
     expected: dict[str, int]
+    touched: tuple[str, ...]
+    """What the transaction changed: what is derived from it since then, and nothing of this, is doubted."""
     passed: tuple[int, ...] = ()
     """Later transactions that left nothing: marked as taken back too, so that no later undo revives them."""
 
@@ -199,7 +162,7 @@ def _plan(txn: int, name: str, reason: str, first: dict[str, Item | None], found
         if needed:
             expected[item] = found[item].version
             ops += [op.model_copy(update={"reason": f"undo: {reason}"}) for op in needed]
-    return Undo(txn, name, reason, ops, expected)
+    return Undo(txn, name, reason, ops, expected, tuple(first))
 
 
 def _needed(now: Item, then: Item | None) -> list[Op]:
@@ -210,9 +173,10 @@ def _needed(now: Item, then: Item | None) -> list[Op]:
 def take_back(stored: Stored, plan: Undo, vectors: Mapping[str, Vector], actor: str, at: float) -> Transaction:
     """Carry the plan out; raise Misuse where what it is about was undone or changed meanwhile."""
     with stored.ledger.writing() as db:
-        writer = Writer(db, stored.namespace, stored.ns, vectors)
+        writer = Writer(db, stored, vectors)
         if writer.begin(actor=actor, reason=f"undo: {plan.reason}", key=f"{UNDO}{plan.id}", at=at) is None:
             raise Misuse(f"{plan.id} was undone by another process meanwhile")
+        writer.doubts.settle(plan.touched)
         done = writer.put(plan.ops, plan.expected)
         if done.skipped:
             name = done.skipped[0]

@@ -16,6 +16,7 @@ from agentevo.memory import history as past
 from agentevo.memory import verify as checks
 from agentevo.memory.admit import new_id
 from agentevo.memory.arguments import checked
+from agentevo.memory.doubt import descendants
 from agentevo.memory.draft import Draft, KeptDraft
 from agentevo.memory.embedding import embedded
 from agentevo.memory.exact import Vector
@@ -175,7 +176,7 @@ class Memory(Swept):
         stored = self._stored
         with self._store.ledger.writing() as db:
             self._store.fit((len(vector) for vector in vectors.values()), self._embedded_by)
-            writer = Writer(db, self._name, stored.ns, vectors)
+            writer = Writer(db, stored, vectors)
             if writer.begin(actor=self._actor, reason=reason, key=key, at=self._clock()) is None:
                 before = find_transaction(db, self._name, stored.ns, "key", key)
                 assert before is not None
@@ -250,7 +251,7 @@ class Memory(Swept):
     @checked
     def derived(self, id: str) -> list[Item]:
         """Return what came, directly or not, from an item, an attempt or an experience."""
-        return past.descendants(self._stored, [id])
+        return descendants(self._stored, [id])
 
     @checked
     def made_from(self, id: str) -> list[Item]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from agentevo.errors import Misuse
 from agentevo.memory.change import COMMUTING, applied, credited, says_anew
+from agentevo.memory.doubt import Doubts
 from agentevo.memory.exact import Scored, Vector, likenesses
 from agentevo.memory.narrow import Filter
 from agentevo.memory.rank import Candidate
@@ -41,6 +42,7 @@ class Overlay:
         self._saying: dict[tuple[str, str], set[int]] = {}
         self._twins: dict[str, str] = {}
         self._held: dict[str, bool] = {}
+        self.doubts = Doubts(self)
         self._numbers: Iterator[int] = base._numbers if isinstance(base, Overlay) else itertools.count(-1, -1)
         self.began = base.latest() if isinstance(base, Stored) else None
         """The number of the ledger's latest change when the draft began; None in a draft of a draft."""
@@ -84,6 +86,7 @@ class Overlay:
         if after.status == "forgotten" != before.status:
             self._held[before.id] = before.status == "quarantined"
         self._keep(after, row, vectors.get(op.id) if op.verb == "edit" else None)
+        self.doubts.see(op, before, after, [self._twins.get(name, name) for name in op.to])
         if op.verb == "supersede" and op.item:
             return self._insert(op.item.model_copy(update={"supersedes": before.id}), vectors)
         return after

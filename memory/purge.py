@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from agentevo.memory import rows
 from agentevo.memory.damage import read_back
-from agentevo.memory.history import barred, descendants, questioned
+from agentevo.memory.doubt import barred, descendants, questioned
 from agentevo.memory.source import Stored
 from agentevo.memory.writer import Writer, drop_words
 from agentevo.types import Experience, Item
@@ -48,7 +48,7 @@ def destroy(stored: Stored, ids: Sequence[str], *, actor: str, reason: str, at: 
             found = descendants(stored, [*ids, *_attempts(stored, ids)])
             derived = [item for item in found if item.id not in ids]
             said = ", ".join(ids[:_NAMED]) + (f" and {len(ids) - _NAMED} others" if len(ids) > _NAMED else "")
-            writer = Writer(db, stored.namespace, stored.ns, {})
+            writer = Writer(db, stored, {})
             writer.begin(actor=actor, reason=reason, key=None, at=at)
             _note(writer, ids)
             doubtful = questioned(derived, f"derived from purged {said}")

@@ -17,8 +17,8 @@ from pydantic import BaseModel
 from agentevo.errors import BadReply, Misuse, ModelError
 from agentevo.memory.admit import admitted
 from agentevo.memory.asking import asked, failure, numbered, shown, sources, stopped
+from agentevo.memory.doubt import descendants, questioned
 from agentevo.memory.forget import kinds_of
-from agentevo.memory.history import descendants, questioned
 from agentevo.memory.trust import lowest
 from agentevo.memory.vitals import own
 from agentevo.memory.where import Where, fits, parse
@@ -150,7 +150,7 @@ async def _carried_out(state: State, item: Item, near: Sequence[Item], verdict: 
 async def _doubtful(state: State, item: Item, untrue: Sequence[Item]) -> list[Op]:
     """Hold back what was derived from items that are no longer true, but for what says so."""
     names = [other.id for other in untrue]
-    derived = await asyncio.to_thread(descendants, own(state.memory)._source, names, but=item.id)
+    derived = await asyncio.to_thread(descendants, own(state.memory)._source, names, but=[item.id])
     why = f"derived from {', '.join(names)}, which was superseded by {item.id}"
     return questioned(derived, why)
 

@@ -133,7 +133,7 @@ def _put_beside(
     db: sqlite3.Connection, stored: Stored, read: Incoming, actor: str, at: float, progress: Progress
 ) -> int:
     """Let items join others: duplicates are left out, and what happened to them elsewhere is not journaled here."""
-    writer = Writer(db, stored.namespace, stored.ns, read.vectors)
+    writer = Writer(db, stored, read.vectors)
     writer.begin(actor=actor, reason="import", key=None, at=at)
     for number, line in read.of(export_lines.ExperienceLine):
         query = "SELECT 1 FROM experiences WHERE ns = ? AND id = ?"
@@ -154,7 +154,7 @@ def _put_whole(
     for number, kind, line in read.others:
         if kind in _TABLES:
             _put(db, stored, number, kind, line)
-    writer = Writer(db, stored.namespace, stored.ns, read.vectors)
+    writer = Writer(db, stored, read.vectors)
     with named("what these lines say together"):
         seqs = _put_ops(db, stored, read)
         for done, item in enumerate(read.items):

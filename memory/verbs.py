@@ -14,9 +14,9 @@ from agentevo.errors import Misuse
 from agentevo.memory.admit import admitted, inserting, link_near, near_linked, screened
 from agentevo.memory.arguments import checked, known_names, must_be_known
 from agentevo.memory.change import applied
+from agentevo.memory.doubt import descendants, questioned
 from agentevo.memory.exact import Vector
 from agentevo.memory.fields import ALL_KINDS, ALL_STATUSES, Fields, Hits, Ids, Items, Kinds, Statuses, VectorLike
-from agentevo.memory.history import descendants, questioned
 from agentevo.memory.narrow import Filter
 from agentevo.memory.overlay import as_vector
 from agentevo.memory.rank import Weights, about_tokens
@@ -193,10 +193,10 @@ class Verbs(ABC):
             raise Misuse(f"item {id} cannot be edited so: {why_invalid(error)}") from error
         ops = screened([op], self.get)
         vectors = self._said_anew(ops)
-        with self._source.alone():  # what others derive from it meanwhile is seen
+        with self._source.alone():  # else another may say just that, meanwhile
             if (new.kind, new.text) != (old.kind, old.text) and old.status != "forgotten":
                 self._refuse_twin(new)
-            self._write([*ops, *(self._doubtful(id) if new.text != old.text else [])], vectors, reason)
+            self._write(ops, vectors, reason)
         return self._must(id)
 
     def _refuse_twin(self, item: Item) -> None:
@@ -217,12 +217,10 @@ class Verbs(ABC):
         new = admitted([text], told, self.namespace, self._now(), self.get)[0]
         ops = screened([Op(verb="supersede", id=id, item=new, reason=reason)], self.get)
         vectors = self._said_anew(ops)
-        with self._source.alone():
-            done = self._write([*self._doubtful(id), *ops], vectors, reason)
+        with self._source.alone():  # what is doubted is as it is read here
+            doubted = questioned(descendants(self._source, [id]), f"derived from {id}, which was corrected")
+            done = self._write([*doubted, *ops], vectors, reason)
         return self._must(done.items[-1])
-
-    def _doubtful(self, id: str) -> list[Op]:
-        return questioned(descendants(self._source, [id]), f"derived from {id}, which was corrected")
 
     @checked
     def reinforce(

@@ -7,7 +7,7 @@ import json
 import secrets
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +15,13 @@ from numpy.typing import NDArray
 from agentevo.errors import Misuse
 from agentevo.memory import rows
 from agentevo.memory.change import COMMUTING, QUIET, applied, credited, marks, says_anew
+from agentevo.memory.doubt import Doubts
 from agentevo.memory.trust import DOUBTED
 from agentevo.memory.words import body
 from agentevo.types import Item, Op, Transaction, Verb
+
+if TYPE_CHECKING:
+    from agentevo.memory.source import Stored
 
 Vector = NDArray[np.float32]
 
@@ -47,14 +51,15 @@ _Read = tuple[int, int, Item]
 class Writer:
     """Puts ops into one open transaction of the ledger: rows, words, vectors, fields and journal together."""
 
-    def __init__(self, db: sqlite3.Connection, namespace: str, ns: int, vectors: Mapping[str, Vector]) -> None:
-        self.db, self.namespace, self.ns, self.vectors = db, namespace, ns, vectors
+    def __init__(self, db: sqlite3.Connection, stored: Stored, vectors: Mapping[str, Vector]) -> None:
+        self.db, self.namespace, self.ns, self.vectors = db, stored.namespace, stored.ns, vectors
         self.twins: dict[str, str] = {}
         """Inserts that were not needed: the id they came with, and the item that says the very same."""
         self.verbs: set[str] = set()
         """What the journal's entry tells of so far."""
         self._own: set[str] = set()
         self._expected: Mapping[str, int] = {}
+        self.doubts = Doubts(stored)
 
     def begin(self, *, actor: str, reason: str, key: str | None, at: float) -> Transaction | None:
         """Open the journal's entry; None where this key was committed before."""
@@ -88,8 +93,11 @@ class Writer:
         """
         self._expected = expected or {}
         skipped = list(dict.fromkeys(self._skipped(ops, self._expected)))
+        late = self.doubts.left()
+        for op in late:
+            self._put(op, None)
         self._close(skipped)
-        named = (name for op in ops for name in ((op.id, op.item.id) if op.item else (op.id,)))
+        named = (name for op in (*ops, *late) for name in ((op.id, op.item.id) if op.item else (op.id,)))
         missed = set(skipped)
         items = tuple(name for name in dict.fromkeys(self.twins.get(n, n) for n in named) if name not in missed)
         return self.transaction.model_copy(update={"items": items, "skipped": tuple(skipped)})
@@ -131,6 +139,8 @@ class Writer:
                 seq += 1
                 journal.append((seq, self.txn, op.verb, name, op.reason, _detail(op), rows.image(row[4:])))
                 self.verbs.add(op.verb)
+                if op.to:
+                    self.doubts.suspect(name, [self.twins.get(other, other) for other in op.to])
                 marked[number] = (seq, *after, number)
                 row[1], row[2], row[3] = seq, *after
                 row[_STATUS], row[_PINNED] = (None if after[0] == "live" else after[0]), after[1] or None
@@ -167,6 +177,7 @@ class Writer:
             return False
         if after is not before:
             self._change(row, before, after, op)
+            self.doubts.see(op, before, after)
         if op.verb == "supersede" and op.item:
             self._insert(op.item.model_copy(update={"supersedes": before.id}), op)
         return True

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from moments import moment, ops
 from numpy.typing import NDArray
 from word_vectors import WordVectors, export_lines, open_memory
 
@@ -267,3 +268,102 @@ def test_a_correction_that_comes_too_late_is_reported_once_an_item() -> None:
             draft.edit(source, "the sky is green")
             memory.edit(source, "the sky is grey")
             assert draft.commit().skipped == (source, child, grandchild)
+
+
+def supersedes(memory: Memory | Draft, name: str) -> object:
+    """Let a rule find, as a model may, that what was inserted last makes an item untrue."""
+    memory.insert("the sky is green")
+    rule = Reconcile(similar=-1.0, rule=lambda item, near: Verdict(decision="supersede", about=[1], reason="seen"))
+    return memory.apply(ops(rule, moment(memory)))
+
+
+LATE: dict[str, Change] = {
+    **CORRECTIONS, "reconcile": supersedes,
+    "policy": lambda memory, name: memory.apply([Op(verb="edit", id=name, changes={"text": "the sky is green"})]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("how", ["plain", "nested", "kept"])
+@pytest.mark.parametrize("change", LATE.values(), ids=LATE.keys())
+def test_what_others_derive_until_a_drafted_correction_is_committed_is_doubted(how: str, change: Change) -> None:
+    with open_memory(":memory:") as memory:
+        source = memory.insert("the sky is blue").id
+        child = memory.insert("look up on a clear day", kind="lesson", derived_from=[source]).id
+        draft = memory.draft("kept" if how == "kept" else None)
+        if how == "nested":
+            with draft.draft() as inner:
+                change(inner, source)
+                inner.commit()
+        else:
+            change(draft, source)
+        late = memory.insert("look for the blue", kind="lesson", derived_from=[source]).id
+        later = memory.insert("look for blue things", kind="lesson", derived_from=[child]).id
+        anew = draft.insert("look for the green", kind="lesson", derived_from=[source]).id
+        draft.release(child)
+        assert status(draft, child, anew) == ["live", "live"]
+        if how == "kept":
+            draft = memory.draft("kept")
+        done = draft.commit()
+        assert status(memory, late, later, child, anew) == ["quarantined", "quarantined", "live", "live"]
+        assert memory.get(late).metadata[DOUBTED].startswith(f"derived from {source}")  # type: ignore[union-attr]
+        assert {late, later} <= set(done.items)
+        memory.undo()
+        assert status(memory, late, later, child) == ["live", "live", "live"]
+
+
+def test_a_drafted_correction_that_is_skipped_doubts_nothing() -> None:
+    with open_memory(":memory:") as memory:
+        source, _, _ = family(memory)
+        draft = memory.draft()
+        draft.edit(source, "the sky is green")
+        memory.edit(source, "the sky is grey")
+        late = memory.insert("grey skies look like rain", kind="lesson", derived_from=[source]).id
+        assert source in draft.commit().skipped
+        assert status(memory, late) == ["live"]
+
+
+def test_what_was_derived_and_changed_meanwhile_is_doubted_as_it_is_now() -> None:
+    with open_memory(":memory:") as memory:
+        source, child, _ = family(memory)
+        draft = memory.draft()
+        draft.edit(source, "the sky is green")
+        memory.edit(child, metadata={"team": "b"})
+        draft.commit()
+        item = memory.get(child)
+        assert item is not None
+        assert (item.status, item.metadata["team"]) == ("quarantined", "b")
+
+
+def test_what_is_derived_in_a_draft_before_an_inner_draft_corrects_it_is_doubted_in_the_outer_one() -> None:
+    with open_memory(":memory:") as memory:
+        source, _, _ = family(memory)
+        with memory.draft() as outer:
+            inner = outer.draft()
+            inner.edit(source, "the sky is green")
+            late = outer.insert("look for the blue", derived_from=[source]).id
+            inner.commit()
+            later = outer.insert("look for the green", derived_from=[source]).id
+            assert status(outer, late, later) == ["quarantined", "live"]
+            outer.commit()
+        assert status(memory, late, later) == ["quarantined", "live"]
+
+
+def test_what_was_derived_from_a_correction_that_is_undone_is_doubted(tmp_path: Path) -> None:
+    with open_memory(tmp_path) as memory:
+        source, child, _ = family(memory)
+        memory.edit(source, "the sky is green")
+        with open_memory(tmp_path, actor="another") as other:
+            late = other.insert("look for the green", kind="lesson", derived_from=[source]).id
+        memory.undo()
+        assert status(memory, source, child, late) == ["live", "live", "quarantined"]
+
+
+def test_what_says_it_better_is_no_correction() -> None:
+    with open_memory(":memory:") as memory:
+        source, child, _ = family(memory)
+        with memory.draft() as draft:
+            whole = Item(id="whole", text="the sky is blue by day", created_at=0.0, derived_from=(source,))
+            draft.apply([Op(verb="supersede", id=source, item=whole)])
+            late = memory.insert("look for the blue", kind="lesson", derived_from=[source]).id
+            draft.commit()
+        assert status(memory, source, child, late, "whole") == ["forgotten", "live", "live", "live"]
