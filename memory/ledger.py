@@ -48,7 +48,7 @@ class Ledger:
             try:
                 db = self._writing_connection()
                 self._enter_wal(db)
-                migrate(db, self.name)
+                self.is_new = migrate(db, self.name)
             except BaseException:
                 self.close()
                 raise

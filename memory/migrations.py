@@ -87,15 +87,18 @@ def must_be_ours(db: sqlite3.Connection, path: str) -> None:
         )
 
 
-def migrate(db: sqlite3.Connection, path: str) -> None:
-    """Take the steps this ledger has not taken yet, all or none; raise LedgerTooNew where it has taken more."""
+def migrate(db: sqlite3.Connection, path: str) -> bool:
+    """Take the steps this ledger has not taken yet, all or none; True where it had taken none and is new.
+
+    Raises LedgerTooNew where it has taken more than are known here.
+    """
     taken = int(db.execute("PRAGMA user_version").fetchone()[0])
     if taken > len(STEPS):
         raise LedgerTooNew(
             f"{path} was written by a newer agentevo (format {taken}, this one knows {len(STEPS)}): upgrade agentevo"
         )
     if taken == len(STEPS):
-        return
+        return False
     db.execute("BEGIN IMMEDIATE")
     try:
         taken = int(db.execute("PRAGMA user_version").fetchone()[0])  # another process may have been faster
@@ -107,3 +110,4 @@ def migrate(db: sqlite3.Connection, path: str) -> None:
         if db.in_transaction:  # a full disk has ended it already
             db.execute("ROLLBACK")
         raise
+    return taken == 0

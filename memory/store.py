@@ -126,15 +126,15 @@ class Store:
         return (own, f"those that the embedder {self.embedder.name!r} makes have") if own else None
 
     def adopt(self, wanted: str | Embedder | None) -> None:
-        """Use an embedder, the one whose vectors are here already; raise EmbedderError at any other."""
+        """Use an embedder: that whose vectors are here already, raising EmbedderError at any other, or else any."""
         from agentevo.settings import settings
 
-        stored = self.ledger.meta("embedder")
+        kept = self.ledger.metas("embedder", "dimensions")
+        stored, is_bare = kept["embedder"], kept["dimensions"] is None
         if wanted is None and self.embedder is not None:
             return
-        wanted = wanted or stored or settings().embedder
-        embedder = embedder_of(wanted)
-        if stored is not None and stored != embedder.name:
+        embedder = embedder_of(wanted or stored or settings().embedder)
+        if not is_bare and stored not in (None, embedder.name):
             raise EmbedderError(
                 f"{self.ledger.name} holds vectors of {stored!r}, not of {embedder.name!r}: open it with "
                 f"embedder={stored!r}, or rebuild its vectors with `agentevo memory reindex --embedder {embedder.name}`"
@@ -142,6 +142,8 @@ class Store:
         if self.embedder is not None and self.embedder.name != embedder.name:
             raise EmbedderError(f"{self.ledger.name} is open here with the embedder {self.embedder.name!r} already")
         self.embedder = self.embedder or embedder
+        if wanted is not None and self.ledger.is_new and stored is None:
+            self.ledger.set_meta(embedder=embedder.name)
 
     def compare(self, lengths: Iterable[int], fingerprint: str | None = None) -> None:
         """Raise EmbedderError where vectors of these lengths, made by this embedder, do not belong here."""
@@ -170,6 +172,8 @@ class Store:
         kept = self.ledger.metas("dimensions", "fingerprint", "embedder")
         self._compare(lengths, fingerprint, kept)
         said = {"embedder": embedder.name, "fingerprint": fingerprint, "dimensions": lengths.pop()}
+        if kept["dimensions"] is None:  # what it was made with, if it was named, gives way to what is used
+            kept = dict.fromkeys(said)
         if kept["embedder"] not in (None, embedder.name):
             raise EmbedderError(
                 f"{self.ledger.name} got its first vectors from {kept['embedder']!r} meanwhile, "

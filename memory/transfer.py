@@ -36,6 +36,7 @@ def exported(stored: Stored, progress: Progress = silent) -> Iterator[str]:
     lost: list[str] = []
     with stored.ledger.snapshot() as db:
         made_by = dict(db.execute(f"SELECT name, value FROM meta WHERE name IN {_MADE_BY}"))
+        made_by = made_by if made_by.get("dimensions") else {}  # an embedder that has made nothing binds nobody
         yield _line("header", {"format": FORMAT, "namespace": stored.namespace, **made_by})
         last = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'items'").fetchone()
         rows_in_all = last[0] if last else 0

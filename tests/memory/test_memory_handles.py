@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from word_vectors import WordVectors, open_memory
+from word_vectors import WordVectors, export_lines, open_memory
 
 from agentevo.errors import EmbedderError, LedgerError, Misuse
 from agentevo.memory import Memory
@@ -165,6 +165,43 @@ def test_another_embedder_is_refused_once_there_are_vectors(tmp_path: Path) -> N
         memory.insert("now it is the second's")
     with pytest.raises(EmbedderError, match=r"'second'.*reindex"):
         open_memory(tmp_path / "m", embedder=WordVectors("first"))
+
+
+def test_a_memory_keeps_the_embedder_it_was_made_with_before_anything_is_written(tmp_path: Path) -> None:
+    Memory.open(tmp_path / "m", embedder="hash").close()
+    with Memory.open(tmp_path / "m") as memory:
+        assert memory.stats().embedder == "hash"
+        memory.insert("a first text")
+        assert (memory.stats().embedder, memory.stats().dimensions) == ("hash", 384)
+
+
+def test_until_there_are_vectors_another_embedder_may_take_its_place(tmp_path: Path) -> None:
+    Memory.open(tmp_path / "m", embedder="hash").close()
+    with open_memory(tmp_path / "m", embedder=WordVectors("second")) as memory:
+        assert memory.stats().embedder == "hash"
+        memory.insert("a first text")
+        assert (memory.stats().embedder, memory.stats().dimensions) == ("second", 32)
+    with pytest.raises(EmbedderError, match=r"'second'.*reindex"):
+        Memory.open(tmp_path / "m", embedder="hash")
+
+
+def test_an_export_without_vectors_goes_into_a_memory_of_any_embedder() -> None:
+    with Memory.open(":memory:", embedder="hash") as empty, open_memory(":memory:") as other:
+        assert other.import_(export_lines(empty)) == 0
+        other.insert("a first text")
+        assert other.stats().embedder == "word-vectors"
+
+
+def test_a_memory_made_without_a_name_takes_the_embedder_of_the_settings_with_its_first_vectors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AGENTEVO_EMBEDDER", "all-MiniLM-L6-v2")
+    with Memory.open(tmp_path / "m") as memory:
+        assert memory.stats().embedder == ""
+    monkeypatch.setenv("AGENTEVO_EMBEDDER", "hash")
+    with Memory.open(tmp_path / "m") as memory:
+        memory.insert("a first text")
+        assert memory.stats().embedder == "hash"
 
 
 def test_an_embedder_that_changed_under_its_name_is_refused(tmp_path: Path) -> None:
