@@ -201,7 +201,7 @@ class Agent:
 def _memory(memory: Memory | str | Path | None) -> Memory:
     from agentevo.memory import Memory
 
-    return memory if isinstance(memory, Memory) else Memory.open(memory or ":memory:")
+    return memory if isinstance(memory, Memory) else Memory.open(":memory:" if memory is None else memory)
 
 
 def _where(

@@ -11,7 +11,7 @@ from typing import TypeAlias
 from agentevo.alarms import alarms, skipped, untested, untold
 from agentevo.decided import decided
 from agentevo.errors import BudgetExceeded, Misuse, ModelTimeout, ModelUnavailable
-from agentevo.evaluate import evaluate
+from agentevo.evaluate import evaluate, held_out
 from agentevo.events import Learned, Turned, tell
 from agentevo.given import listed, single
 from agentevo.models.usage import Budget, Meter, spending, uncut
@@ -67,6 +67,7 @@ async def cycle(state: State, record: Record) -> Report:
         state = replace(state, objective=single("objective", state.recipe.objective(state), Objective))  # E^t
         acting = await adapted(state)
         tasks = await record.once("tasks", list[Task], partial(propose, acting))  # T^t = f^T(E, M)
+        held_out(state)  # a gate that will have nothing to compare is told before practice is paid for
         experiences = await practise(acting, tasks, record)  # Y^t = f^Y(T, E, M)
         draft, learnt, missed = await _drafted(acting, experiences, record)  # F^t, R^t, M^(t+1), not yet kept
         done = await gated(state, draft, record)  # S^(t+1) = f^E(M^(t+1), E, ENV)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from agentevo.alarms import alarms
-from agentevo.errors import UnknownName
+from agentevo.errors import Misuse, UnknownName
 from agentevo.models.usage import spending
 from agentevo.protocols import Environment, State
 from agentevo.record import Record
@@ -33,13 +33,23 @@ async def evaluate(
 
 
 def held_out(state: State) -> list[Task]:
-    """Return the tasks of the splits that the gate names, or else of the environment's own for evaluation."""
+    """Return the tasks of the splits that the gate names, or else of the environment's own for evaluation.
+
+    Raise Misuse where there are none, and the gate is one that compares them split by split.
+    """
     environment = state.environment
     splits: Sequence[str] = getattr(state.recipe.gate, "splits", ()) or _own(environment)
     for split in splits:
         if split not in environment.splits():
             raise UnknownName(f"split of {environment.card.name}", split, environment.splits())
-    return [task for split in splits for task in environment.tasks(split)]
+    tasks = [task for split in splits for task in environment.tasks(split)]
+    if not tasks and hasattr(state.recipe.gate, "splits"):
+        raise Misuse(
+            f"{environment.card.name!r} has no held-out tasks for the gate to compare; it has"
+            f" {', '.join(environment.splits()) or 'no split'}: give an environment with a split 'dev' or 'test', name"
+            " others in the gate (splits=), or take a recipe without a gate"
+        )
+    return tasks
 
 
 def _own(environment: Environment) -> Sequence[str]:

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
 
+from agentevo.errors import Misuse
 from agentevo.plain import awaitable
 from agentevo.types import (
     Attempt,
@@ -289,7 +290,7 @@ class Recipe:
         for slot in ("judge", "refine", "update"):
             strategies = getattr(self, slot)
             if not isinstance(strategies, Sequence):
-                raise TypeError(f"recipe slot {slot!r} takes a list of strategies, not {strategies!r}")
+                raise Misuse(f"recipe slot {slot!r} takes a list of strategies, not {strategies!r}")
             for strategy in strategies:
                 _callable(slot, strategy)
             object.__setattr__(self, slot, tuple(map(awaitable, strategies)))
@@ -300,9 +301,9 @@ class Recipe:
 
 def _callable(slot: str, strategy: object, *, optional: bool = False) -> None:
     if not callable(strategy) and not (optional and strategy is None):
-        raise TypeError(f"recipe slot {slot!r} takes a callable strategy, not {strategy!r}")
+        raise Misuse(f"recipe slot {slot!r} takes a callable strategy, not {strategy!r}")
     if isinstance(strategy, type):
-        raise TypeError(f"recipe slot {slot!r} got the class {strategy.__name__}; write {strategy.__name__}(...)")
+        raise Misuse(f"recipe slot {slot!r} got the class {strategy.__name__}; write {strategy.__name__}(...)")
 
 
 def describe(value: object) -> str:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from agentevo.types import Json
 
 
+LONGEST_NAME = 200
+"""Bytes: file systems take 255, and some need a few of them themselves."""
 WORTH_KEEPING = ("replies.jsonl", "results.jsonl")
 """The files of a run that hold what was paid for, or what came of it."""
 
@@ -36,14 +38,17 @@ def folder_of(name: str | None = None, kind: str = "run", runs: Path | None = No
     if name is None:
         name = f"{time.strftime(f'{kind}-%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
     if not _is_folder_name(name):
-        raise Misuse(f"a run is named like a folder, without separators; got {name!r:.80}")
+        raise Misuse(
+            f"a run is named like a folder, without separators, in {LONGEST_NAME} bytes at most; got {name!r:.80}"
+        )
     return (home() / "runs" if runs is None else runs) / name
 
 
 def _is_folder_name(name: object) -> bool:
     if not isinstance(name, str) or not name or name != Path(name).name or name == "..":
         return False
-    return "\0" not in name and name.encode("utf-8", "replace").decode() == name
+    data = name.encode("utf-8", "replace")
+    return "\0" not in name and data.decode() == name and len(data) <= LONGEST_NAME
 
 
 @asynccontextmanager

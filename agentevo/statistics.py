@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist, fmean, stdev
-from typing import Literal, TypeAlias
+from typing import Literal, SupportsFloat, TypeAlias
 
 from agentevo.errors import Misuse
 
@@ -206,13 +206,14 @@ def _pairs(before: Sequence[float], after: Sequence[float]) -> tuple[list[float]
     return first, second
 
 
-def _numbers(name: str, values: Sequence[float]) -> list[float]:
-    numbers = [float(value) for value in values]
+def _numbers(name: str, values: Sequence[object]) -> list[float]:
+    numbers = []
+    for n, number in enumerate(values):
+        if not isinstance(number, SupportsFloat) or not math.isfinite(number):
+            raise Misuse(f"{name}[{n}] is {number!r:.80}; expected finite numbers: leave out what was not measured")
+        numbers.append(float(number))
     if not numbers:
         raise Misuse(f"{name} is empty; expected at least one number")
-    for n, number in enumerate(numbers):
-        if not math.isfinite(number):
-            raise Misuse(f"{name}[{n}] is {number}; expected finite numbers: leave out what was not measured")
     return numbers
 
 

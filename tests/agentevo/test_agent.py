@@ -458,7 +458,7 @@ def test_another_memory_cannot_go_on_with_a_run(path: str, tmp_path: Path) -> No
         list(agent(other).evolve(run="r"))
 
 
-@pytest.mark.parametrize("name", ["", "..", "a/b", "/tmp", "a\0b", "\ud800", 3])
+@pytest.mark.parametrize("name", ["", "..", "a/b", "/tmp", "a\0b", "\ud800", "x" * 256, 3])
 def test_a_run_has_the_name_of_a_folder(name: str, tmp_path: Path) -> None:
     with memory() as store:
         agent = Agent(FunctionModel(answers), memory=store, recipe=LEARNING, runs=tmp_path)
@@ -469,6 +469,11 @@ def test_a_run_has_the_name_of_a_folder(name: str, tmp_path: Path) -> None:
 def test_what_an_agent_cannot_practise_on_is_said() -> None:
     with memory() as store, pytest.raises(Misuse, match="practises on split 'train', and 'anything' has none; give"):
         list(Agent(ScriptedModel([]), memory=store).evolve())
+
+
+def test_an_empty_name_is_no_memory_that_forgets_all_at_the_end() -> None:
+    with pytest.raises(Misuse, match="got ''; expected a path"):
+        Agent(ScriptedModel([]), memory="")
 
 
 def test_an_agent_that_was_closed_says_so(tmp_path: Path) -> None:

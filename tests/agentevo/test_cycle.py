@@ -14,7 +14,7 @@ from cycles import LEARNING, NOW, Sums, answers, by_heart, moment, remember, ver
 
 from agentevo.cycle import cycle, evolve, learn
 from agentevo.environments.anything import Answering
-from agentevo.errors import ModelUnavailable, UnknownName
+from agentevo.errors import Misuse, ModelUnavailable, UnknownName
 from agentevo.evaluate import evaluate
 from agentevo.events import Event, Learned, Turned, listening
 from agentevo.memory import Credit, Extract, Insert, Memory
@@ -159,7 +159,18 @@ def test_the_gate_names_what_is_held_out() -> None:
             return Decision(accepted=True, reason="")
 
     with memory() as store, pytest.raises(UnknownName, match="unknown split of sums 'tset'; known: dev, train"):
-        evolved(moment(store, replace(LEARNING, gate=Gate())))
+        evolved(moment(store, replace(LEARNING, gate=Gate()), ScriptedModel([])))
+
+
+def test_a_gate_that_will_have_nothing_to_compare_is_told_before_practice_is_paid_for() -> None:
+    class OnlyTrain(Sums):
+        def splits(self) -> Sequence[str]:
+            return ("train",)
+
+    model = ScriptedModel([])
+    with memory() as store, pytest.raises(Misuse, match="has no held-out tasks for the gate to compare; it has train"):
+        evolved(replace(moment(store, replace(LEARNING, gate=HeldOut()), model), environment=OnlyTrain()))
+    assert model.requests == []
 
 
 def test_what_arrives_judged_is_not_judged_again() -> None:

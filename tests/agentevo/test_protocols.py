@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agentevo.errors import Misuse
 from agentevo.protocols import Recipe, State, describe, unaimed
 from agentevo.types import Attempt, Decision, Experience, Objective, Report, Task
 
@@ -129,31 +130,31 @@ def made(slots: dict[str, Any]) -> Recipe:
 
 @pytest.mark.parametrize("slot", ["act", "objective", "tasks", "practice", "gate"])
 def test_a_slot_refuses_what_cannot_be_called(slot: str) -> None:
-    with pytest.raises(TypeError, match=f"recipe slot '{slot}' takes a callable strategy, not 'evo'"):
+    with pytest.raises(Misuse, match=f"recipe slot '{slot}' takes a callable strategy, not 'evo'"):
         made({"act": act, slot: "evo"})
 
 
 @pytest.mark.parametrize("slot", ["act", "objective", "tasks", "practice", "gate"])
 def test_a_slot_refuses_a_class_and_says_how_to_write_it(slot: str) -> None:
-    with pytest.raises(TypeError, match=rf"recipe slot '{slot}' got the class Sample; write Sample\(\.\.\.\)"):
+    with pytest.raises(Misuse, match=rf"recipe slot '{slot}' got the class Sample; write Sample\(\.\.\.\)"):
         made({"act": act, slot: Sample})
 
 
 def test_only_act_and_objective_must_be_there() -> None:
     assert Recipe(act=act, tasks=None, practice=None, gate=None) == Recipe(act=act)
     for slot in ("act", "objective"):
-        with pytest.raises(TypeError, match=f"recipe slot '{slot}'"):
+        with pytest.raises(Misuse, match=f"recipe slot '{slot}'"):
             made({"act": act, slot: None})
 
 
 @pytest.mark.parametrize("slot", ["judge", "refine", "update"])
 def test_a_list_slot_takes_lists_and_checks_each_strategy(slot: str) -> None:
     assert getattr(made({"act": act, slot: [judged, judged]}), slot) == (judged, judged)
-    with pytest.raises(TypeError, match=f"recipe slot '{slot}' takes a list of strategies"):
+    with pytest.raises(Misuse, match=f"recipe slot '{slot}' takes a list of strategies"):
         made({"act": act, slot: judged})
-    with pytest.raises(TypeError, match=f"recipe slot '{slot}' takes a callable strategy, not 3"):
+    with pytest.raises(Misuse, match=f"recipe slot '{slot}' takes a callable strategy, not 3"):
         made({"act": act, slot: [judged, 3]})
-    with pytest.raises(TypeError, match=f"recipe slot '{slot}' got the class Sample"):
+    with pytest.raises(Misuse, match=f"recipe slot '{slot}' got the class Sample"):
         made({"act": act, slot: [Sample]})
 
 

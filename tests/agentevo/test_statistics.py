@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from agentevo.statistics import McNemar, learning_area, mcnemar, paired_bootstra
 
 SCORE = st.floats(0, 1)
 PAIRS = st.lists(st.tuples(SCORE, SCORE), min_size=1, max_size=30)
+UNSCORED: Any = [None]
 
 
 def drawn(n: int, lift: float, seed: int) -> tuple[list[float], list[float]]:
@@ -220,6 +222,8 @@ def test_what_makes_no_pairs_is_refused(paired: Callable[[list[float], list[floa
         paired([0, 1], [0])
     with pytest.raises(Misuse, match=r"after\[1\] is nan"):
         paired([0, 1], [0, math.nan])
+    with pytest.raises(Misuse, match=r"before\[0\] is None; expected .*leave out what was not measured"):
+        paired(UNSCORED, [0])
     with pytest.raises(Misuse, match=r"before\[0\] is inf"):
         paired([math.inf, 1], [0, 1])
 
