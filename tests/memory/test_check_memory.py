@@ -12,7 +12,8 @@ from chroma_server import chroma_server
 from word_vectors import open_memory
 
 from agentevo.memory import Memory
-from agentevo.memory.check import Checked, check_memory
+from agentevo.memory.check import check_memory
+from agentevo.memory.clauses import Checked
 from agentevo.types import Hit, Item
 
 
@@ -70,6 +71,10 @@ def test_a_kept_draft_keeps_the_contract(fresh: Callable[..., Memory]) -> None:
         ("purge", "A purge destroys"), ("import_", "An export brings everything back"),
         ("record", "An experience that was recorded"), ("recall", "What was inserted"),
         ("quarantine", "What is quarantined"), ("sweep", "A sweep does once"), ("list", "One item a text"),
+        ("at", "a past moment can be read"), ("derived", "What came from what"), ("made_from", "What came from what"),
+        ("lineage", "What came from what"), ("kept", "An experience that was recorded"),
+        ("reflect", "What a model finds"), ("namespaces", "What is in another namespace"),
+        ("reindex", "An index that is made anew"), ("backup", "A backup is a memory of its own"),
     ],
 )  # fmt: skip
 def test_a_broken_memory_is_named_by_the_clause_it_breaks(verb: str, clause: str) -> None:
@@ -86,6 +91,27 @@ def test_a_broken_memory_is_named_by_the_clause_it_breaks(verb: str, clause: str
         return Broken(memory._store, memory.namespace, "user", memory._clock)
 
     with pytest.raises(AssertionError, match=f"broken: .*({clause}|one item, until)"):
+        check_memory(broken)
+
+
+@pytest.mark.parametrize("how", ["an empty file", "an empty memory", "without the rest"])
+def test_a_memory_whose_backup_leaves_things_out_is_named(how: str) -> None:
+    class Broken(Memory):
+        """A memory that backs up next to nothing."""
+
+        def backup(self, folder: str | Path, **_: Any) -> Path:
+            with open_memory(folder, namespace=self.namespace) as copy:
+                if how == "without the rest":
+                    copy.insert("worth a copy")
+            if how == "an empty file":
+                (Path(folder) / "ledger.db").write_bytes(b"")
+            return Path(folder)
+
+    def broken() -> Checked:
+        memory = open_memory(":memory:")
+        return Broken(memory._store, memory.namespace, "user", memory._clock)
+
+    with pytest.raises(AssertionError, match="broken: A backup is a memory of its own"):
         check_memory(broken)
 
 
