@@ -7,9 +7,18 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple, TypeVar
+
+from pydantic import ValidationError
 
 from agentevo.errors import RunError
+from agentevo.quote import cut
+from agentevo.types import Record, why_invalid
+
+R = TypeVar("R", bound=Record)
+
+SHOWN = 400
+"""Characters: so much of what is wrong with a line is told."""
 
 
 class Place(NamedTuple):
@@ -84,6 +93,23 @@ class Journal:
 def lines(path: Path) -> Iterator[dict[str, object]]:
     """Yield what each whole line says; raise RunError, naming the line, where one cannot be read."""
     return (said for _, said in placed(path))
+
+
+def records(path: Path, kind: type[R]) -> Iterator[R]:
+    """Yield each whole line as a record; raise RunError, naming the line, where one does not fit."""
+    for number, line in enumerate(lines(path), 1):
+        try:
+            yield kind.model_validate(line)
+        except ValidationError as error:
+            raise unfit(f"{path}, line {number},", error) from error
+
+
+def unfit(what: str, error: ValidationError) -> RunError:
+    """Return the error for something that was kept and is not what it should be."""
+    return RunError(
+        f"{what} does not fit: {cut(why_invalid(error), SHOWN)}; it was edited, or is of another version of agentevo:"
+        " begin a new run"
+    )
 
 
 def placed(path: Path) -> Iterator[tuple[Place, dict[str, object]]]:

@@ -18,18 +18,18 @@ import json
 import secrets
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from agentevo.errors import Misuse, RunError
 from agentevo.events import Event, listening
-from agentevo.journal import Journal, placed
+from agentevo.journal import Journal, Place, placed, unfit
 from agentevo.models.cassette import Cassette
 from agentevo.models.usage import Meter, charging, settle, spending, timed
 from agentevo.position import at
@@ -128,13 +128,19 @@ class Record:
     # --- doing things once
 
     def read(self, name: str, kind: type[T]) -> T | None:
-        """Return what was done under a name, its cost counted; None where it was not done yet."""
+        """Return what was done under a name, its cost counted; None where it was not done yet.
+
+        Raise RunError where it is not what it should be.
+        """
         done = self._folder.read(self._part + name) if self._folder else None
         if done is None:
             return None
-        value, usage = done
-        settle(Usage.model_validate(usage))
-        return TypeAdapter(kind).validate_python(value)
+        try:
+            value, paid = TypeAdapter(kind).validate_python(done[0]), Usage.model_validate(done[1])
+        except ValidationError as error:
+            raise unfit(f"what {self.folder} keeps as {self._part + name!r}", error) from error
+        settle(paid)
+        return value
 
     async def once(self, name: str, kind: type[T], work: Callable[[], Awaitable[T]]) -> T:
         """Do a piece of work and keep what came of it; where it was done before, return that."""
@@ -204,7 +210,7 @@ class _Folder:
             self.steps = Steps(path / "steps.jsonl")
             self.journal = Journal(path / "journal.jsonl")
             # What was done is left on the disk until it is asked for: it may be more than memory should hold.
-            self._done = {str(line["key"]): place for place, line in placed(self.journal.path)}
+            self._done = dict(self._kept())
         except BaseException:
             self.close()
             raise
@@ -235,13 +241,22 @@ class _Folder:
             )
         return known
 
+    def _kept(self) -> Iterator[tuple[str, Place]]:
+        """Yield what is in the journal, and where."""
+        for place, line in placed(self.journal.path):
+            if "key" not in line:
+                raise RunError(
+                    f"{self.journal.path}, at byte {place.start}, is damaged: it has no key; begin a new run"
+                )
+            yield str(line["key"]), place
+
     def read(self, key: str) -> tuple[object, object] | None:
         """Return what was done under a key, and what was paid for it."""
         place = self._done.get(key)
         if place is None:
             return None
         line = self.journal.read(place)
-        return line["value"], line.get("usage", {})
+        return line.get("value"), line.get("usage", {})
 
     def keep(self, key: str, value: object, usage: Usage) -> None:
         paid = usage.model_dump(exclude_defaults=True)

@@ -83,7 +83,9 @@ def _is_worth_keeping(folder: Path) -> bool:
     """Say whether anything was paid for or finished: a turn may also be finished without a model."""
     if any(path.stat().st_size for name in WORTH_KEEPING for path in folder.rglob(name)):
         return True
-    return any(str(line["key"]).endswith("/report") for path in folder.rglob("journal.jsonl") for line in lines(path))
+    return any(
+        str(line.get("key")).endswith("/report") for path in folder.rglob("journal.jsonl") for line in lines(path)
+    )
 
 
 def held(folder: Path) -> FileLock:

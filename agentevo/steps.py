@@ -6,7 +6,7 @@ from pathlib import Path
 
 from agentevo.errors import Misuse
 from agentevo.events import Added, Ended, Event, Started
-from agentevo.journal import Journal, lines
+from agentevo.journal import Journal, records
 from agentevo.position import attempt_id
 from agentevo.types import Attempt, Message, Record, Task, Usage
 
@@ -76,8 +76,7 @@ class Seen:
 def unfinished(path: str | Path) -> list[Attempt]:
     """Return the attempts that began in a file of steps and did not end, with the messages that there are of them."""
     begun: dict[str, Attempt] = {}
-    for line in lines(Path(path)):
-        step = Step.model_validate(line)
+    for step in records(Path(path), Step):
         if step.task is not None:
             begun[step.attempt] = Attempt(id=step.attempt, task=step.task, stopped="did not end")
         elif step.ended:

@@ -15,7 +15,7 @@ from agentevo.benchmarks.protocols import Met, epochs, stream, trials
 from agentevo.benchmarks.suites import tuned
 from agentevo.environments.load import load
 from agentevo.errors import Misuse, RunError, UnknownName
-from agentevo.journal import Journal, lines
+from agentevo.journal import Journal, records
 from agentevo.memory import Memory
 from agentevo.models.usage import Budget, Meter
 from agentevo.protocols import Environment, Model, Recipe, State, describe
@@ -157,11 +157,11 @@ async def run(plan: Plan, folder: Path) -> AsyncGenerator[Row, None]:
 
 
 def results(folder: Path) -> list[Row]:
-    """Return the rows of a run, finished or not; raise RunError where there are none."""
+    """Return the rows of a run, finished or not; raise RunError where there are none, or one is damaged."""
     path = folder / RESULTS
     if not path.exists():
         raise RunError(f"{folder} holds no {RESULTS}: it is not the folder of a benchmark's run")
-    return [Row.model_validate(line) for line in lines(path)]
+    return list(records(path, Row))
 
 
 async def _cell(plan: Plan, name: str, seed: int, folder: Path, meter: Meter) -> AsyncGenerator[Row, None]:

@@ -201,6 +201,34 @@ def test_a_damaged_description_is_an_error(tmp_path: Path, said: str) -> None:
         Record.open(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('{"value": 1}', "at byte 0, is damaged: it has no key; begin a new run"),
+        ('{"key": "0/now", "walue": 1}', r"what .* keeps as '0/now' does not fit: value: .*; .* begin a"),
+        (
+            '{"key": "0/now", "value": "soon"}',
+            r"what .* keeps as '0/now' does not fit: value: .*soon.*; .* begin",
+        ),
+        (
+            '{"key": "0/now", "value": 1, "usage": {"cals": 1}}',
+            r"what .* keeps as '0/now' does not fit: cals: .*begin",
+        ),
+    ],
+)
+def test_a_line_that_says_something_else_than_it_should_is_an_error(tmp_path: Path, line: str, said: str) -> None:
+    (tmp_path / "journal.jsonl").write_text(f"{line}\n")
+    with pytest.raises(RunError, match=said), Record.open(tmp_path) as record:
+        asyncio.run(record.turn(0).now())
+
+
+def test_a_step_of_another_version_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "steps.jsonl"
+    path.write_text('{"attempt": "a", "ended": "by itself"}\n{"attempt": "a", "mesage": {}}\n')
+    with pytest.raises(RunError, match=r"steps\.jsonl, line 2, does not fit: mesage: "):
+        unfinished(path)
+
+
 def test_a_run_keeps_its_id(tmp_path: Path) -> None:
     with Record.open(tmp_path) as first:
         pass

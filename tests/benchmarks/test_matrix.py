@@ -140,6 +140,14 @@ def test_a_folder_that_holds_no_run_is_named(tmp_path: Path) -> None:
         results(tmp_path)
 
 
+def test_a_row_of_another_version_is_named(tmp_path: Path) -> None:
+    rows_of(plan(arms=("null",), tasks=2), tmp_path)
+    path = tmp_path / "results.jsonl"
+    path.write_text(path.read_text("utf-8") + '{"cell": {"suite": "house", "place": "third"}}\n', "utf-8")
+    with pytest.raises(RunError, match=r"results\.jsonl, line 3, does not fit: .*cell\.place: .*third.*begin a new"):
+        results(tmp_path)
+
+
 def test_an_arm_that_a_run_has_not_is_named(tmp_path: Path) -> None:
     rows = rows_of(plan(arms=("none",), tasks=2), tmp_path)
     with pytest.raises(UnknownName, match="unknown arm of this run 'nosuch'; known: none"):
