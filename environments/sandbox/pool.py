@@ -58,6 +58,7 @@ class Pool:
             raise
         finally:
             worker.channel.close()
+            zygote.leave(worker.number)
             self._refill(zygote)
 
     async def _ready(self, limits: Limits) -> tuple[Zygote, Worker]:

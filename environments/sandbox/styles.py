@@ -24,10 +24,9 @@ def as_tests(tests: str | bytes) -> tuple[str, Style]:
     """Return tests as text and their style; raise Misuse where they are in none that is known."""
     source = as_code(tests, "tests")
     try:
-        tree = ast.parse(source)
+        return source, _style(ast.parse(source))
     except (SyntaxError, RecursionError, MemoryError) as error:
         raise Misuse(f"the tests are not Python: {error}; known styles: {KNOWN}") from None
-    return source, _style(tree)
 
 
 def _style(tree: ast.Module) -> Style:

@@ -121,8 +121,15 @@ class Zygote:
 
     def kill(self, number: int) -> None:
         """End one worker at once, with all its processes."""
+        self._tell({"kill": number})
+
+    def leave(self, number: int) -> None:
+        """Say that a worker is not needed any more: too many that are still about to go hold up new ones."""
+        self._tell({"left": number})
+
+    def _tell(self, what: dict[str, int]) -> None:
         with self._lock, contextlib.suppress(OSError):
-            self._control.send(json.dumps({"kill": number}).encode())
+            self._control.send(json.dumps(what).encode())
 
     def _listen(self) -> None:
         """Hand out workers as they come, until the zygote has gone."""

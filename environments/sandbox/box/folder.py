@@ -6,14 +6,20 @@ import contextlib
 import math
 import os
 import stat
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 from agentevo.environments.sandbox.box.watch import threads
 
 MEGABYTE = 1024 * 1024
 READ_LIMIT = 2 * MEGABYTE
-"""A list of mappings that is longer is no program's that has no wish to hide something, and takes long to read."""
+"""Lists of mappings that are longer are no program's that has no wish to hide something, and take long to read."""
+SENT_S = 0.25
+"""Who sends a descriptor has it read sooner: it may be a socket, and what was sent to that one nobody can see."""
 PARTS = ("work", "tmp")
+SIZE_AT = 20
+"""Where `stat` tells how much a process maps, which is nothing once it has ended."""
 
 
 class Folder:
@@ -21,6 +27,7 @@ class Folder:
 
     def __init__(self, path: str, megabytes: float, files: int) -> None:
         self.path, self.limit, self.files = path, int(megabytes * MEGABYTE), files
+        self._sent_since = math.inf
 
     def make(self) -> None:
         """Make the folder and go there."""
@@ -34,7 +41,7 @@ class Folder:
 
         A file that is only mapped, or on its way between two sockets, does not show its size, and counts as the
         largest there may be. A folder that cannot be looked into, or lies too deep to be named, could hide anything:
-        it is over as well.
+        it is over as well. So could a process that cannot be looked into, and what stays on its way.
         """
         size = 0
         try:
@@ -48,7 +55,12 @@ class Folder:
         held = Held(self.path)
         for pid in pids:
             held.look(proc, pid)
-        return size + held.size(file_size) > self.limit
+        return size + held.size(file_size) > self.limit or self._is_sent_away(held)
+
+    def _is_sent_away(self, held: Held) -> bool:
+        now = time.monotonic()
+        self._sent_since = min(self._sent_since, now) if held.sent else math.inf
+        return now - self._sent_since > SENT_S
 
     def _entries(self) -> Iterator[os.DirEntry[str]]:
         folders = [self.path]
@@ -103,28 +115,45 @@ class Held:
         self._path = path
         self._open: dict[int, int] = {}
         self._mapped: set[int] = set()
-        self._sent, self._is_hidden = 0, False
+        self.sent, self._is_hidden, self._room = 0, False, READ_LIMIT
 
     def size(self, largest: int) -> float:
         """Return the bytes of all, where those whose size is hidden are as large as they may be."""
         if self._is_hidden:
             return math.inf
-        return sum(self._open.values()) + largest * (self._sent + len(self._mapped - self._open.keys()))
+        return sum(self._open.values()) + largest * (self.sent + len(self._mapped - self._open.keys()))
 
     def look(self, proc: int, pid: int) -> None:
         """Count what a process holds; each of its threads may have descriptors of its own."""
         names = threads(proc, pid)
         for thread in names:
-            with contextlib.suppress(OSError):
+            with self._seen(proc, f"{pid}/task/{thread}"):
                 self._look_at_descriptors(proc, f"{pid}/task/{thread}")
         for thread in names:
-            with contextlib.suppress(OSError):
-                maps = _text(proc, f"{pid}/task/{thread}/maps")
-                self._is_hidden |= len(maps) >= READ_LIMIT
-                lines = [line.split(None, 5) for line in maps.splitlines() if line.endswith(" (deleted)")]
-                self._mapped |= {int(line[4]) for line in lines if line[5].startswith(self._path)}
-                if maps:
+            with self._seen(proc, f"{pid}/task/{thread}"):
+                if self._look_at_mappings(proc, f"{pid}/task/{thread}"):
                     break
+
+    @contextmanager
+    def _seen(self, proc: int, task: str) -> Iterator[None]:
+        """Pass over what has ended; one that runs what it may not read lives on, and cannot be looked into."""
+        try:
+            yield
+        except PermissionError:
+            with contextlib.suppress(OSError, IndexError):
+                self._is_hidden |= _text(proc, f"{task}/stat", READ_LIMIT).rpartition(")")[2].split()[SIZE_AT] != "0"
+        except OSError:
+            pass
+
+    def _look_at_mappings(self, proc: int, task: str) -> bool:
+        """Count deleted files that are mapped; say whether there was anything to see."""
+        maps = _text(proc, f"{task}/maps", self._room)
+        self._room -= len(maps)
+        self._is_hidden |= self._room <= 0
+        for line in maps.split("\n"):  # names may hold whatever else ends a line
+            if line.endswith(" (deleted)") and (fields := line.split(None, 5))[5].startswith(self._path):
+                self._mapped.add(int(fields[4]))
+        return bool(maps)
 
     def _look_at_descriptors(self, proc: int, task: str) -> None:
         descriptors = os.open(f"{task}/fd", os.O_RDONLY | os.O_DIRECTORY, dir_fd=proc)
@@ -135,12 +164,12 @@ class Held:
                     if stat.S_ISREG(seen.st_mode) and not seen.st_nlink:
                         self._open[seen.st_ino] = seen.st_blocks * 512
                     elif stat.S_ISSOCK(seen.st_mode):
-                        told = _text(proc, f"{task}/fdinfo/{name}").partition("scm_fds:")[2].split()
-                        self._sent += int(told[0]) if told else 0
+                        told = _text(proc, f"{task}/fdinfo/{name}", READ_LIMIT).partition("scm_fds:")[2].split()
+                        self.sent += int(told[0]) if told else 0
         finally:
             os.close(descriptors)
 
 
-def _text(proc: int, name: str) -> str:
-    with open(os.open(name, os.O_RDONLY, dir_fd=proc), encoding="utf-8", errors="replace") as file:
-        return file.read(READ_LIMIT)
+def _text(proc: int, name: str, limit: int) -> str:
+    with open(os.open(name, os.O_RDONLY, dir_fd=proc), encoding="utf-8", errors="replace", newline="\n") as file:
+        return file.read(limit)

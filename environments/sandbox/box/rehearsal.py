@@ -10,7 +10,8 @@ import signal
 import socket
 
 from agentevo.environments.sandbox.box import program, wire, worker
-from agentevo.environments.sandbox.box.run import Child, outcome, watch
+from agentevo.environments.sandbox.box.link import Link
+from agentevo.environments.sandbox.box.run import REPORTED, Child, outcome, watch
 from agentevo.environments.sandbox.box.supervisor import begun, hand_over
 from agentevo.environments.sandbox.box.watch import Tree
 
@@ -46,7 +47,7 @@ def _supervise(proc: int) -> None:
     pid = os.fork()
     if pid == 0:
         os._exit(0)
-    child = Child(pid, os.pidfd_open(pid), pid, near, out[0], err[0], births=None, folder=None)
+    child = Child(pid, os.pidfd_open(pid), pid, Link(near, REPORTED), out[0], err[0], births=None, folder=None)
     job: wire.Message = {"mode": "run", "limits": dict.fromkeys(LIMITS, AMPLE)}
     with agent, host, near, far:
         run = begun(job, child, Tree(proc), is_first=True)

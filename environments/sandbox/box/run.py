@@ -15,19 +15,22 @@ from agentevo.environments.sandbox.box import wire
 from agentevo.environments.sandbox.box.births import Births
 from agentevo.environments.sandbox.box.drain import Drain
 from agentevo.environments.sandbox.box.folder import Folder
+from agentevo.environments.sandbox.box.link import Link
 from agentevo.environments.sandbox.box.watch import Tree
 
 TICK_S = 0.01
 STALL_S = 2.0
 """A supervisor that looks so much later than it meant to was itself kept from running, as all of the machine may be."""
-HEAR_S = 1.0
-"""So long the rest of a message is waited for."""
 LEAVE_S = 0.2
 """So long a program that is told to stop may take to end by itself; a closed channel ends it at once."""
 REAPED = 100
 """So many are taken up at a time, so that a program which never stops forking holds up nothing else."""
 FOLDER_SHARE = 10
 """Looking through a work folder takes at most one part in so many of a processor's time."""
+FOLDER_GAP_S = 0.25
+"""So long nobody looks at most: what makes a look take long must not give a program time to fill the disk."""
+TAKE_S = 0.5
+"""So long the process of a session, which is hostile, may take to read what its next step is."""
 SLACK = 2
 """Tasks that are just ending, beside those allowed."""
 MEGABYTE = 1024 * 1024
@@ -46,7 +49,7 @@ class Child:
     pid: int
     handle: int
     shown: int
-    link: socket.socket
+    link: Link
     out: int
     err: int
     births: Births | None
@@ -67,6 +70,7 @@ class Run:
     tree: Tree
     out: Drain
     err: Drain
+    is_first: bool = True
     since: float = field(default_factory=time.monotonic)
     peak: int = 0
     cpu_before: float = 0.0
@@ -76,6 +80,8 @@ class Run:
     """How long its supervisor, and so all of the machine, was kept from running."""
     kind: str = ""
     status: int | None = None
+    is_taken: bool = False
+    """Whether its process has read what to run."""
     is_done: bool = False
     claimed: int | None = None
     """The status that a step of a session gives itself."""
@@ -88,8 +94,9 @@ class Run:
 def watch(host: socket.socket, run: Run, zygote: int) -> None:
     """Wait until the program or the step ends, or until a limit, or the agent, ends it."""
     poll = select.poll()
-    for descriptor in (host, run.child.link, run.child.handle, run.out.descriptor, run.err.descriptor):
+    for descriptor in (host, run.child.handle, run.out.descriptor, run.err.descriptor):
         poll.register(descriptor, select.POLLIN)
+    poll.register(run.child.link, _awaited(run.child.link))
     if run.child.births:
         poll.register(run.child.asking, select.POLLIN)
     looked = woke = run.since
@@ -109,7 +116,7 @@ def watch(host: socket.socket, run: Run, zygote: int) -> None:
             if os.getppid() != zygote:
                 raise OSError("the zygote has ended")
             run.kind = judged(run, now)
-    while run.status is not None and _is_ready(run.child.link) and _hear(run):
+    while run.is_judge and run.status is not None and _is_ready(run.child.link) and _hear(run):
         pass
 
 
@@ -118,35 +125,37 @@ def _attend(run: Run, ready: set[int], poll: select.poll) -> None:
     for drain in (run.out, run.err):
         if drain.descriptor in ready and not drain.read():
             poll.unregister(drain.descriptor)
-    if run.child.link.fileno() in ready and not _hear(run):
-        poll.unregister(run.child.link)
+    if run.child.link.fileno() in ready:
+        run.child.link.go_on()
+        if _hear(run):
+            poll.modify(run.child.link, _awaited(run.child.link))
+        else:
+            poll.unregister(run.child.link)
     if run.child.births and run.child.asking in ready:
         run.child.births.answer(int(run.limits["processes"]))
     if run.child.handle in ready:
         _reap(run)
 
 
-def _is_ready(link: socket.socket) -> bool:
+def _awaited(link: Link) -> int:
+    return select.POLLIN | select.POLLOUT if link.is_sending else select.POLLIN
+
+
+def _is_ready(link: Link) -> bool:
     poll = select.poll()
     poll.register(link, select.POLLIN)
     return bool(poll.poll(0))
 
 
 def _hear(run: Run) -> bool:
-    """Take a message from the process; say whether more may come. That of a session is hostile: any may be nonsense."""
-    try:
-        run.child.link.settimeout(HEAR_S)
-        message = wire.receive(run.child.link, REPORTED)
-    except (OSError, wire.Broken):
-        return False
-    if message is None:
-        return False
-    match message:
-        case {"done": int(status)}:
-            run.is_done, run.claimed = True, status & 0xFF
-        case dict() if run.is_judge:
-            run.reports.append(message)
-    return True
+    """Take what the process says; say whether more may come. That of a session is hostile: any may be nonsense."""
+    for message in run.child.link.heard():
+        match message:
+            case {"done": int(status)}:
+                run.is_done, run.claimed = True, status & 0xFF
+            case _ if run.is_judge:
+                run.reports.append(message)
+    return not run.child.link.is_over
 
 
 def _reap(run: Run) -> None:
@@ -179,14 +188,21 @@ def judged(run: Run, now: float, *, is_idle: bool = False) -> str:
         return "timeout"
     if usage.tasks > limits["processes"] + SLACK:
         return "killed"
-    return "killed" if run.child.folder and now >= run.folder_at and _is_full(run, run.child.folder) else ""
+    folder = run.child.folder if now >= run.folder_at and _is_taken(run, now) else None
+    return "killed" if folder and _is_full(run, folder) else ""
+
+
+def _is_taken(run: Run, now: float) -> bool:
+    """Say whether the job is no longer on its way: with it are descriptors, which would seem to be the program's."""
+    run.is_taken |= run.child.link.is_taken or (not run.is_first and now > run.since + TAKE_S)
+    return run.is_taken
 
 
 def _is_full(run: Run, folder: Folder) -> bool:
     since = time.process_time()  # on a busy machine it takes far longer, and looks would be far between
     largest = int(run.limits["file_size_mb"] * MEGABYTE)
     is_over = folder.is_over(run.tree.proc, [*run.tree.members()], largest)
-    run.folder_at = time.monotonic() + FOLDER_SHARE * (time.process_time() - since)
+    run.folder_at = time.monotonic() + min(FOLDER_SHARE * (time.process_time() - since), FOLDER_GAP_S)
     return is_over
 
 

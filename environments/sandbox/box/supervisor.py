@@ -19,10 +19,10 @@ from agentevo.environments.sandbox.box import files, wire, worker
 from agentevo.environments.sandbox.box.births import Births
 from agentevo.environments.sandbox.box.drain import Drain
 from agentevo.environments.sandbox.box.folder import Folder
+from agentevo.environments.sandbox.box.link import Link
 from agentevo.environments.sandbox.box.run import REPORTED, Child, Limits, Run, judged, outcome, watch
 from agentevo.environments.sandbox.box.watch import Bystanders, Tree
 
-HAND_OVER_S = 20.0
 FIXED = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 IDLE_S = 0.25
 """How often a session is looked at between its steps, beside once before each."""
@@ -78,7 +78,8 @@ def start(host: socket.socket, walls: Walls, tree: Tree) -> Child:
     if said is None or "shown" not in said:
         raise OSError(str((said or {}).get("failed", "the process behind the walls ended before it began")))
     births = Births(asking[0], lambda: tree.usage().tasks) if asking else None
-    return Child(pid, handle, int(str(said["shown"])), ours, out, err, births, walls.folder)
+    link = Link(ours, REPORTED)
+    return Child(pid, handle, int(str(said["shown"])), link, out, err, births, walls.folder)
 
 
 def _work(host: socket.socket, walls: Walls, child: Child, tree: Tree) -> None:
@@ -117,7 +118,7 @@ def begun(job: wire.Message, child: Child, tree: Tree, *, is_first: bool) -> Run
     assert isinstance(table, dict)
     limits = {str(name): float(value) for name, value in table.items()}
     output = int(limits["output_bytes"])
-    run = Run(child, limits, tree, Drain(child.out, output), Drain(child.err, output))
+    run = Run(child, limits, tree, Drain(child.out, output), Drain(child.err, output), is_first)
     run.is_judge = job["mode"] == "judge"
     if not is_first:
         run.cpu_before = tree.usage().cpu_s
@@ -133,9 +134,7 @@ def hand_over(job: wire.Message, run: Run, descriptors: list[int]) -> None:
     fcntl.fcntl(stdin, fcntl.F_ADD_SEALS, FIXED)  # or a program could keep in it what no limit counts
     os.lseek(stdin, 0, os.SEEK_SET)
     run.since = time.monotonic()
-    run.child.link.settimeout(HAND_OVER_S)
-    with contextlib.suppress(OSError):  # a process that has ended, or does not listen, is seen by whoever watches
-        wire.send(run.child.link, job, [stdin, *descriptors])
+    run.child.link.say(job, [stdin, *descriptors])
     for one in (stdin, *descriptors):
         os.close(one)
 

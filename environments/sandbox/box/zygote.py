@@ -11,6 +11,7 @@ import select
 import signal
 import socket
 import sys
+from collections import deque
 from typing import NoReturn
 
 from agentevo.environments.sandbox.box import program, rehearsal, supervisor, worker
@@ -23,6 +24,8 @@ CONTROL = 3
 LOOK_S = 0.5
 """How often it looks whether the agent still lives, which the closed channel mostly says at once."""
 MESSAGE = 65536
+LEAVING = 16
+"""So many workers that nobody needs any more may still be on their way out, with their folders, when one is forked."""
 PRELOADED = (
     "abc", "argparse", "array", "ast", "asyncio", "base64", "bisect", "calendar", "collections", "collections.abc",
     "copy", "csv", "dataclasses", "datetime", "decimal", "difflib", "enum", "fractions", "functools", "hashlib",
@@ -68,6 +71,8 @@ class Nursery:
     def __init__(self, control: socket.socket, walls: Walls) -> None:
         self.control, self.walls = control, walls
         self.alive: set[int] = set()
+        self.leaving: set[int] = set()
+        self.asked: deque[Limits] = deque()
         self.wake, self.woken = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(self.woken, warn_on_full_buffer=False)
@@ -88,6 +93,8 @@ class Nursery:
                     self.walls.sweep(self.alive)
                 if self.control.fileno() in ready:
                     is_open = self._obey(self.control.recv(MESSAGE))
+                while self.asked and len(self.leaving) <= LEAVING:
+                    self._fork(self.asked.popleft())
         self._end()
 
     def _obey(self, data: bytes) -> bool:
@@ -95,8 +102,10 @@ class Nursery:
         if data:
             asked = json.loads(data)
             if "fork" in asked:
-                self._fork(asked["fork"])
-            elif asked["kill"] in self.alive:
+                self.asked.append(asked["fork"])
+            elif asked.get("left") in self.alive:
+                self.leaving.add(asked["left"])
+            elif asked.get("kill") in self.alive:
                 os.kill(asked["kill"], signal.SIGKILL)
         return bool(data)
 
@@ -110,6 +119,7 @@ class Nursery:
                     break
                 is_killed |= pid in self.alive and os.WIFSIGNALED(status)
                 self.alive.discard(pid)
+                self.leaving.discard(pid)
         return is_killed
 
     def _fork(self, limits: Limits) -> None:
