@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import threading
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,7 +30,6 @@ class Likely:
 
     def __init__(self, base: str, adapter: Path) -> None:
         self._base, self._adapter = base, adapter
-        self._lock = threading.Lock()
 
     async def logprob(self, prompt: Sequence[ChatMessage], text: str) -> float:
         """Return the log-probability of a text, with the mark that ends its turn, after a prompt.
@@ -38,19 +39,19 @@ class Likely:
         asked: list[Message] = [
             {"role": str(message["role"]), "content": str(message["content"])} for message in prompt
         ]
-        return await asyncio.to_thread(self._logprob, asked, text)
+        weighing = functools.partial(copy_context().run, self._logprob, asked, text)
+        return await asyncio.get_running_loop().run_in_executor(_thread(os.getpid()), weighing)
 
     def _logprob(self, prompt: list[Message], text: str) -> float:
-        with self._lock:  # one text after another takes every core, and less memory
-            chat, model = self._loaded
-            import torch  # after `base`, which says how torch is to wait
+        chat, model = self._loaded
+        import torch  # after `base`, which says how torch is to wait
 
-            tokens = chat.encode([*prompt, {"role": "assistant", "content": text}], given=len(prompt))
-            ids = torch.tensor([tokens.ids])
-            with torch.no_grad():
-                found = model(input_ids=ids).logits[0, :-1].float().log_softmax(-1)
-            each = found.gather(1, ids[0, 1:, None])[:, 0]
-            return float(each[torch.tensor(tokens.said[1:])].sum())
+        tokens = chat.encode([*prompt, {"role": "assistant", "content": text}], given=len(prompt))
+        ids = torch.tensor([tokens.ids])
+        with torch.no_grad():
+            found = model(input_ids=ids).logits[0, :-1].float().log_softmax(-1)
+        each = found.gather(1, ids[0, 1:, None])[:, 0]
+        return float(each[torch.tensor(tokens.said[1:])].sum())
 
     @functools.cached_property
     def _loaded(self) -> tuple[Chat, PeftModel]:
@@ -64,3 +65,12 @@ class Likely:
 
             model = PeftModel.from_pretrained(on.model(), str(self._adapter)).eval()
         return Chat(on.tokenizer(), on.name, written_calls=on.gguf is not None), model
+
+
+@functools.lru_cache(1)
+def _thread(pid: int) -> ThreadPoolExecutor:
+    """Return the one thread in which all texts are weighed, each by every core: a loop's own are left to others.
+
+    A forked child gets one of its own, as threads stay with the parent.
+    """
+    return ThreadPoolExecutor(1, "agentevo-likely")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -52,6 +54,27 @@ def test_v_star_picks_what_an_offline_verifier_finds_likeliest(whole: Trained, s
     scores = {attempt.answer: attempt.score for attempt in judged.attempts}
     assert max(scores, key=lambda answer: scores[answer] or 0.0) == ANSWERS[1]
     assert sorted(score for score in scores.values() if score is not None) == [0.0, 0.5, 1.0]
+
+
+def test_a_verifier_waits_in_a_thread_of_its_own_and_leaves_those_of_the_loop_to_others(
+    whole: Trained, small: str
+) -> None:
+    """All threads of the loop are busy, and remain so until the verifier has answered."""
+
+    async def asked() -> list[float]:
+        busy, loop = threading.Event(), asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPoolExecutor(1))
+        other = asyncio.create_task(asyncio.to_thread(busy.wait))
+        judge = Likely(small, whole.path)
+        try:
+            async with asyncio.timeout(15):
+                return await asyncio.gather(*(judge.logprob(ASKED, text) for text in ("PAY 12", "no", "PAY 12")))
+        finally:
+            busy.set()
+            await other
+
+    one, other, again = asyncio.run(asked())
+    assert one == again != other
 
 
 def test_what_is_no_adapter_is_told(small: str, tmp_path: Path) -> None:
