@@ -12,6 +12,7 @@ from agentevo.errors import Misuse, TrainingError
 from agentevo.weights.checkpoints import WHOLE
 from agentevo.weights.config import TrainConfig
 from agentevo.weights.dataset import Prepared
+from agentevo.weights.losses import divergence, is_plain, of_labels, tokens_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer
@@ -95,14 +96,25 @@ def _answers(config: TrainConfig, parts: Parts) -> Trainer:
     from trl import SFTConfig, SFTTrainer, pack_dataset
 
     class Answers(SFTTrainer):  # type: ignore[misc]  # trl's types are not followed
+        read = 0
+
         def create_model_card(self, *_: object, **__: object) -> None:
             """Write none with a checkpoint."""
 
         def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, **given: Any) -> Any:
-            loss = super().compute_loss(model, inputs, return_outputs, **given)
+            whole = self.accelerator.unwrap_model(model)
+            if parts.has_gpu or not is_plain(whole):
+                loss = super().compute_loss(model, inputs, return_outputs, **given)
+            else:
+                loss = of_labels(whole, inputs, given.get("num_items_in_batch"))
+                self.read += tokens_of(inputs)
             if not config.kl:
                 return loss
-            return loss + config.kl / config.accumulate * _divergence(self.accelerator.unwrap_model(model), inputs)
+            return loss + config.kl / config.accumulate * divergence(whole, inputs)
+
+        def log(self, logs: dict[str, float], *given: Any) -> None:
+            """Say how many tokens were read, too, where trl does not."""
+            super().log({"num_tokens": self.read, **logs}, *given)
 
     dataset = parts.prepared.dataset()
     if config.packing:
@@ -111,19 +123,6 @@ def _answers(config: TrainConfig, parts: Parts) -> Trainer:
         **_arguments(config, parts), packing=config.packing, dataset_kwargs={"skip_prepare_dataset": True}
     )
     return _made(Answers, config, parts, args=arguments, train_dataset=dataset)
-
-
-def _divergence(model: Any, inputs: Any) -> Any:
-    """Return the mean divergence of the base's predictions from the adapted model's, over all tokens of a batch."""
-    import torch
-    from torch.nn.functional import kl_div, log_softmax
-
-    asked = {name: value for name, value in inputs.items() if name != "labels"}
-    with torch.no_grad(), model.disable_adapter():
-        reference = log_softmax(model(**asked).logits.float(), -1)
-    apart = kl_div(log_softmax(model(**asked).logits.float(), -1), reference, reduction="none", log_target=True).sum(-1)
-    read = asked.get("attention_mask")
-    return apart.mean() if read is None else (apart * read).sum() / read.sum()
 
 
 def _pairs(config: TrainConfig, parts: Parts) -> Trainer:
