@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 import pytest
@@ -21,17 +23,32 @@ from agentevo.errors import Misuse
 from agentevo.memory import Memory
 from agentevo.models import FunctionModel
 from agentevo.models.fakes import Scripted
+from agentevo.models.requests import Options
 from agentevo.phases.gate import HeldOut
 from agentevo.phases.judge import Review
 from agentevo.phases.judge_rubric import Points
 from agentevo.phases.tasks.generate import Written
 from agentevo.protocols import Adaptable, Model, Recipe, State, Update
 from agentevo.recipes import load
+from agentevo.recipes.solutions.eto import Imitate
 from agentevo.recipes.solutions.v_star import Likelihood
 from agentevo.recipes.weights.rest import Rising
 from agentevo.recipes.weights.self import Meta, Staged, rows_of
 from agentevo.record import Record
-from agentevo.types import Attempt, ChatMessage, Decision, Experience, Feedback, Item, Json, Message, Report, Task
+from agentevo.types import (
+    Attempt,
+    ChatMessage,
+    Decision,
+    Experience,
+    Feedback,
+    Item,
+    Json,
+    Message,
+    Outcome,
+    Reply,
+    Report,
+    Task,
+)  # fmt: skip
 from agentevo.weights.average import WEIGHTS, tensors_of
 from agentevo.weights.averages import Average
 from agentevo.weights.order import Made, Order
@@ -65,7 +82,7 @@ def training(recipe: Recipe, weights: Weights) -> Recipe:
     for policy in recipe.update:
         if isinstance(policy, Train):
             policy = replace(policy, by=weights.train, at_least=min(policy.at_least, 1))
-        elif isinstance(policy, Staged):
+        elif isinstance(policy, Staged | Imitate):
             policy = replace(policy, train=replace(policy.train, by=weights.train, at_least=1))
         elif isinstance(policy, Average):
             policy = replace(policy, install=install)
@@ -150,37 +167,83 @@ def test_rft_learns_each_way_to_a_right_answer_once() -> None:
     assert [row[-1][1] for row in rows(weights)] == ["1+1=2 1-1=0 so 3", "2+1=3 is 3"]
 
 
-def test_spin_rejects_what_the_model_says_now_and_replays_earlier_pairs() -> None:
-    weights, said = Weights(), iter(["9", "8", "5", "7", *["6"] * 40])
+class Forgetful(Weights):
+    """Weights whose adapters learn nothing, so that each turn has the same to learn."""
+
+    async def train(self, order: Order) -> Made:
+        made = await super().train(order)
+        self.learned[order.name] = {}
+        return made
+
+
+def test_spin_rejects_what_the_model_says_now_whatever_its_score_and_replays_earlier_pairs() -> None:
+    weights = Forgetful()
+
+    class Lenient(Gold):
+        async def verify(self, task: Task, attempt: Attempt) -> Feedback:
+            return Feedback(score=1.0)
 
     def model(messages: Sequence[Message]) -> str:
-        return next(said)
+        now = "8" if weights.orders else "9"
+        return {"What is 0+1?": "right: 1", "What is 1+2?": "3"}.get(question(messages), now)
 
-    evolved(load("spin", share=0.5), wearing(weights, model), weights, cycles=2)
+    recipe = load("spin", share=0.25, beta=0.3)
+    evolved(recipe, wearing(weights, model), weights, cycles=2, environment=Lenient())
     first, second = ([(row[-2][1], row[-1][1]) for row in rows(weights, turn)] for turn in (0, 1))
-    assert 2 <= len(first) <= 4
-    assert all(chosen != rejected for chosen, rejected in [*first, *second])
-    assert len(second) > 3
-    assert [order.config["method"] for order in weights.orders] == ["dpo", "dpo"]
-    assert weights.orders[0].config["beta"] == 0.1
+    assert first == [("1", "right: 1"), ("5", "9"), ("7", "9")]  # to 1+2 both say 3
+    (replayed,) = (Counter(second) - Counter([("1", "right: 1"), ("5", "8"), ("7", "8")])).elements()
+    assert replayed in first
+    assert [(order.config["method"], order.config["beta"]) for order in weights.orders] == [("dpo", 0.3)] * 2
+    assert [order.start for order in weights.orders] == [None, Path("/nowhere") / weights.orders[0].name]
 
 
-def test_eto_prefers_the_expert_or_the_agent_by_their_rewards_and_cuts_the_worse() -> None:
-    weights = Weights()
+def test_eto_prefers_the_expert_or_the_agent_by_their_rewards() -> None:
+    weights = Forgetful()
+
+    class Fallible(Gold):
+        def gold(self, task: Task) -> Sequence[Message]:
+            return [{"role": "assistant", "content": "77"}] if task.id == "3+4" else super().gold(task)
 
     def model(messages: Sequence[Message]) -> str:
         return "wrong" if "0+1" in question(messages) else answers(messages)
 
-    class Answered(Gold):
-        async def open(self, task: Task, seed: int = 0, feedback: str = "weak") -> Answering:
-            return Answering(task.prompt)
+    recipe = load("eto", beta=0.3)
+    evolved(recipe, wearing(weights, model), weights, cycles=2, environment=Fallible())
+    sft, dpo, again = weights.orders
+    assert [order.config["method"] for order in weights.orders] == ["sft", "dpo", "dpo"]
+    assert [row[-1][1] for row in rows(weights)] == ["1", "3", "3", "5", "5", "7"]
+    assert rows(weights, 1) == [
+        [("user", "What is 0+1?"), ("assistant", "1"), ("assistant", "wrong")],
+        [("user", "What is 3+4?"), ("assistant", "7"), ("assistant", "77")],
+    ]
+    assert (dpo.config["beta"], dpo.start, again.start) == (
+        0.3,
+        Path("/nowhere") / sft.name,
+        Path("/nowhere") / dpo.name,
+    )
 
-    (report,) = evolved(load("eto"), wearing(weights, model), weights, environment=Answered())
-    assert [x.task.id for x in report.practised] == ["0+1"]
-    sft, dpo = weights.orders
-    assert (sft.config["method"], dpo.config["method"]) == ("sft", "dpo")
-    assert rows(weights, 1) == [[("user", "What is 0+1?"), ("assistant", "1"), ("assistant", "wrong")]]
-    assert dpo.start == Path("/nowhere") / sft.name
+
+@pytest.mark.parametrize(("extra", "left"), [(2, 3), (9, 6)])
+def test_eto_cuts_a_failure_to_the_steps_of_the_expert_and_some_more(extra: int, left: int) -> None:
+    weights = Weights()
+
+    class Endless(Answering):
+        async def step(self, action: Message) -> Outcome:
+            return Outcome(observation="Go on.")
+
+    class Wandering(Gold):
+        async def open(self, task: Task, seed: int = 0, feedback: str = "weak") -> Endless:
+            return Endless(task.prompt)
+
+    def model(messages: Sequence[Message]) -> str:
+        return f"hm {len(messages)}"
+
+    evolved(load("eto", extra=extra, steps=6), wearing(weights, model), weights, environment=Wandering())
+    assert len(weights.orders[1].rows) == 4
+    for row in weights.orders[1].rows:
+        said = row["rejected"]
+        assert isinstance(said, list)
+        assert len([m for m in said if isinstance(m, dict) and m["role"] == "assistant"]) == left
 
 
 def test_self_reward_prefers_by_its_own_points_and_drops_ties() -> None:
@@ -237,6 +300,16 @@ def test_the_verifier_picks_what_it_finds_likeliest_and_without_one_nothing_is_j
     assert isinstance(state.model, Adaptable)
 
 
+@pytest.mark.parametrize("name", [
+    "star", "lmsi", "rft", "spin", "eto", "self_reward", "v_star", "rest", "rest_em", "ssr", "sdft", "elastic_reset",
+    "self",
+])  # fmt: skip
+def test_no_adapter_is_let_in_without_a_gate_and_the_gate_can_be_chosen(name: str) -> None:
+    assert load(name).gate is not None
+    chosen = HeldOut(0.5)
+    assert load(name, gate=chosen).gate is chosen
+
+
 # --- weights
 
 
@@ -262,32 +335,51 @@ def test_a_bar_has_to_rise() -> None:
 
 
 def test_rest_em_takes_a_few_right_solutions_of_each_task_and_begins_from_the_base() -> None:
-    weights = Weights()
+    weights = Forgetful()
 
     def model(messages: Sequence[Message], n: int) -> list[str]:
-        return [answers([messages[-1]]), "x", answers([messages[-1]]), answers([messages[-1]])][:n]
+        right = answers([messages[-1]])
+        return (["x", right, "y", "z"] if "0+1" in question(messages) else [right, "x", right, right])[:n]
 
     evolved(load("rest_em", n=4, cap=2), wearing(weights, model), weights, cycles=2)
-    assert [len(order.rows) for order in weights.orders] == [8, 8]
+    for turn in (0, 1):
+        assert [row[-1][1] for row in rows(weights, turn)] == ["1", "3", "3", "5", "5", "7", "7"]
     assert [order.start for order in weights.orders] == [None, None]
 
 
+class Named(Wearing):
+    """A model that says its name where it is asked what nobody told it."""
+
+    def adapted(self, adapter: str) -> Named:
+        return Named(self.weights, self.otherwise, super().adapted(adapter).name)
+
+    async def complete(self, messages: Sequence[ChatMessage], **options: Unpack[Options]) -> Reply:
+        reply = await super().complete(messages, **options)
+        return reply.model_copy(update={"texts": tuple(text.replace("NAME", self.name) for text in reply.texts)})
+
+
 def test_ssr_rehearses_tasks_that_the_base_wrote_and_answers_of_the_latest_model() -> None:
-    weights, writers = Weights(), list[str]()
+    weights = Forgetful()
 
     def model(messages: Sequence[Message], schema: object) -> Scripted:
         if schema is Written:
-            writers.append("base")
-            return Written(tasks=["Name one large river.", "Name one large town.", "How do cats greet people?"])
-        return "latest says so"
+            return Written(
+                tasks=["Name one large river of NAME.", "Name one large town of NAME.", "How do cats greet?"]
+            )
+        return "NAME says so"
 
-    environment = Beside(Gold(), old=(Sums(), "dev"))
     recipe = load("ssr", of=3, rehearse=2)
-    evolved(recipe, wearing(weights, model), weights, environment=environment)
-    synthetic = [says(row) for row in weights.orders[0].rows if row["synthetic"]]
-    assert sorted(row[0][1] for row in synthetic) == ["How do cats greet people?", "Name one large river."]
-    assert all(row[-1][1] == "latest says so" for row in synthetic)
-    assert len(weights.orders[0].rows) == 6
+    named, environment = Named(weights, FunctionModel(model)), Beside(Gold(), old=(Sums(), "dev"))
+    evolved(recipe, named, weights, cycles=2, environment=environment)
+    for turn, latest in enumerate(("small", f"small+{weights.orders[0].name}")):
+        synthetic = [says(row) for row in weights.orders[turn].rows if row["synthetic"]]
+        assert sorted((row[0][1], row[-1][1]) for row in synthetic) == [
+            ("How do cats greet?", f"{latest} says so"),
+            ("Name one large river of small.", f"{latest} says so"),
+        ]
+        real = [says(row)[-1][1] for row in weights.orders[turn].rows if not row["synthetic"]]
+        assert sorted(real) == ["1", "3", "5", "7"]
+    assert [order.start for order in weights.orders] == [None, Path("/nowhere") / weights.orders[0].name]
 
 
 def test_sdft_learns_right_answers_in_the_models_own_words_and_falls_back_on_gold() -> None:
@@ -333,7 +425,7 @@ def drifted(folder: Path, accepts: Gating) -> tuple[list[Item], list[Item]]:
     def model(messages: Sequence[Message], n: int) -> list[str]:
         return [answers([messages[-1]])] * n
 
-    recipe = load("elastic_reset", n=1, every=3, decay=0.5)
+    recipe = load("elastic_reset", n=1, every=3, decay=0.25)
     first, second = recipe.update
     assert isinstance(first, Train)
     assert isinstance(second, Average)
@@ -346,6 +438,8 @@ def drifted(folder: Path, accepts: Gating) -> tuple[list[Item], list[Item]]:
 
     with memory() as store:
         assert [report.accepted for report in asyncio.run(turned())] == [accepts(n) for n in (1, 2, 3)]
+        begun = [order.start for order in weights.orders[:2]]
+        assert begun == [None, folder / weights.orders[0].name]
         policy, moving = (store.list(kind="adapter", where={"role": role}) for role in ("policy", "average"))
     return policy, moving
 
@@ -356,13 +450,13 @@ def worth(items: Sequence[Item]) -> list[float]:
 
 def test_elastic_reset_puts_the_average_in_place_of_the_adapter_on_schedule(empty_home: Path, tmp_path: Path) -> None:
     policy, moving = drifted(tmp_path, lambda turn: True)
-    # The average begins at 0 and takes in 1, 2 and 3, each by half: 0.5, 1.25, 2.125, which takes the place of 3.
-    assert (worth(policy), worth(moving)) == ([2.125], [0.0])
+    # The average begins at 0 and takes in 1, 2 and 3, keeping a quarter: 0.75, 1.6875, 2.671875, in the place of 3.
+    assert (worth(policy), worth(moving)) == ([2.671875], [0.0])
 
 
 def test_an_average_takes_in_nothing_that_a_gate_refused(empty_home: Path, tmp_path: Path) -> None:
     policy, moving = drifted(tmp_path, lambda turn: turn != 2)
-    assert (worth(policy), worth(moving)) == ([1.75], [0.0])  # 0.5, and by half 3
+    assert (worth(policy), worth(moving)) == ([2.4375], [0.0])  # a quarter of 0.75, and 3
 
 
 # --- SELF

@@ -290,5 +290,6 @@ def test_settings_that_cannot_be_are_refused_before_anything_is_practised() -> N
     with pytest.raises(Misuse, match="method dpo has no packing"):
         Train("dpo", config={"packing": True})
     for name in ("v_star", "eto"):
-        sft, dpo = (one for one in load(name, train={"packing": True, "steps": 3}).update if isinstance(one, Train))
+        policies = load(name, train={"packing": True, "steps": 3}).update
+        sft, dpo = (one for policy in policies if isinstance(one := getattr(policy, "train", policy), Train))
         assert (sft.config, dpo.config["steps"], "packing" in dpo.config) == ({"packing": True, "steps": 3}, 3, False)
