@@ -218,9 +218,11 @@ def back(now: Item, then: Item | None) -> list[Op]:
     ops = [Op(verb=verb, id=now.id) for verb in verbs]
     fields = EDITABLE - {"strength", "last_used_at"}
     edited = {name: getattr(then, name) for name in sorted(fields) if getattr(then, name) != getattr(now, name)}
-    if edited:
-        ops.append(Op(verb="edit", id=now.id, changes=edited))
-    return ops
+    if not edited:
+        return ops
+    edit = Op(verb="edit", id=now.id, changes=edited)
+    # What is forgotten and doubted is restored into quarantine; what is live may not say what another says by now.
+    return [edit, *ops] if now.status == "forgotten" else [*ops, edit]
 
 
 def _status_verbs(now: Status, then: Status) -> list[Verb]:

@@ -358,6 +358,20 @@ def test_what_was_derived_from_a_correction_that_is_undone_is_doubted(tmp_path: 
         assert status(memory, source, child, late) == ["live", "live", "quarantined"]
 
 
+def test_undo_of_a_draft_that_corrected_and_forgot_leaves_no_doubt() -> None:
+    with open_memory(":memory:") as memory:
+        source, child, grandchild = family(memory)
+        memory.edit(grandchild, importance=0.9)
+        before = [memory.get(name) for name in (source, child, grandchild)]
+        with memory.draft() as draft:
+            draft.edit(source, "the sky is green")
+            draft.supersede(child, "look up at night")
+            draft.forget(grandchild)
+            draft.commit()
+        memory.undo()
+        assert [memory.get(name) for name in (source, child, grandchild)] == before
+
+
 def test_what_says_it_better_is_no_correction() -> None:
     with open_memory(":memory:") as memory:
         source, child, _ = family(memory)
