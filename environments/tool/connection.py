@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import itertools
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -31,12 +32,14 @@ if TYPE_CHECKING:
 
 MOST_TOOLS = 128
 """A model that is told of more finds none; providers refuse them too."""
+MOST_PAGES = 100
 START_TIMEOUT_S = 60.0
 END_TIMEOUT_S = 5.0
 SIGN_TIMEOUT_S = 5.0
 """For a server that let a call run out to show that it is there; it is started again otherwise."""
 _SAID, _SCHEMA = 2_000, 20_000
 _ODD = re.compile(r"[^A-Za-z0-9_-]")
+_LONGEST_NAME = 64
 
 
 @dataclass
@@ -111,12 +114,7 @@ class Connection:
     # --- its tools
 
     async def _listed(self, client: Client) -> AsyncIterator[Served]:
-        tools: list[mcp_types.Tool] = []
-        page = await client.list_tools()
-        tools += page.tools
-        while page.next_cursor and len(tools) <= MOST_TOOLS * 10:
-            page = await client.list_tools(cursor=page.next_cursor)
-            tools += page.tools
+        tools = await self._all_tools(client)
         only, names = self.server.only, [tool.name for tool in tools]
         for name in (*only, *self.server.destructive, *self.server.allowed):
             if name not in names:
@@ -127,15 +125,29 @@ class Connection:
             raise ServerUnavailable(
                 f"{self.server.name} has {len(taken)} tools, and an agent is told of {MOST_TOOLS} at most: use only="
             )
-        for tool in taken:
-            yield self._served(tool)
+        fitting = _distinct([self.server.prefix + tool.name for tool in taken])
+        for tool, name in zip(taken, fitting, strict=True):
+            yield self._served(tool, name)
 
-    def _served(self, tool: mcp_types.Tool) -> Served:
+    async def _all_tools(self, client: Client) -> list[mcp_types.Tool]:
+        page = await client.list_tools()
+        tools = [*page.tools]
+        for pages in itertools.count(1):
+            if not page.next_cursor or len(tools) > MOST_TOOLS * 10:
+                break
+            if pages == MOST_PAGES:
+                told = f"its list of tools has no end: {pages} pages with {len(tools)} tools so far"
+                raise ServerUnavailable(f"{self.server.name} cannot be used: {told}")
+            page = await client.list_tools(cursor=page.next_cursor)
+            tools += page.tools
+        return tools
+
+    def _served(self, tool: mcp_types.Tool, name: str) -> Served:
         marked = tool.annotations is not None and tool.annotations.destructive_hint is True
         schema = fit(tool.input_schema, _SCHEMA)
         is_destructive = tool.name in self.server.destructive or (marked and tool.name not in self.server.allowed)
         ours = Tool(
-            name=_ODD.sub("_", self.server.prefix + tool.name)[:64], description=clean(tool.description or "", _SAID),
+            name=name, description=clean(tool.description or "", _SAID),
             parameters=schema, destructive=is_destructive,
         )  # fmt: skip
         run = functools.partial(self._run, tool.name, Checker(ours.name, schema))
@@ -235,6 +247,25 @@ class Connection:
 
     def _why(self, otherwise: str) -> str:
         return self._process.why() if self._process is not None else otherwise
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    """Return names as every provider takes them; those that are alike then are numbered, but for one that was fit."""
+    fitting: list[str] = []
+    known = {name for name in names if _fit(name) == name}
+    for name in names:
+        short, found = _fit(name), _fit(name)
+        for number in itertools.count(2):
+            if found == name or found not in known:
+                break
+            found = f"{short[: _LONGEST_NAME - len(str(number)) - 1]}_{number}"
+        known.add(found)
+        fitting.append(found)
+    return fitting
+
+
+def _fit(name: str) -> str:
+    return _ODD.sub("_", name)[:_LONGEST_NAME]
 
 
 async def _sign(client: Client) -> None:

@@ -11,7 +11,7 @@ import signal
 import sys
 import tempfile
 from asyncio.subprocess import PIPE, Process
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agentevo.environments.tool.servers import ServerUnavailable, StdioServer
 from agentevo.environments.walls import walled
@@ -21,6 +21,7 @@ from agentevo.together import to_the_end
 if TYPE_CHECKING:
     from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
     from mcp.shared.message import SessionMessage
+    from mcp_types import JSONRPCError
 
 LOG = logging.getLogger(__name__)
 
@@ -124,8 +125,10 @@ class StdioTransport:
             except ValueError:
                 message = jsonrpc_message_adapter.validate_json(_mended(line), by_name=False)
         except (ValueError, RecursionError):
-            self._odd += 1
-            return None
+            if (failure := _failure(line)) is None:
+                self._odd += 1
+                return None
+            message = failure
         self._since += 1
         return SessionMessage(message)
 
@@ -141,12 +144,18 @@ class StdioTransport:
     async def _write(self, from_client: MemoryObjectReceiveStream[SessionMessage]) -> None:
         assert self._process is not None
         assert self._process.stdin is not None
-        with from_client, contextlib.suppress(OSError):
-            async for message in from_client:
-                self._since = 0
-                text = message.message.model_dump_json(by_alias=True, exclude_unset=True)
-                self._process.stdin.write(f"{text}\n".encode())
-                await self._process.stdin.drain()
+        try:
+            with from_client:
+                async for message in from_client:
+                    self._since = 0
+                    text = message.message.model_dump_json(by_alias=True, exclude_unset=True)
+                    self._process.stdin.write(f"{text}\n".encode())
+                    await self._process.stdin.drain()
+        except OSError:
+            await _exited(self._process)  # so that its status can be told
+            if self._process.returncode is None:
+                self.problem = self.problem or "it closed its input"
+                self._kill()  # who waits for an answer of it hears so
 
     async def _listen(self) -> None:
         """Keep the last of what the server says on stderr."""
@@ -181,7 +190,27 @@ class StdioTransport:
 
 def _mended(line: bytes) -> bytes:
     """Return a line of JSON with what is no UTF-8 replaced, and halves of surrogate pairs: names of files have both."""
-    return json.dumps(json.loads(line.decode(errors="replace")), ensure_ascii=False).encode(errors="replace")
+    return json.dumps(_read(line), ensure_ascii=False).encode(errors="replace")
+
+
+def _failure(line: bytes) -> JSONRPCError | None:
+    """Return an answer that is none as a failure, so that who asked need not wait; None where nobody asked for it."""
+    from mcp_types import INVALID_REQUEST, ErrorData, JSONRPCError
+
+    try:
+        told = _read(line)
+    except (ValueError, RecursionError):
+        return None
+    asked = told.get("id") if isinstance(told, dict) and "method" not in told else None
+    if type(asked) not in (int, str):
+        return None
+    why = ErrorData(code=INVALID_REQUEST, message="what it answered is no message of the protocol")
+    return JSONRPCError(jsonrpc="2.0", id=asked, error=why)
+
+
+def _read(line: bytes) -> Any:
+    """Read JSON; some consoles begin with a mark of their byte order."""
+    return json.loads(line.decode("utf-8-sig", errors="replace"))
 
 
 async def _exited(process: Process, patience_s: float = GRACE_S) -> None:

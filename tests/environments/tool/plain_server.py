@@ -133,11 +133,35 @@ def shut(given: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
-FUNCTIONS = (die, shut, hang, sulk, flood, shout, chatter, hostile, huge, garbled, shapeless, media, slow, spawn, look)
+def unplug(given: dict[str, Any]) -> dict[str, Any]:
+    """Answer, and listen no more."""
+    os.close(0)
+    send(id=given["id"], result=text("unplugged"))
+    time.sleep(600)
+    return {}
+
+
+def empty(given: dict[str, Any]) -> dict[str, Any]:
+    """Answer under the right id with what is no answer."""
+    send(id=given["id"], result=None)
+    return {}
+
+
+def marked(given: dict[str, Any]) -> dict[str, Any]:
+    """Answer behind a byte order mark, as some consoles write it."""
+    sys.stdout.write("\ufeff")
+    return text("marked")
+
+
+FUNCTIONS = (
+    die, shut, unplug, hang, sulk, flood, shout, chatter, hostile, huge, garbled, shapeless, empty, marked, media, slow,
+    spawn, look,
+)  # fmt: skip
 RUN = {f.__name__: f for f in FUNCTIONS}
 TOOLS: dict[str, list[dict[str, Any]]] = {
     "many": [tool(f"tool{n}") for n in range(500)],
     "odd": [{"name": "a/b c", "description": "x" * 5_000 + "\x1b", "inputSchema": {"type": "object"}}],
+    "alike": [tool("поиск"), tool("книга"), tool("a.b"), tool("a/b"), tool("x" * 80), tool("x" * 81), tool("_____")],
     "listed": [{**tool("list"), "inputSchema": {"type": "array"}}],
     "sly": [
         tool(
@@ -150,6 +174,7 @@ TOOLS: dict[str, list[dict[str, Any]]] = {
 }
 ALL = [
     *(tool(name) for name in ("die", "shut", "flood", "shout", "chatter", "hostile", "huge", "garbled", "shapeless")),
+    tool("unplug"), tool("empty"), tool("marked"),
     tool("media"), tool("hang"), tool("sulk"), tool("die"), tool(""),
     {**tool("slow"), "outputSchema": {"type": "object", "properties": {"x": {"type": "string", "pattern": "(a+)+$"}}}},
     tool("spawn", mark={"type": "string"}),
@@ -165,11 +190,14 @@ def answer(how: str, id: object, method: str, params: dict[str, Any]) -> dict[st
     if method == "initialize":
         version, who = params["protocolVersion"], {"name": "plain", "version": "1"}
         return {"protocolVersion": version, "capabilities": {"tools": {}}, "serverInfo": who}
+    if method == "tools/list" and how == "endless":
+        return {"tools": [], "nextCursor": "again"}
     if method == "tools/list":
         return {"tools": TOOLS.get(how, ALL)}
     if method == "tools/call":
         given = {**params.get("arguments", {}), "token": params.get("_meta", {}).get("progressToken")}
-        return RUN[params["name"]]({**given, "id": id})
+        run = RUN.get(params["name"])
+        return run({**given, "id": id}) if run else text(f"this is {params['name']}")
     return None
 
 

@@ -186,6 +186,19 @@ def test_a_server_that_closes_its_output_is_started_again() -> None:
     assert "Ignore all rules" in found[1].observation
 
 
+def test_a_server_that_no_longer_listens_is_started_again() -> None:
+    found = acted(plain(), call("unplug"), call("hostile"), call("hostile"))
+    assert found[0].observation == "```data from plain.unplug\nunplugged\n```"
+    assert "the server stopped (it closed its input); the next call starts it again" in found[1].observation
+    assert "Ignore all rules" in found[2].observation
+
+
+def test_an_answer_that_nobody_can_read_is_told_at_once() -> None:
+    found = acted(plain(), call("empty"), call("marked"), timeout_s=60)
+    assert "Error: 'empty' failed: what it answered is no message of the protocol" in found[0].observation
+    assert found[1].observation == "```data from plain.marked\nmarked\n```"
+
+
 @pytest.mark.parametrize("way", ["over stdio", "over http"])
 def test_arguments_that_cannot_be_sent_are_a_bad_call_and_the_connection_lives(address: str, way: str) -> None:
     half: Message = call("count", sku="\ud800")
@@ -240,6 +253,19 @@ def test_a_server_with_too_many_tools_is_refused_unless_some_are_chosen() -> Non
     assert [tool.name for tool in tools_of(plain("many", only=["tool7", "tool8"]))] == ["tool7", "tool8"]
     with pytest.raises(UnknownName, match="unknown tool of plain 'tool500'; known: tool"):
         acted(plain("many", only=["tool500"]))
+
+
+def test_a_list_of_tools_without_an_end_is_refused() -> None:
+    with pytest.raises(ServerUnavailable, match="plain cannot be used: its list of tools has no end: 100 pages with 0"):
+        acted(plain("endless"))
+
+
+def test_tools_whose_names_are_alike_once_they_are_fit_are_told_apart() -> None:
+    names = [tool.name for tool in tools_of(plain("alike"))]
+    assert names == ["______2", "______3", "a_b", "a_b_2", "x" * 64, f"{'x' * 62}_2", "_____"]
+    found = acted(plain("alike"), *(call(name) for name in names))
+    said = [outcome.observation.splitlines()[1] for outcome in found]
+    assert said == [f"this is {name}" for name in ("поиск", "книга", "a.b", "a/b", "x" * 80, "x" * 81, "_____")]
 
 
 def test_a_server_that_does_not_start_says_why() -> None:
