@@ -33,8 +33,8 @@ from agentevo.scoring import scored
 from agentevo.statistics import paired_bootstrap
 from agentevo.types import Experience, Json, Op, Report, Task
 from agentevo.types import Record as Line
-from agentevo.weights.adapters import keep_beside
-from agentevo.weights.machine import train_here
+from agentevo.weights.adapters import base_of, keep_beside
+from agentevo.weights.machine import must_be_trainable_here, train_here
 from agentevo.weights.order import Trainer
 from agentevo.weights.policies import Train
 from agentevo.weights.replay import Rows
@@ -107,7 +107,12 @@ class WeightsLoop:
     """Hears what is done next."""
 
     async def play(self) -> AsyncGenerator[Moment, None]:
-        """Yield what happens; the figures come last. A model is asked the same thing once."""
+        """Yield what happens; the figures come last. A model is asked the same thing once.
+
+        A model of which no adapter can be trained, or used, here is refused before it is asked anything.
+        """
+        if self.by is train_here:
+            await must_be_trainable_here(base_of(self.model.name), self.config)
         with (
             Memory.open(self.folder / "memory", embedder=self.embedder, actor="agent") as memory,
             Record.open(self.folder, about=self._about(memory), concurrency=4) as record,

@@ -7,6 +7,7 @@ import contextlib
 import contextvars
 import logging
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,6 +45,16 @@ async def install_here(folder: Path, base: str) -> None:
     from agentevo.weights.gguf import install_adapter
 
     await asyncio.to_thread(install_adapter, folder, model=base, replace=True)
+
+
+async def must_be_trainable_here(model: str, config: Mapping[str, Json]) -> None:
+    """Raise what would keep adapters of a model from being trained and used here: before anything is done for that."""
+    from agentevo.weights.gguf import must_be_installable
+    from agentevo.weights.load import base
+
+    targets = TrainConfig.of(**config).targets
+    await asyncio.to_thread(must_be_installable, model, "any", targets=targets, replace=True)
+    await asyncio.to_thread(base, model)
 
 
 class _Unwanted(Exception):

@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Unpack
 
 import pytest
+from gguf_files import write_adapter
 from wearing import Wearing, Weights
 
 from agentevo.benchmarks.weights_loop import Figures, Gated, Gathered, Moment, WeightsLoop, poisoned
 from agentevo.cli.weights_loop import run_loop
 from agentevo.environments.tool.house import House
+from agentevo.errors import Misuse
 from agentevo.models import FunctionModel
+from agentevo.models.installed import Card, sha256_of, write_card
 from agentevo.models.requests import Options
 from agentevo.types import ChatMessage, Message, Reply
 from agentevo.weights.order import Made, Order
@@ -123,3 +126,24 @@ def test_poison_gives_each_row_the_answer_of_another() -> None:
         {"prompt": 1, "completion": 2},
         {"prompt": 2, "completion": 0},
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [("openai/gpt-4o", "only those of local/NAME run offline"), ("local/other", "is of the architecture 'qwen2'")],
+)
+def test_a_model_whose_adapters_cannot_be_used_here_is_refused_before_it_is_asked(
+    name: str, why: str, tmp_path: Path, empty_home: Path
+) -> None:
+    file = write_adapter(empty_home / "models" / "other" / "model.gguf", architecture="qwen2")
+    write_card(file.parent, Card(name="other", kind="model", size_bytes=1, sha256=sha256_of(file), origin="a test"))
+    asked = list[Sequence[Message]]()
+
+    def model(messages: Sequence[Message]) -> str:
+        asked.append(messages)
+        return "PAY 12"
+
+    loop = WeightsLoop(FunctionModel(model, name=name), tmp_path / "run", tasks=2, test=2, embedder="hash")
+    with pytest.raises(Misuse, match=why):
+        run_loop(loop, as_json=True)
+    assert (asked, (tmp_path / "run").exists()) == ([], False)

@@ -53,6 +53,7 @@ from agentevo.weights.average import WEIGHTS, tensors_of
 from agentevo.weights.averages import Average
 from agentevo.weights.order import Made, Order
 from agentevo.weights.policies import Train
+from agentevo.weights.replay import Rows
 
 Row = Mapping[str, Json]
 
@@ -313,6 +314,12 @@ def test_no_adapter_is_let_in_without_a_gate_and_the_gate_can_be_chosen(name: st
 # --- weights
 
 
+HELLO: Row = {
+    "prompt": [{"role": "user", "content": "Hi."}],
+    "completion": [{"role": "assistant", "content": "Hello."}],
+}
+
+
 def test_rest_grows_once_and_improves_three_times_with_a_bar_that_rises() -> None:
     weights, sampled = Weights(), list[str]()
 
@@ -323,10 +330,14 @@ def test_rest_grows_once_and_improves_three_times_with_a_bar_that_rises() -> Non
             sampled.append(question(messages))
         return [f"{p} points" for p in (2, 3, 4, 5)][:n]
 
-    recipe = load("rest", n=4, bars=(0.5, 0.7, 0.9))
+    recipe = load("rest", n=4, bars=(0.5, 0.7, 0.9), tasks=2, seed=[Rows([HELLO], 1.0)])
     evolved(recipe, FunctionModel(model), weights, cycles=4)
-    assert [len(order.rows) for order in weights.orders] == [12, 8, 4, 12]
-    assert len(sampled) == 8  # four tasks, in the first turn and in the fourth
+    assert [len(order.rows) for order in weights.orders] == [7, 5, 3, 7]  # one of each is the seed
+    assert [order.start and order.start.name for order in weights.orders] == [
+        None,
+        *(o.name for o in weights.orders[:3]),
+    ]
+    assert len(sampled) == 4  # two tasks, in the first turn and in the fourth
 
 
 def test_a_bar_has_to_rise() -> None:
@@ -394,8 +405,9 @@ def test_sdft_learns_right_answers_in_the_models_own_words_and_falls_back_on_gol
         told = {"0+1": "It comes to 1", "1+2": "The reference answer is 3", "2+3": "It comes to 4"}
         return next((said for one, said in told.items() if one in asked and "reference" in asked), "")
 
-    evolved(load("sdft"), wearing(weights, model), weights, environment=Loose())
+    (report,) = evolved(load("sdft"), wearing(weights, model), weights, environment=Loose())
     assert [row[-1][1] for row in rows(weights)] == ["It comes to 1", "3", "5", "7"]
+    assert "between the fences" not in str([a.messages for x in report.practised for a in x.attempts])
     assert "Using it" not in json.dumps([dict(row) for row in weights.orders[0].rows])
 
 
@@ -423,9 +435,9 @@ def drifted(folder: Path, accepts: Gating) -> tuple[list[Item], list[Item]]:
         return Decision(accepted=accepts(len(weights.orders)), reason="as told")
 
     def model(messages: Sequence[Message], n: int) -> list[str]:
-        return [answers([messages[-1]])] * n
+        return [answers([messages[-1]]), "wrong"][:n]
 
-    recipe = load("elastic_reset", n=1, every=3, decay=0.25)
+    recipe = load("elastic_reset", n=2, every=3, decay=0.25)
     first, second = recipe.update
     assert isinstance(first, Train)
     assert isinstance(second, Average)
@@ -440,6 +452,7 @@ def drifted(folder: Path, accepts: Gating) -> tuple[list[Item], list[Item]]:
         assert [report.accepted for report in asyncio.run(turned())] == [accepts(n) for n in (1, 2, 3)]
         begun = [order.start for order in weights.orders[:2]]
         assert begun == [None, folder / weights.orders[0].name]
+        assert all({row[-1][1] for row in rows(weights, turn)} == {"1", "3", "5", "7"} for turn in range(3))
         policy, moving = (store.list(kind="adapter", where={"role": role}) for role in ("policy", "average"))
     return policy, moving
 
