@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import cast
 
+from pydantic import ValidationError
+
 from agentevo.errors import Misuse
 from agentevo.memory.rows import made, marked
 from agentevo.memory.trust import DOUBTED
-from agentevo.types import Item, Json, Op, Status, Verb
+from agentevo.types import Item, Json, Op, Status, Verb, why_invalid
 
 COMMUTING: frozenset[Verb] = frozenset({"insert", "link", "reinforce"})
 """Ops whose order does not matter: two writers may do them to one item at once."""
@@ -86,13 +88,23 @@ def _edited(item: Item, changes: Mapping[str, Json]) -> Item:
     unknown = sorted(set(changes) - EDITABLE)
     if unknown:
         raise Misuse(f"an edit cannot change {unknown[0]!r}; it can change {', '.join(sorted(EDITABLE))}")
-    return item if all(getattr(item, name) == value for name, value in changes.items()) else item.but(**changes)
+    if all(getattr(item, name) == value for name, value in changes.items()):
+        return item
+    try:
+        return item.but(**changes)
+    except ValidationError as error:
+        raise Misuse(f"item {item.id} cannot be edited so: {why_invalid(error)}") from error
 
 
 def _reinforced(item: Item, changes: Mapping[str, Json]) -> Item:
     unknown = sorted(set(changes) - COUNTED)
     if unknown:
         raise Misuse(f"a reinforcement cannot add {unknown[0]!r}; it can add {', '.join(sorted(COUNTED))}")
+    strange = [
+        name for name, value in changes.items() if isinstance(value, bool) or not isinstance(value, (int, float))
+    ]
+    if strange:
+        raise Misuse(f"a reinforcement adds numbers, and {strange[0]} is {changes[strange[0]]!r:.80}")
     counts = cast(Mapping[str, float], changes)
     at = counts.get("at")
     return item.model_copy(

@@ -19,6 +19,7 @@ from agentevo.memory.arguments import checked
 from agentevo.memory.change import COMMUTING
 from agentevo.memory.damage import read_back
 from agentevo.memory.exact import Vector
+from agentevo.memory.history import UNDO
 from agentevo.memory.overlay import Overlay
 from agentevo.memory.source import Source, Stored
 from agentevo.memory.verbs import Verbs
@@ -151,6 +152,8 @@ class Draft(Verbs):
         """
         if not self._open:
             raise Misuse("this draft is closed already; a draft commits once")
+        if key is not None and key.startswith(UNDO):
+            raise Misuse(f"the key is {key!r:.80}; keys that begin with {UNDO!r} are those of undo: choose another key")
         within, expected = tuple(self._keys.values()), self._origins | self._overlay.expected
         done = self._below._committed(self._ops, self._vectors, expected, key, reason, within)
         self._open = False

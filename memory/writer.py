@@ -7,7 +7,7 @@ import json
 import secrets
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,10 +97,14 @@ class Writer:
         for op in late:
             self._put(op, None)
         self._close(skipped)
-        named = (name for op in (*ops, *late) for name in ((op.id, op.item.id) if op.item else (op.id,)))
+        named = (name for op in (*ops, *late) for name in ((op.id, op.item.id) if self._is_in(op.item) else (op.id,)))
         missed = set(skipped)
         items = tuple(name for name in dict.fromkeys(self.twins.get(n, n) for n in named) if name not in missed)
         return self.transaction.model_copy(update={"items": items, "skipped": tuple(skipped)})
+
+    def _is_in(self, item: Item | None) -> TypeGuard[Item]:
+        """Say whether an item that was to be inserted was, or stands for itself here already."""
+        return item is not None and (item.id in self._own or item.id in self.twins)
 
     def _close(self, skipped: Sequence[str]) -> None:
         """Say in the journal's entry whether contents changed, or take the entry out where there is nothing to say."""

@@ -15,7 +15,7 @@ from word_vectors import export_lines, open_memory
 from agentevo.errors import Misuse
 from agentevo.memory import Draft, Memory
 from agentevo.memory.recall import Mode
-from agentevo.types import Item, Op
+from agentevo.types import Item, Json, Op, Verb
 
 WORDS = ["refund", "invoice", "signature", "billing", "owner", "team", "limit", "policy", "north", "south", "approve"]
 
@@ -399,3 +399,46 @@ def test_a_draft_of_texts_without_words_is_asked_as_any_other(mode: Mode) -> Non
         assert [hit.item.id for hit in draft.recall("refund", mode=mode)] == [shown.id] * (mode == "hybrid")
         draft.commit()
         assert [hit.item.id for hit in memory.recall("refund", mode=mode)] == [shown.id] * (mode == "hybrid")
+
+
+@pytest.mark.parametrize("meanwhile", ["edit", "purge"])
+def test_a_successor_that_was_not_inserted_is_not_reported(meanwhile: str) -> None:
+    with open_memory(":memory:") as memory:
+        old = memory.insert("the limit was 400")
+        with memory.draft() as draft:
+            draft.supersede(old.id, "the limit is 500")
+            other = draft.insert("beside it")
+            memory.edit(old.id, "the limit was 450") if meanwhile == "edit" else memory.purge(old.id)
+            done = draft.commit()
+        assert (done.items, done.skipped) == ((other.id,), (old.id,))
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_key_that_undo_would_take_for_its_own_is_refused(nested: bool) -> None:
+    with open_memory(":memory:") as memory:
+        draft = memory.draft().draft() if nested else memory.draft()
+        draft.insert("kept")
+        with pytest.raises(Misuse, match=r"key is 'undo:mine'.*another key"):
+            draft.commit(key="undo:mine")
+        draft.commit(key="mine")
+
+
+@pytest.mark.parametrize("drafted", [False, True])
+@pytest.mark.parametrize(
+    ("verb", "changes", "said"),
+    [
+        ("edit", {"kind": "poem"}, "kind"), ("edit", {"trust": "high"}, "trust"),
+        ("edit", {"metadata": [1]}, "metadata"),
+        ("reinforce", {"wins": "x"}, "wins.*'x'"), ("reinforce", {"uses": None}, "uses.*None"),
+        ("reinforce", {"at": "now"}, "at.*'now'"), ("reinforce", {"losses": True}, "losses.*True"),
+    ],
+)  # fmt: skip
+def test_ops_that_make_no_item_are_refused_and_change_nothing(
+    verb: Verb, changes: dict[str, Json], said: str, drafted: bool
+) -> None:
+    with open_memory(":memory:") as memory:
+        item = memory.insert("as it was")
+        to = memory.draft() if drafted else memory
+        with pytest.raises(Misuse, match=said):
+            to.apply([Op(verb="pin", id=item.id), Op(verb=verb, id=item.id, changes=changes)])
+        assert memory.get(item.id) == item
