@@ -1,4 +1,4 @@
-"""Plain functions run aside from the event loop, each in a thread of its own.
+"""Functions run aside from who calls them: plain ones in a thread each, those that wait in a task each.
 
 In a pool a few calls that hang keep all others waiting, and the pool keeps the whole program from ending.
 """
@@ -9,10 +9,13 @@ import asyncio
 import contextlib
 import contextvars
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import TypeVar
 
 T = TypeVar("T")
+
+LEAVING_S = 1.0
+"""For a task to end once it is cancelled."""
 
 
 async def aside(function: Callable[[], T]) -> T:
@@ -39,3 +42,25 @@ async def aside(function: Callable[[], T]) -> T:
     if raised:
         raise raised[0]
     return made[0]
+
+
+async def apart(work: Coroutine[object, None, T]) -> T:
+    """Return the result of a work; whoever is cancelled meanwhile cancels it, and leaves one that goes on all the same.
+
+    What it does to its own task, as cancelling that, is done to no other.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait({task})
+    except asyncio.CancelledError:
+        task.add_done_callback(_pass_over)
+        task.cancel()
+        await asyncio.wait({task}, timeout=LEAVING_S)
+        raise
+    return task.result()
+
+
+def _pass_over(task: asyncio.Task[T]) -> None:
+    """Look at an error that nobody waits for any more, or asyncio would complain that nobody did."""
+    if not task.cancelled():
+        task.exception()

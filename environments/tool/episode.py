@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -88,12 +89,13 @@ class ToolEpisode:
         if not isinstance(policy, str):
             said = "nobody allowed this call"
             try:
-                found = await aside(lambda: policy(tool, dict(arguments)))  # it may well wait for a person
+                shown = copy.deepcopy(dict(arguments))  # what is asked about is what is called
+                found = await aside(lambda: policy(tool, shown))  # it may well wait for a person
                 if (await found if inspect.isawaitable(found) else found) is True:
                     return
             except AgentEvoError:
                 raise
-            except Exception:
+            except (Exception, SystemExit):
                 LOG.exception("who was asked whether %s may be called failed", tool.name)
                 said = "who was asked failed"
         raise Refused(f"{tool.name!r} was not called: what it does cannot be taken back, and {said}")

@@ -7,20 +7,22 @@ import functools
 import inspect
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, TypeVar, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic.errors import PydanticUserError
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema
 
-from agentevo.environments.tool.aside import aside
+from agentevo.environments.tool.aside import apart, aside
 from agentevo.environments.tool.served import BadCall, Refused, Served, as_text
 from agentevo.errors import Misuse
 from agentevo.quote import cut
 from agentevo.types import Json, Tool, why_invalid
+
+T = TypeVar("T")
 
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """Names that every provider takes."""
@@ -37,7 +39,8 @@ class FunctionTool:
 
     Its parameters are described by annotations (also `Annotated[int, Field(ge=1, description=...)]`), defaults, and a
     docstring with `Args:` or `:param x:`. Arguments are checked before a call, and handed over as what was annotated.
-    A function that waits is awaited; any other runs in a thread of its own, which goes on after a timeout.
+    A function that waits is awaited in a task of its own, any other runs in a thread of its own; a thread, and a task
+    that will not be cancelled, go on after a timeout.
     destructive: what it does cannot be taken back, so that a policy is asked first. trusted: nobody else has a hand in
     what it returns, so that it is shown as it is; what any other function brings is quoted, as data from it.
     """
@@ -94,16 +97,26 @@ async def _run(
     kwargs = {p.name: value for p, value in values if p.kind is not p.POSITIONAL_ONLY}
     try:
         if _waits(function):
-            return as_text(await _awaited(function(*args, **kwargs)))
-        found, text = await aside(lambda: _called(function, args, kwargs))
-        return text if text is not None else as_text(await _awaited(found))
-    except SystemExit as error:  # it would end the app
-        raise BadCall(f"{name!r} failed: it wanted to end the process, with {error.code!r:.80}") from error
+            return as_text(await apart(_held(name, lambda: _awaited(function(*args, **kwargs)))))
+        found, text = await _held(name, lambda: aside(lambda: _called(function, args, kwargs)))
+        return text if text is not None else as_text(await apart(_held(name, lambda: _awaited(found))))
     except asyncio.CancelledError as error:
         task = asyncio.current_task()
         if task is None or task.cancelling():
             raise
         raise BadCall(f"{name!r} failed: it was cancelled from within") from error
+
+
+async def _held(name: str, begin: Callable[[], Awaitable[T]]) -> T:
+    """Return what comes of it. Raise BadCall where it would end the app, or what calls it, which is no Exception."""
+    try:
+        return await begin()
+    except (Exception, asyncio.CancelledError, KeyboardInterrupt, GeneratorExit):
+        raise
+    except SystemExit as error:
+        raise BadCall(f"{name!r} failed: it wanted to end the process, with {error.code!r:.80}") from error
+    except BaseException as error:  # as Rust's panics are
+        raise BadCall(f"{name!r} failed: {type(error).__name__}: {cut(f'{error}', 500)}") from error
 
 
 def _called(

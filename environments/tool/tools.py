@@ -99,7 +99,9 @@ def check_distinct(served: Sequence[Served]) -> None:
 def _rules(destructive: Policy, timeout_s: float, output_chars: int) -> Rules:
     if destructive not in ("allow", "deny") and not callable(destructive):
         raise Misuse(f"destructive is {destructive!r:.80}; expected 'allow', 'deny', or a callable that decides")
-    if not timeout_s > 0 or output_chars < 100:
+    given: tuple[object, object] = timeout_s, output_chars
+    are_numbers = isinstance(given[0], int | float) and isinstance(given[1], int)
+    if not are_numbers or not timeout_s > 0 or output_chars < 100:
         raise Misuse(
             f"timeout_s={timeout_s!r}, output_chars={output_chars!r}: expected the seconds a call may take, above 0,"
             " and the characters it may bring, 100 or more"

@@ -216,7 +216,9 @@ def test_what_cannot_be_a_tool_is_told_when_it_is_given(function: Any, why: str)
     [
         ({"destructive": "maybe"}, "destructive is 'maybe'; expected 'allow', 'deny', or a callable"),
         ({"timeout_s": 0}, "timeout_s=0"),
+        ({"timeout_s": "3"}, "timeout_s='3'"),
         ({"output_chars": 7}, "output_chars=7"),
+        ({"output_chars": None}, "output_chars=None"),
     ],
 )
 def test_rules_that_cannot_hold_are_refused(options: dict[str, Any], why: str) -> None:
@@ -336,12 +338,30 @@ async def _exits() -> None:
     sys.exit("bye")
 
 
+async def _ends_itself() -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    task.cancel()
+    await asyncio.sleep(0)
+
+
+class _Panic(BaseException):
+    """As Rust's come to Python."""
+
+
+async def _panics() -> None:
+    raise _Panic("index out of bounds")
+
+
 @pytest.mark.parametrize(
     ("function", "why"),
     [
         (_raises(SystemExit(3)), "it wanted to end the process, with 3"),
         (_exits, "it wanted to end the process, with 'bye'"),
         (_cancels, "it was cancelled from within"),
+        (_ends_itself, "it was cancelled from within"),
+        (_raises(_Panic("index out of bounds")), "_Panic: index out of bounds"),
+        (_panics, "_Panic: index out of bounds"),
         (_stops, "RuntimeError: coroutine raised StopIteration"),
         (_raises(_Unspeakable()), "_Unspeakable: it does not say why"),
     ],
@@ -411,6 +431,28 @@ def test_a_call_that_takes_too_long_is_given_up() -> None:
     ]
 
 
+def test_a_call_that_will_not_be_cancelled_is_given_up_all_the_same() -> None:
+    done: list[asyncio.Event] = []
+
+    async def deaf() -> str:
+        done.append(asyncio.Event())
+        while not done[0].is_set():
+            try:
+                await done[0].wait()
+            except asyncio.CancelledError:  # as by a bare except around each try
+                continue
+        raise ValueError("nobody hears this")
+
+    async def late() -> str:
+        episode = await Tools(deaf, timeout_s=0.05).open(TASK)
+        outcome = await episode.step(call("deaf"))
+        done[0].set()
+        await asyncio.sleep(0.01)
+        return plain(outcome)
+
+    assert asyncio.run(late()) == "Error: 'deaf' took longer than 0.05 s and was given up; it may have been done"
+
+
 def test_a_timeout_of_the_functions_own_is_its_failure() -> None:
     async def fetch() -> None:
         raise TimeoutError("no answer")
@@ -445,6 +487,22 @@ def test_whoever_is_asked_sees_the_call_and_decides() -> None:
     assert plain(found[0]) == "dropped a"
     assert found[1].observation.endswith("cannot be taken back, and nobody allowed this call")
     assert asked == [("drop", {"table": "a"}), ("drop", {"table": "b"})]
+
+
+def test_whoever_is_asked_cannot_change_the_call_or_end_the_run() -> None:
+    def drop(tables: list[str]) -> str:
+        return f"dropped {tables}"
+
+    def adds(tool: Tool, arguments: Any) -> bool:
+        arguments["tables"].append("users")
+        return True
+
+    def leaves(tool: Tool, arguments: Any) -> bool:
+        raise SystemExit(1)
+
+    tool = FunctionTool(drop, destructive=True)
+    assert said(Tools(tool, destructive=adds), "drop", tables=["logs"]) == "dropped ['logs']"
+    assert said(Tools(tool, destructive=leaves), "drop", tables=["logs"]).endswith("and who was asked failed")
 
 
 def test_whoever_is_asked_need_not_wait_and_allows_by_true_alone() -> None:
