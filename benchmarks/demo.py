@@ -16,6 +16,7 @@ from agentevo.benchmarks.arms import arm
 from agentevo.benchmarks.protocols import study
 from agentevo.cycle import commit, gated, learn
 from agentevo.environments.tool.house import House
+from agentevo.errors import ModelTimeout, ModelUnavailable
 from agentevo.memory import Memory, Reflect
 from agentevo.memory.history import Change
 from agentevo.phases.gate import HeldOut
@@ -196,8 +197,12 @@ async def _reflected(state: State, seen: Sequence[Answered], stream: Sequence[Ta
     reflecting = replace(
         state, recipe=replace(state.recipe, update=[policy], gate=HeldOut(margin=MUST_GAIN)), now=await record.now()
     )
-    draft, _ = await learn(reflecting, [], record)
-    report = await gated(reflecting, draft, record)
+    try:
+        draft, _ = await learn(reflecting, [], record)
+        report = await gated(reflecting, draft, record)
+    except (ModelUnavailable, ModelTimeout) as error:  # nothing is kept of it: a demo that goes on tries again
+        said = f"the model failed while it reflected: {error}"
+        return Reflected(insights=(), report=Report(accepted=False, reason=said))
     if report.accepted and draft.ops:
         await commit(reflecting, draft, [], record, "reflected")
     insights = tuple(op.item.text for op in draft.ops if op.item is not None and op.item.status == "live")

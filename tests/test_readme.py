@@ -106,9 +106,21 @@ def test_examples_run(example: Path, capsys: pytest.CaptureFixture[str]) -> None
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_lead_to_files_that_are_there(page: Path) -> None:
-    targets = re.findall(r"\]\((?!https?://)([^)#]+)", page.read_text("utf-8"))
-    assert [target for target in targets if not (page.parent / target).exists()] == []
+def test_links_lead_to_files_and_headings_that_are_there(page: Path) -> None:
+    targets = re.findall(r"\]\((?!https?://)([^)#]*)(?:#([^)]+))?\)", page.read_text("utf-8"))
+    assert [target for target, _ in targets if not (page.parent / target).exists()] == []
+    named = [(page.parent / target if target else page, heading) for target, heading in targets if heading]
+    assert [heading for there, heading in named if heading not in headings(there.read_text("utf-8"))] == []
+
+
+def headings(page: str) -> set[str]:
+    """Return what the headings of a page are linked by: in small letters, without marks, with hyphens for spaces."""
+    found = re.findall(r"^#+ (.*)$", FENCE.sub("", page), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in found}
+
+
+def test_headings_are_linked_by_their_words() -> None:
+    assert headings("# A b\n```sh\n# no\n```\n## `agentevo run` PROMPT, now\n") == {"a-b", "agentevo-run-prompt-now"}
 
 
 def test_blocks_are_found_with_the_output_that_follows() -> None:

@@ -191,10 +191,11 @@ async def _all(plan: Plan, folder: Path, *, is_new: bool) -> list[Row]:
     from agentevo.models.requests import check_name
 
     rows: list[Row] = []
-    total = plan.rows()
+    total, cells = plan.rows(), len(plan.cells())
     if is_new:
         await check_name(plan.model)  # before a run is named that would never be
-    tell(f"{plan.suite}: {len(plan.cells())} cells, {total} answers; go on after a stop with --run {folder.name}")
+    planned = f"{cells} cell{'s'[: cells > 1]}, {total} answers"
+    tell(f"{plan.suite}: {planned}; go on after a stop with --run {folder.name}")
 
     async def running() -> None:
         async with aclosing(run(plan, folder)) as found:

@@ -41,7 +41,8 @@ def _facts(card: Card) -> tuple[str, ...]:
 
 def show_comparison(found: Comparison, folder: Path) -> None:
     """Print a comparison as people read it."""
-    show(f"{found.suite}, {found.protocol}, {found.seeds} seeds, {found.model}, recipe {found.recipe}")
+    seeds = "1 seed" if found.seeds == 1 else f"{number(found.seeds)} seeds"
+    show(f"{found.suite}, {found.protocol}, {seeds}, {found.model}, recipe {found.recipe}")
     show("")
     groups = sorted({group for arm in found.arms for group in arm.groups})
     groups = groups if len(groups) > 1 else []  # a single one says the mean again

@@ -58,6 +58,7 @@ def evolve(
     budget = Budget(max_cost_usd=preset.max_cost_usd if max_cost is None else max_cost)
     if not folder.exists():  # what is finished is read for free
         Meter("evolve", budget).check()  # where nothing can be spent, nothing is made
+    planned = f"{suite}: {cycles} turn{'s'[: cycles > 1]} with {acting.name}"
     begun: list[Record] = []  # from then on the run knows this memory, and goes on with no other
     stays = partial(_is_kept, begun, folder)
     with opened(context, memory, namespace, create=True, actor="agent", stays=stays) as kept:
@@ -67,7 +68,7 @@ def evolve(
             async with beginning(folder, acting):
                 with Record.open(folder, about=about(agent.state()), concurrency=concurrency) as record:
                     begun.append(record)
-                    tell(f"{suite}: {cycles} times with {acting.name}; go on after a stop with --run {folder.name}")
+                    tell(f"{planned}; go on after a stop with --run {folder.name}")
                     return await _turned(agent, record, cycles, budget, is_shown=not as_json)
 
         reports = asyncio.run(evolved())

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from agentevo.errors import Misuse
 from agentevo.phases.practice import BAD, GOOD
+from agentevo.phases.refine import score
 from agentevo.protocols import State
 from agentevo.types import Attempt, Experience
 
@@ -32,8 +33,8 @@ class Pairs:
         return [experience for experience in paired if experience.pairs or self.keep]
 
     def _pairs(self, attempts: Sequence[Attempt]) -> list[tuple[str, str]]:
-        scored = sorted((a for a in attempts if a.score is not None), key=_score, reverse=True)
-        ahead = [(b, w) for n, b in enumerate(scored) for w in scored[n + 1 :] if _score(b) - _score(w) > self.margin]
+        scored = sorted((a for a in attempts if a.score is not None), key=score, reverse=True)
+        ahead = [(b, w) for n, b in enumerate(scored) for w in scored[n + 1 :] if score(b) - score(w) > self.margin]
         wanted = ahead if self.every else [pair for pair in ahead if pair == (scored[0], scored[-1])]
         return [(better.id, worse.id) for better, worse in wanted if _differ(better, worse)]
 
@@ -77,10 +78,6 @@ def _shortened(attempt: Attempt, steps: int | None) -> Attempt:
     if steps is None or len(said) <= steps:
         return attempt
     return attempt.but(messages=attempt.messages[: said[steps]])
-
-
-def _score(attempt: Attempt) -> float:
-    return attempt.score or 0.0
 
 
 def _differ(one: Attempt, other: Attempt) -> bool:

@@ -95,7 +95,7 @@ def _is_right(attempt: Attempt) -> bool:
 class Paired:
     """Make attempts one way and attempts another way, and mark which are which: "good" first, then "bad".
 
-    The marks are verdicts without a score: a judge may still look at both. `ByConstruction` prefers by them alone.
+    The marks are verdicts without a score: a judge may still look at both. `by_construction` prefers by them alone.
     """
 
     good: Act

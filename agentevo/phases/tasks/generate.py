@@ -79,7 +79,7 @@ class Generate:
         dice = state.dice("generate", str(turn))
         shown = dice.sample(list(there), min(self.demos, len(there)))
         messages: list[Message] = [
-            {"role": "system", "content": f"{self.prompt.strip().format(n=self.each)}\n{AS_DATA}"},
+            {"role": "system", "content": f"{self.prompt.strip().replace('{n}', str(self.each))}\n{AS_DATA}"},
             {"role": "user", "content": "\n".join(fenced(task.prompt, "task", SHOWN) for task in shown)},
         ]
         try:

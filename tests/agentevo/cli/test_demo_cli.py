@@ -9,7 +9,7 @@ import subprocess
 import pytest
 from commands import done, interrupted, on_a_terminal
 from obedient_server import reader, reads
-from openai_server import OpenAIServer, hangs
+from openai_server import Exchange, OpenAIServer, hangs
 from openai_server import status as http_status
 
 from agentevo.cli.app import status
@@ -116,6 +116,25 @@ def test_an_interrupted_demo_goes_on(reader: OpenAIServer) -> None:
     assert (again.status, "what came of it" in again.out) == (0, True), again.talk
     asked = [tuple(message["content"] for message in body["messages"]) for body in reader.bodies]
     assert (asked[4:].count(asked[0]), asked[4]) == (0, asked[3])
+
+
+def test_a_model_that_fails_while_it_reflects_ends_no_demo(
+    reader: OpenAIServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A busy machine does not end what was learned without it; the next call of that name tries again."""
+
+    async def busy(exchange: Exchange) -> None:
+        behave = http_status(503, {"Retry-After": "9999"}) if "insight" in str(exchange.body).lower() else reads
+        await behave(exchange)
+
+    reader.default = busy
+    assert status([*SHORT, "--run", "mine"]) == 0
+    said = capsys.readouterr().out
+    assert "  gate    not kept: the model failed while it reflected: " in said
+    assert "what came of it" in said
+    reader.default = reads
+    assert status([*SHORT, "--run", "mine"]) == 0
+    assert "the model failed" not in capsys.readouterr().out
 
 
 def test_a_model_that_never_answers_is_given_up_early(reader: OpenAIServer, capsys: pytest.CaptureFixture[str]) -> None:

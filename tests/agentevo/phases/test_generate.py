@@ -47,6 +47,12 @@ def test_it_asks_again_and_is_content_in_the_end() -> None:
     assert [task.prompt for task in found] == ["Name three rivers in Asia.", "Count the moons of Mars, please."]
 
 
+def test_a_prompt_of_ones_own_may_hold_braces() -> None:
+    said = Written(tasks=["Name three rivers in Asia."])
+    _, model = generated(Generate(1, prompt='Write {n} as {"tasks": [...]}.', each=2), [said])
+    assert str(model.requests[0].messages[0]["content"]).startswith('Write 2 as {"tasks": [...]}.')
+
+
 @pytest.mark.parametrize(
     ("one", "other", "share"),
     [("a b c d", "a b c d", 1), ("a b c d", "a x c d", 0.75), ("a b", "c d", 0), ("", "a", 0)],
