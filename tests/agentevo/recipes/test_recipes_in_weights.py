@@ -168,6 +168,17 @@ def test_rft_learns_each_way_to_a_right_answer_once() -> None:
     assert [row[-1][1] for row in rows(weights)] == ["1+1=2 1-1=0 so 3", "2+1=3 is 3"]
 
 
+class Named(Wearing):
+    """A model that says its name where it is asked what nobody told it."""
+
+    def adapted(self, adapter: str) -> Named:
+        return Named(self.weights, self.otherwise, super().adapted(adapter).name)
+
+    async def complete(self, messages: Sequence[ChatMessage], **options: Unpack[Options]) -> Reply:
+        reply = await super().complete(messages, **options)
+        return reply.model_copy(update={"texts": tuple(text.replace("NAME", self.name) for text in reply.texts)})
+
+
 class Forgetful(Weights):
     """Weights whose adapters learn nothing, so that each turn has the same to learn."""
 
@@ -248,33 +259,43 @@ def test_eto_cuts_a_failure_to_the_steps_of_the_expert_and_some_more(extra: int,
 
 
 def test_self_reward_prefers_by_its_own_points_and_drops_ties() -> None:
-    weights = Weights()
+    weights, read = Forgetful(), Counter[str]()
 
     def model(messages: Sequence[Message], schema: object, n: int) -> Scripted:
         if schema is Written:
             return Written(tasks=["Name a fruit that is red.", "Count from one up to ten."])
         if schema is Points:
             text = str(messages[-1]["content"])
+            read.update(word for word in ("apple", "stone", "ichi", "san") if word in text)
             return Points(why="", points=5 if "apple" in text else 1 if "stone" in text else 3)
-        return ["stone", "apple"][:n] if "fruit" in str(messages[-1]["content"]) else ["one", "two"][:n]
+        return ["stone", "apple"][:n] if "fruit" in str(messages[-1]["content"]) else ["ichi", "san"][:n]
 
-    recipe = load("self_reward", tasks=2, n=2, readings=2)
-    (report,) = evolved(recipe, wearing(weights, model), weights)
+    recipe = load("self_reward", tasks=2, n=2, readings=4)
+    report, _ = evolved(recipe, wearing(weights, model), weights, cycles=2)
     assert rows(weights) == [[("user", "Name a fruit that is red."), ("assistant", "apple"), ("assistant", "stone")]]
     assert {task.provenance for task in (x.task for x in report.practised)} == {"generated"}
+    assert dict(read) == {"apple": 8, "stone": 8, "ichi": 8, "san": 8}
+    assert [order.start for order in weights.orders] == [None, Path("/nowhere") / weights.orders[0].name]
 
 
 def test_v_star_trains_a_generator_on_what_is_right_and_a_verifier_on_pairs_of_all_turns() -> None:
-    weights = Weights()
+    weights = Forgetful()
 
     def model(messages: Sequence[Message], n: int) -> list[str]:
-        return [answers([messages[-1]]), "wrong", "worse"][:n]
+        right = answers([messages[-1]])
+        known = {"What is 0+1?": [right, right], "What is 3+4?": ["no", "never"]}
+        return known.get(question(messages), [right, "NAME is wrong"])[:n]
 
-    evolved(load("v_star", n=3, best_of=1), FunctionModel(model), weights, cycles=2)
-    methods = [order.config["method"] for order in weights.orders]
-    assert methods == ["sft", "dpo", "sft", "dpo"]
-    assert {row[-1][1] for row in rows(weights, 0)} == {"1", "3", "5", "7"}
-    assert [len(order.rows) for order in weights.orders] == [4, 8, 4, 16]
+    recipe = load("v_star", n=2, best_of=1)
+    _, second = evolved(recipe, Named(weights, FunctionModel(model)), weights, cycles=2)
+    sft, dpo, again, both = weights.orders
+    assert [order.config["method"] for order in weights.orders] == ["sft", "dpo", "sft", "dpo"]
+    assert [row[-1][1] for row in rows(weights)] == [row[-1][1] for row in rows(weights, 2)] == ["1", "1", "3", "5"]
+    assert (sft.start, again.start) == (None, None)
+    assert [order.start and order.start.name for order in (dpo, both)] == [sft.name, again.name]
+    earlier, now = "small is wrong", f"small+{sft.name} is wrong"  # the verifier answers nothing
+    assert [row[-1][1] for row in rows(weights, 3)] == [earlier, now, earlier, now]
+    assert sorted(x.task.id for x in second.practised) == ["0+1", "1+2", "2+3"]  # which were solved
 
 
 class Knowing(Wearing):
@@ -294,10 +315,13 @@ def test_the_verifier_picks_what_it_finds_likeliest_and_without_one_nothing_is_j
     tried = Experience(task=task, attempts=tuple(Attempt(id=a, task=task, answer=a) for a in ("aa", "aaaa", "a")))
     with memory() as store:
         store.insert("Adapter judge", kind="adapter", metadata={"name": "judge", "base": "small", "role": "verifier"})
-        state = State(kind(Weights(), FunctionModel(answers)), store, Gold(), load("v_star"))
+        samples = FunctionModel(lambda messages, n: ["aa", "aaaa", "a"][:n])
+        state = State(kind(Weights(), samples), store, Gold(), load("v_star", best_of=3))
         judged = asyncio.run(Likelihood()(state, tried))
+        best, *_ = asyncio.run(state.recipe.act(state, task))  # type: ignore[arg-type]  # it is asynchronous
     expected = [0.5, 1.0, 0.0] if kind is Knowing else [None] * 3
     assert [attempt.score for attempt in judged.attempts] == expected
+    assert best.answer == ("aaaa" if kind is Knowing else "aa")
     assert isinstance(state.model, Adaptable)
 
 
@@ -356,17 +380,6 @@ def test_rest_em_takes_a_few_right_solutions_of_each_task_and_begins_from_the_ba
     for turn in (0, 1):
         assert [row[-1][1] for row in rows(weights, turn)] == ["1", "3", "3", "5", "5", "7", "7"]
     assert [order.start for order in weights.orders] == [None, None]
-
-
-class Named(Wearing):
-    """A model that says its name where it is asked what nobody told it."""
-
-    def adapted(self, adapter: str) -> Named:
-        return Named(self.weights, self.otherwise, super().adapted(adapter).name)
-
-    async def complete(self, messages: Sequence[ChatMessage], **options: Unpack[Options]) -> Reply:
-        reply = await super().complete(messages, **options)
-        return reply.model_copy(update={"texts": tuple(text.replace("NAME", self.name) for text in reply.texts)})
 
 
 def test_ssr_rehearses_tasks_that_the_base_wrote_and_answers_of_the_latest_model() -> None:
