@@ -44,11 +44,11 @@ def written(tmp_path: Path) -> Written:
     ],
 )
 def test_a_program_exits_as_it_did(written: Written, code: str, expected: int) -> None:
-    assert status(["sandbox", "run", written(code)]) == expected
+    assert status(["sandbox", "run", written(code), "--timeout", "300"]) == expected
 
 
 def test_a_timeout_exits_with_124_and_says_so(written: Written, capsys: pytest.CaptureFixture[str]) -> None:
-    assert status(["sandbox", "run", written("print('begun')\nwhile True: pass"), "--timeout", "0.2"]) == 124
+    assert status(["sandbox", "run", written("print('begun')\nimport time; time.sleep(600)"), "--timeout", "3"]) == 124
     said = capsys.readouterr()
     assert said.out == "begun\n"
     assert said.err.startswith("timeout after ")

@@ -120,7 +120,7 @@ def verdict(environment: Code, answer: str) -> Feedback:
     ],
 )
 def test_the_score_is_the_share_of_hidden_tests(sandbox: Sandbox, answer: str, score: float) -> None:
-    told = verdict(tiny(sandbox), answer)
+    told = verdict(tiny(sandbox, timeout_s=4), answer)
     assert (told.score, told.verdict) == (score, "right" if score == 1 else "wrong")
     assert told.evidence == {"passed": score * 4, "of": 4}
     assert told.text == ""

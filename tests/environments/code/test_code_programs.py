@@ -55,7 +55,7 @@ def test_programs_see_the_files_as_they_were_last_written(sandbox: Sandbox) -> N
 )
 def test_a_program_that_breaks_its_session_is_followed_by_a_new_one(sandbox: Sandbox, breaks: str) -> None:
     said = told(
-        tiny(sandbox, mode="workspace", timeout_s=1.0),
+        tiny(sandbox, mode="workspace", timeout_s=4),
         call("run", code="kept = 1"),
         call("run", code=breaks),
         call("run", code="print('kept' in globals(), open('notes.txt').read())"),

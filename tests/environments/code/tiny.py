@@ -19,7 +19,7 @@ def now(coroutine: Coroutine[Any, Any, T]) -> T:
 
 
 def tiny(
-    sandbox: Sandbox, *, gold: str | None = "def add(a, b): return a + b", mode: Any = "answer", timeout_s: float = 2
+    sandbox: Sandbox, *, gold: str | None = "def add(a, b): return a + b", mode: Any = "answer", timeout_s: float = 10
 ) -> Code:
     """Return an environment with one task, four hidden tests, and two visible ones."""
     task = CodeTask(

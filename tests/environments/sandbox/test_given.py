@@ -71,6 +71,7 @@ def test_a_timeout_of_zero_is_refused(best: Sandbox) -> None:
     [
         ("x = 1", "no style that is known"),
         ("def (", "the tests are not Python"),
+        (f"class Test({'-' * 600}1): pass", "the tests are not Python: maximum recursion depth"),
         ([], "no tests in the list"),
         ([("a", 3)], "no pair of texts"),
         ([{"input": "a"}], "no pair of texts"),

@@ -292,7 +292,7 @@ def test_a_solution_that_never_answers_is_a_timeout(sandbox: Sandbox) -> None:
 
 def test_a_solution_that_uses_too_much_memory_says_so(sandbox: Sandbox) -> None:
     code = "import mmap\ndef add(a, b):\n    m = mmap.mmap(-1, 10**9)\n    for i in range(0, 10**9, 4096): m[i] = 1"
-    verdict = sandbox.judge(code, CHECK, "add", limits=Limits(memory_mb=128))
+    verdict = sandbox.judge(code, CHECK, "add", limits=Limits(memory_mb=64))
     assert (verdict.passed, verdict.result.kind) == (False, "memory")
 
 

@@ -16,10 +16,11 @@ from agentevo.environments.sandbox.zygote import Zygote
 
 RUNS = 10_000 if os.environ.get("AGENTEVO_SOAK") else 500
 """In each tier."""
+MEMORY = "x = []\nwhile True: x.append(' ' * 10**6)"
 HOSTILE = (
     "import os\ntry:\n    while True: os.fork()\nexcept OSError: pass",
     "import os, time\nif os.fork() == 0:\n    os.setsid()\n    time.sleep(60)",
-    "x = []\nwhile True: x.append(' ' * 10**6)",
+    MEMORY,
     "import os\nwhile True: os.write(1, b'x' * 65536)",
     "import os\nfor n in range(5000): open(str(n), 'w').close()",
     "import os, signal\nos.kill(-1, signal.SIGKILL)",
@@ -28,7 +29,9 @@ HOSTILE = (
     "import threading, time\nfor _ in range(99): threading.Thread(target=time.sleep, args=(60,)).start()",
     "import os\nfor n in range(60): os.mkdir('d'); os.chdir('d')",
 )
-LIMITS = Limits(memory_mb=96, wall_s=0.5, cpu_s=1, stretch=1, output_bytes=10_000)
+LIMITS = Limits(memory_mb=64, wall_s=0.5, cpu_s=1, stretch=1, output_bytes=10_000)
+ENDING = {MEMORY: Limits(memory_mb=64), HOSTILE[7]: Limits()}
+"""What comes to an end by itself is given the time for it: it is asked how it ended."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,8 @@ def test_many_runs_leave_nothing_behind(sandbox: Sandbox) -> None:
 
     async def one(number: int) -> None:
         if number % 10 == 0:
-            result = await sandbox.arun(HOSTILE[number // 10 % len(HOSTILE)], limits=LIMITS)
+            hostile = HOSTILE[number // 10 % len(HOSTILE)]
+            result = await sandbox.arun(hostile, limits=ENDING.get(hostile, LIMITS))
         else:
             result = await sandbox.arun(f"print({number})")
             assert (result.kind, result.stdout) == ("ok", f"{number}\n")

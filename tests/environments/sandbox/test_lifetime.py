@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import os
 import signal
@@ -12,11 +13,20 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from processes import alive, below, eventually, named, parents, zygote
+from processes import alive, below, eventually, named, parents, pool, zygote
 
-from agentevo.environments.sandbox import Limits, Sandbox, SandboxBroken
+from agentevo.environments.sandbox import Limits, Sandbox, SandboxBroken, SandboxUnavailable
+from agentevo.environments.sandbox.box.zygote import LEAVING
 from agentevo.environments.sandbox.sandbox import Tier
 
+WAITS = """
+import ctypes, signal
+signal.pthread_sigmask(signal.SIG_BLOCK, {{signal.SIGUSR1}})
+ctypes.CDLL(None).prctl(15, b"{name}", 0, 0, 0)
+signal.sigwait({{signal.SIGUSR1}})
+print("done")
+"""
+"""The same, and waits to be told to go on."""
 NAMED = "import ctypes\nctypes.CDLL(None).prctl(15, b'{name}', 0, 0, 0)\n"
 """Gives the program's process a name that can be found from outside."""
 
@@ -31,11 +41,8 @@ def own(sandbox: Sandbox) -> Iterator[Sandbox]:
 
 async def seen(name: str) -> int:
     """Wait until a process of that name runs, and return it."""
-    for _ in range(500):
-        if found := named(name):
-            return found[0]
-        await asyncio.sleep(0.02)
-    raise AssertionError(f"no process named {name}")
+    assert await asyncio.to_thread(eventually, lambda: bool(named(name)))
+    return named(name)[0]
 
 
 def test_a_dead_zygote_is_started_again(own: Sandbox) -> None:
@@ -53,9 +60,12 @@ def test_a_killed_zygote_leaves_nothing_running(own: Sandbox) -> None:
 def test_a_run_whose_worker_is_killed_is_done_again_and_says_so(own: Sandbox) -> None:
     async def scenario() -> None:
         name = f"ae-w{os.getpid()}{own.tier[:4]}"
-        running = asyncio.create_task(own.arun(NAMED.format(name=name) + "import time; time.sleep(1); print('done')"))
+        running = asyncio.create_task(own.arun(WAITS.format(name=name)))
         program = await seen(name)
         os.kill(parents()[program], signal.SIGKILL)
+        assert await asyncio.to_thread(eventually, lambda: bool({*named(name)} - {program}))
+        (again,) = {*named(name)} - {program}
+        os.kill(again, signal.SIGUSR1)
         result = await running
         assert (result.kind, result.stdout, len(result.retries)) == ("ok", "done\n", 1)
         assert eventually(lambda: program not in alive({program}))
@@ -79,13 +89,13 @@ def test_a_run_that_is_cancelled_ends_at_once(own: Sandbox) -> None:
 
 AGENT = """
 import sys, threading, time
-from agentevo.environments.sandbox import Sandbox
-sandbox = Sandbox(tier=sys.argv[1], workers=2)
+from agentevo.environments.sandbox import Limits, Sandbox
+sandbox = Sandbox(tier=sys.argv[1], workers=2, limits=Limits(wall_s=600))
 for _ in range(2):
-    code = "import os, time\\nfor _ in range(3):\\n    os.fork()\\ntime.sleep(90)"
+    code = "import os, time\\nfor _ in range(3):\\n    os.fork()\\ntime.sleep(600)"
     threading.Thread(target=sandbox.run, args=(code,), daemon=True).start()
 print("started", flush=True)
-time.sleep(90)
+time.sleep(600)
 """
 
 
@@ -99,6 +109,38 @@ def test_nothing_outlives_an_agent_that_is_killed(sandbox: Sandbox) -> None:
     agent.kill()
     agent.wait()
     assert eventually(lambda: not alive(started))
+
+
+MANY_FILES = "import os\nfor n in range(1500): open(f'{n}', 'w').close()\nprint(os.getppid())"
+"""Says who its supervisor is, and leaves it something to do."""
+
+
+def test_workers_that_take_long_to_leave_hold_up_new_ones() -> None:
+    """Their supervisors are stopped, as a slow disk would stop them, between a report and the end of a folder."""
+    stopped: list[int] = []
+
+    async def runs(sandbox: Sandbox) -> None:
+        for _ in range(LEAVING + 30):
+            supervisor = int((await asyncio.wait_for(sandbox.arun(MANY_FILES), 5)).stdout)
+            with contextlib.suppress(ProcessLookupError):  # it was faster
+                os.kill(supervisor, signal.SIGSTOP)
+                stopped.append(supervisor)
+
+    with landlock() as sandbox:
+        with contextlib.suppress(TimeoutError):
+            asyncio.run(runs(sandbox))
+        warm = pool(sandbox).spares
+        assert len(stopped) <= LEAVING + warm + 2
+        for supervisor in stopped:
+            os.kill(supervisor, signal.SIGCONT)
+        assert sandbox.run("print(1)").stdout == "1\n"
+
+
+def landlock() -> Sandbox:
+    try:
+        return Sandbox(tier="landlock", workers=1)
+    except SandboxUnavailable as error:
+        pytest.skip(error.reasons["landlock"])
 
 
 def test_closing_ends_everything_and_later_calls_say_so(own: Sandbox) -> None:
@@ -188,9 +230,10 @@ def test_a_plain_run_works_inside_a_running_loop(best: Sandbox) -> None:
 
 
 def test_a_timeout_on_a_busy_machine_is_tried_again_alone(best: Sandbox) -> None:
-    # The waiting is made: more busy processes than processors, all of the program's own.
-    code = "import os\nfor _ in range(4): os.fork()\nwhile True: pass"
-    result = best.run(code, limits=Limits(wall_s=2, cpu_s=60, stretch=1))
+    # The waiting is made: busy processes of the program's own, more than the one processor they keep to.
+    code = "import os\nos.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
+    code += "for _ in range(3): os.fork()\nwhile True: pass"
+    result = best.run(code, limits=Limits(wall_s=3, cpu_s=60, stretch=1))
     assert result.first is not None
     assert (result.kind, result.first.kind) == ("timeout", "timeout")
     assert (result.retries, result.first.retries) == (("timeout on a busy machine",), ())
@@ -199,17 +242,18 @@ def test_a_timeout_on_a_busy_machine_is_tried_again_alone(best: Sandbox) -> None
 def test_a_machine_that_stood_still_takes_no_time_from_a_program(own: Sandbox) -> None:
     async def scenario() -> None:
         name = f"ae-s{os.getpid()}{own.tier[:4]}"
-        limits = Limits(wall_s=3, stretch=10)
-        running = asyncio.create_task(own.arun(NAMED.format(name=name) + "import time; time.sleep(0.5)", limits=limits))
+        limits = Limits(wall_s=5, stretch=10)
+        running = asyncio.create_task(own.arun(WAITS.format(name=name), limits=limits))
         program = await seen(name)
         both = (parents()[program], program)  # the supervisor first, as it would be for the machine to go on
         for pid in both:
             os.kill(pid, signal.SIGSTOP)
-        await asyncio.sleep(4)
+        await asyncio.sleep(6)
+        os.kill(program, signal.SIGUSR1)
         for pid in both:
             os.kill(pid, signal.SIGCONT)
         result = await running
         assert (result.kind, result.retries) == ("ok", ())
-        assert result.waited_s > 3
+        assert result.waited_s > limits.wall_s
 
     asyncio.run(scenario())

@@ -105,7 +105,7 @@ print(signal.getsignal(signal.SIGINT) is signal.default_int_handler, os.environ[
 
 
 def test_a_timeout_ends_the_program_and_keeps_what_it_wrote(sandbox: Sandbox) -> None:
-    result = sandbox.run("print('begun')\nwhile True: pass", limits=Limits(stretch=1), timeout_s=0.3)
+    result = sandbox.run("print('begun')\nimport time; time.sleep(600)", limits=Limits(stretch=1), timeout_s=3)
     assert (result.kind, result.exit_status, result.stdout) == ("timeout", None, "begun\n")
 
 
@@ -113,16 +113,16 @@ def test_a_program_that_ignores_signals_is_ended(sandbox: Sandbox) -> None:
     code = (
         "import signal, time\n"
         "for n in range(1, 65):\n    try: signal.signal(n, signal.SIG_IGN)\n    except (OSError, ValueError): pass\n"
-        "while True:\n    try: time.sleep(9)\n    except BaseException: pass\n"
+        "print('deaf')\nwhile True:\n    try: time.sleep(9)\n    except BaseException: pass\n"
     )
-    assert sandbox.run(code, timeout_s=0.3).kind == "timeout"
+    result = sandbox.run(code, timeout_s=2)
+    assert (result.kind, result.stdout) == ("timeout", "deaf\n")
 
 
 def test_processor_time_is_counted_over_all_processes(sandbox: Sandbox) -> None:
     code = "import os\nfor _ in range(3): os.fork()\nwhile True: pass"
-    result = sandbox.run(code, limits=Limits(cpu_s=1, wall_s=60, stretch=1))
-    assert result.kind == "timeout"
-    assert result.seconds < 30
+    result = sandbox.run(code, limits=Limits(cpu_s=1, wall_s=600, stretch=1))
+    assert (result.kind, result.seconds < 300) == ("timeout", True)
 
 
 @pytest.mark.parametrize(
@@ -130,24 +130,25 @@ def test_processor_time_is_counted_over_all_processes(sandbox: Sandbox) -> None:
     [
         "x = bytearray(10**9)",
         "x = []\nwhile True: x.append(' ' * 100_000)",
-        "import mmap\nm = mmap.mmap(-1, 10**9)\nfor i in range(0, 10**9, 4096): m[i] = 1",
+        "import mmap, time\nm = mmap.mmap(-1, 10**9)\nfor i in range(0, 10**9, 4096):\n"
+        "    m[i] = 1\n    if i % 2**20 == 0: time.sleep(0.002)",
         "import os\nfor _ in range(3): os.fork()\nx = bytearray(b'x' * 30_000_000)\nimport time; time.sleep(30)",
     ],
     ids=["one piece", "many pieces", "shared mapping", "many small processes"],
 )
 def test_memory_is_limited_over_all_processes(sandbox: Sandbox, code: str) -> None:
-    result = sandbox.run(code, limits=Limits(memory_mb=128))
+    result = sandbox.run(code, limits=Limits(memory_mb=64))
     assert result.kind == "memory"
-    assert result.memory_mb < 256
+    assert result.memory_mb < 400  # where nobody looks in time: the shared mapping would be of 950
 
 
 def test_processes_that_share_their_memory_count_it_once(best: Sandbox) -> None:
     code = (
-        "import os, time\nx = b'x' * 80_000_000\n"
+        "import os, time\nx = b'x' * 40_000_000\n"
         "for _ in range(3):\n    if os.fork() == 0:\n        time.sleep(0.3)\n        os._exit(0)\n"
         "for _ in range(3): os.wait()\nprint('done')\n"
     )
-    result = best.run(code, limits=Limits(memory_mb=200))
+    result = best.run(code, limits=Limits(memory_mb=100))
     assert (result.kind, result.stdout) == ("ok", "done\n")
 
 
@@ -188,12 +189,10 @@ def test_binary_output_is_text_with_replacements(best: Sandbox) -> None:
 
 
 def test_the_work_disk_is_limited_in_size_and_number_of_files(sandbox: Sandbox) -> None:
-    large = "for n in range(9):\n    with open(str(n), 'wb') as f: f.write(b'x' * 10**6)\nimport time; time.sleep(20)"
-    many = "for n in range(300): open(str(n), 'w').close()\nimport time; time.sleep(20)"
+    large = "for n in range(9):\n    with open(str(n), 'wb') as f: f.write(b'x' * 10**6)\nimport time; time.sleep(600)"
+    many = "for n in range(300): open(str(n), 'w').close()\nimport time; time.sleep(600)"
     for code in (large, many):
-        result = sandbox.run(code, limits=Limits(disk_mb=4, files=100))
-        assert result.kind in ("error", "killed")
-        assert result.seconds < 15
+        assert sandbox.run(code, limits=Limits(disk_mb=4, files=100)).kind in ("error", "killed")
 
 
 def test_a_file_is_limited_in_size(sandbox: Sandbox) -> None:
@@ -207,10 +206,9 @@ def test_open_files_are_limited(sandbox: Sandbox) -> None:
 
 
 def test_a_daemon_that_holds_the_output_does_not_keep_the_run_open(sandbox: Sandbox) -> None:
-    code = "import os, time\nif os.fork() == 0:\n    os.setsid()\n    time.sleep(60)\nprint('main ends')"
+    code = "import os, time\nif os.fork() == 0:\n    os.setsid()\n    time.sleep(600)\nprint('main ends')"
     result = sandbox.run(code)
     assert (result.kind, result.stdout) == ("ok", "main ends\n")
-    assert result.seconds < 20
 
 
 def test_common_tools_of_the_standard_library_work(sandbox: Sandbox) -> None:
@@ -250,49 +248,61 @@ HOLD = """
 import array, ctypes, os, socket, threading, time
 libc = ctypes.CDLL(None)
 libc.mmap.restype, libc.mmap.argtypes = ctypes.c_void_p, [ctypes.c_void_p, *[ctypes.c_size_t] * 5]
+def send(to, descriptor): to.sendmsg([b'x'], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', [descriptor]))])
 ours, theirs = socket.socketpair()
+far, near = socket.socketpair()
+{before}
 for n in range(6):
-    file = os.open("f", os.O_CREAT | os.O_RDWR)
+    file = os.open({name!r}, os.O_CREAT | os.O_RDWR)
     for _ in range(5): os.write(file, bytes(1 << 20))
-    os.unlink("f")
+    os.unlink({name!r})
     {act}
     os.close(file)
-time.sleep(1)
+time.sleep({wait})
 print("all held")
 """
 HOLDING = {
-    "sent": "ours.sendmsg([b'x'], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', [file]))])",
-    "mapped": "libc.mmap(None, 4096, 1, 1, file, 0)",
-    "duplicated": "os.dup(file)",
-}
+    "sent": {"act": "send(ours, file)"},
+    "sent to a socket that is sent": {
+        "act": "send(ours, file)", "before": "send(far, theirs.fileno()); theirs.close()",
+    },
+    "mapped": {"act": "libc.mmap(None, 4096, 1, 1, file, 0)"},
+    "mapped, of a name that seems to end a line": {
+        "act": "libc.mmap(None, 4096, 1, 1, file, 0)", "name": "f\x0ba b c d 5 e",
+    },
+    "duplicated": {"act": "os.dup(file)"},
+}  # fmt: skip
 
 
-@pytest.mark.parametrize("act", HOLDING.values(), ids=HOLDING)
-def test_deleted_files_count_however_they_are_held(sandbox: Sandbox, act: str) -> None:
-    result = sandbox.run(HOLD.format(act=act), limits=Limits(disk_mb=16, file_size_mb=6))
+def holding(act: str, name: str = "f", before: str = "", wait: int = 600) -> str:
+    return HOLD.format(act=act, name=name, before=before, wait=wait)
+
+
+@pytest.mark.parametrize("held", HOLDING.values(), ids=HOLDING)
+def test_deleted_files_count_however_they_are_held(sandbox: Sandbox, held: dict[str, str]) -> None:
+    result = sandbox.run(holding(**held), limits=Limits(disk_mb=16, file_size_mb=6))  # type: ignore[arg-type]
     assert result.stdout == ""
     assert result.kind in ("killed", "error")
 
 
 def test_files_that_are_sent_and_read_are_counted_once(sandbox: Sandbox) -> None:
-    act = HOLDING["sent"] + "; socket.recv_fds(theirs, 1, 1)[1]; os.dup(file); os.ftruncate(file, 1000)"
-    assert sandbox.run(HOLD.format(act=act), limits=Limits(disk_mb=16, file_size_mb=6)).stdout == "all held\n"
+    act = "send(ours, file); socket.recv_fds(theirs, 1, 1)[1]; os.dup(file); os.ftruncate(file, 1000)"
+    assert sandbox.run(holding(act, wait=1), limits=Limits(disk_mb=16, file_size_mb=6)).stdout == "all held\n"
 
 
 def test_memory_counts_where_the_first_thread_of_a_process_has_ended(sandbox: Sandbox) -> None:
     code = """
 import ctypes, os, platform, threading, time
 def eat():
-    held = bytearray(40 << 20)
-    time.sleep(1.5)
-    os._exit(0)
+    held = bytearray(20 << 20)
+    time.sleep(600)
 for n in range(6):
     if os.fork() == 0:
         threading.Thread(target=eat).start()
         ctypes.CDLL(None).syscall({"x86_64": 60, "aarch64": 93}[platform.machine()], 0)
-time.sleep(3)
+time.sleep(600)
 """
-    assert sandbox.run(code, limits=Limits(memory_mb=128)).kind == "memory"
+    assert sandbox.run(code, limits=Limits(memory_mb=80)).kind == "memory"
 
 
 def test_time_counts_of_children_that_nobody_waits_for(sandbox: Sandbox) -> None:
@@ -315,6 +325,7 @@ import mmap, time
 held = [mmap.mmap(-1, 8192) for n in range(30_000)]
 import ctypes
 for one in held: ctypes.CDLL(None).mprotect(ctypes.c_void_p(ctypes.addressof(ctypes.c_char.from_buffer(one))), 4096, 1)
-time.sleep(2)
+time.sleep(WAIT)
 """
-    assert sandbox.run(code).kind == ("ok" if sandbox.tier == "namespaces" else "killed")
+    expected, wait = ("ok", "0.1") if sandbox.tier == "namespaces" else ("killed", "600")
+    assert sandbox.run(code.replace("WAIT", wait)).kind == expected
