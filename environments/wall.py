@@ -3,7 +3,8 @@
 Covered: files (only what was granted can be read, and one folder written), TCP, signals to other processes; where the
 kernel allows new namespaces also all other network, sockets that lie among files, and every process that is left
 behind. A network of its own has a loopback, which leads nowhere else: some engines are two programs that talk over it.
-Where the kernel allows none, or no mounts in them, sockets among files and all but TCP's are refused by a filter.
+Sockets that no namespace holds, to a virtual machine's host say, are refused by a filter; where the kernel allows no
+namespaces, or no mounts in them, sockets among files too, and all but TCP's.
 Not covered: memory, processor time and disk; the names of running processes.
 """
 
@@ -62,8 +63,8 @@ def _enclose(readable: Sequence[str], writable: Sequence[str], *, network: bool,
     rules += landlock.opened(writable, write & ~landlock.MAKE_DEVICES_AND_SOCKETS | 1 << 9)  # servers make sockets
     syscalls.drop_capabilities()
     _hold(rules, network=network or is_apart)  # in a network of one's own, loopback is all there is
-    if kind != "root":
-        wall_calls.refuse_sockets(tcp_alone=not network and not is_apart)
+    if kind != "root" or not network:  # no namespace holds the socket to a virtual machine's host
+        wall_calls.refuse_sockets(files=kind == "root", tcp_alone=not network and not is_apart)
     return kind
 
 

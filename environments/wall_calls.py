@@ -1,7 +1,8 @@
-"""A filter of system calls for a wall where the kernel gives no root, or no network, of one's own.
+"""A filter of system calls for a wall: it refuses sockets that namespaces do not hold, or that there are none to hold.
 
-Covered: sockets among files, whose paths no rule of Landlock reads, and those of a virtual machine's host; without a
-network of one's own also all sockets but TCP's, which Landlock refuses to connect, and its ways around that.
+Covered: those to a virtual machine's host, and others that know of no namespaces; without a root of one's own sockets
+among files, whose paths no rule of Landlock reads; without a network of one's own also all sockets but TCP's, which
+Landlock refuses to connect, and its ways around that.
 Not covered: what a program got from whoever started it. Pairs of sockets are made as ever, but for pairs of datagrams.
 """
 
@@ -42,32 +43,35 @@ FAST_OPEN = 0x20000000
 FLAGS_AT = {"sendto": 3, "sendmsg": 2, "sendmmsg": 3}
 
 
-def refuse_sockets(*, tcp_alone: bool) -> None:
-    """Refuse sockets among files to this process and all it starts, for good; `tcp_alone`: all others but TCP's too."""
-    code = b"".join(struct.pack("HBBI", *instruction) for instruction in assemble(machine(), tcp_alone=tcp_alone))
+def refuse_sockets(*, files: bool, tcp_alone: bool) -> None:
+    """Refuse sockets to this process and all it starts, for good; `files`: not those among files, `tcp_alone`: all but TCP's."""
+    program = assemble(machine(), files=files, tcp_alone=tcp_alone)
+    code = b"".join(struct.pack("HBBI", *instruction) for instruction in program)
     held = ctypes.create_string_buffer(code, len(code))
     prctl(PR_SET_NO_NEW_PRIVS, 1)
     call("seccomp", SET_MODE_FILTER, 0, struct.pack("HxxxxxxP", len(code) // 8, ctypes.addressof(held)))
 
 
-def assemble(name: str, *, tcp_alone: bool) -> list[Instruction]:
+def assemble(name: str, *, files: bool, tcp_alone: bool) -> list[Instruction]:
     """Return the filter as instructions of the kernel's classic BPF: what it does not know is allowed."""
     program = [_load(ARCHITECTURE_AT), (JUMP_EQUAL, 1, 0, ARCHITECTURES[name]), (RETURN, 0, 0, KILL_PROCESS)]
     program.append(_load(NUMBER_AT))
     if name == "x86_64":
         program += [(JUMP_OVER, 0, 1, X32_BIT), (RETURN, 0, 0, KILL_PROCESS)]
     for called, number in numbers(CALLS, name).items():
-        rule = _rule(called, tcp_alone=tcp_alone)
+        rule = _rule(called, files=files, tcp_alone=tcp_alone)
         program += [(JUMP_EQUAL, 0, len(rule), number), *rule]
     return [*program, (RETURN, 0, 0, ALLOW)]
 
 
-def _rule(called: str, *, tcp_alone: bool) -> list[Instruction]:
+def _rule(called: str, *, files: bool, tcp_alone: bool) -> list[Instruction]:
     """Return the rule of one call; it always ends in an answer."""
     match called:
         case "io_uring_setup":  # its rings make sockets past any filter; who asks takes it for an older kernel
             return [_refuse(errno.ENOSYS)]
-        case "socketpair":  # one of datagrams can be turned to an address later
+        case "socket" if files:
+            return [_argument(0), *_but(AF_UNIX, AF_INET, AF_INET6, AF_NETLINK), (RETURN, 0, 0, ALLOW)]
+        case "socketpair" if not files:  # one of datagrams can be turned to an address later
             return [_argument(1), (AND, 0, 0, KIND_OF_SOCKET), *_refused(DATAGRAM), (RETURN, 0, 0, ALLOW)]
         case "socket":
             families = [_argument(0), *_refused(AF_UNIX, AF_VSOCK)]

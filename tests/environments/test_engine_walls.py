@@ -17,11 +17,11 @@ import pytest
 from locked_host import on_a_host_that_refuses
 
 from agentevo.environments import load
-from agentevo.environments.engine import Engine
+from agentevo.environments.engine import Engine, EngineError
 from agentevo.environments.tool import StdioServer, Tools
 from agentevo.environments.tool.bfcl import BFCL, wheel
 from agentevo.environments.tool.house import House
-from agentevo.environments.walls import KINDS, Walls, walls_of
+from agentevo.environments.walls import KINDS, Walls, kind_here, walls_of
 from agentevo.errors import Misuse
 from agentevo.protocols import Environment
 from agentevo.types import Json, Task
@@ -189,6 +189,26 @@ def test_sockets_among_files_are_refused_where_the_kernel_gives_no_root(
 ) -> None:
     found = on_a_host_that_refuses(refused, LOOKS, str(CANARY.parent), json.dumps(granted))
     assert json.loads(found.stdout or found.stderr) == expected
+
+
+@linux
+@pytest.mark.parametrize("network", [False, True])
+def test_no_socket_leads_to_the_host_of_a_virtual_machine_unless_a_root_and_the_network_are_granted(
+    network: bool,
+) -> None:
+    arguments: dict[str, Json] = {"family": socket.AF_VSOCK, "type": socket.SOCK_STREAM}
+
+    async def made() -> str:
+        engine = Engine("socket:socket", arguments=arguments, walls=Walls(network=network))
+        try:
+            return f"socket {await engine.ask('fileno')}"
+        except EngineError as error:
+            return str(error)
+        finally:
+            await engine.aclose()
+
+    is_granted = network and kind_here() == "root"
+    assert ("PermissionError" in asyncio.run(made())) != is_granted
 
 
 def test_what_an_environment_may_touch_is_told(empty_home: Path) -> None:

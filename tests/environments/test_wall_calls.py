@@ -16,9 +16,11 @@ CLOEXEC = 0o2000000
 MPTCP = 262
 
 
-def answer(machine: str, call: str, *arguments: int, tcp_alone: bool = False, architecture: int = 0) -> str:
+def answer(
+    machine: str, call: str, *arguments: int, files: bool = False, tcp_alone: bool = False, architecture: int = 0
+) -> str:
     """Run the filter over one call; return allow, kill, or the name of the error."""
-    program = wall_calls.assemble(machine, tcp_alone=tcp_alone)
+    program = wall_calls.assemble(machine, files=files, tcp_alone=tcp_alone)
     number = {**numbers(PLAIN, machine), **numbers(wall_calls.CALLS, machine)}[call]
     return answer_of(program, number, architecture or seccomp.ARCHITECTURES[machine], arguments)
 
@@ -53,8 +55,24 @@ def test_without_a_network_of_its_own_there_is_tcp_alone_and_no_way_around_its_r
 
 
 @MACHINES
+def test_with_a_root_and_a_network_of_its_own_there_is_what_these_hold(machine: str) -> None:
+    families = {
+        1: "allow",
+        2: "allow",
+        10: "allow",
+        16: "allow",
+        wall_calls.AF_VSOCK: "EPERM",
+        31: "EPERM",
+        42: "EPERM",
+    }
+    assert {family: answer(machine, "socket", family, 1, files=True) for family in families} == families
+    assert answer(machine, "socketpair", 1, 2, files=True) == "allow"
+    assert answer(machine, "io_uring_setup", files=True) == "ENOSYS"
+
+
+@MACHINES
 def test_other_entry_points_end_the_process(machine: str) -> None:
     assert answer(machine, "write", architecture=I386) == "kill"
     if machine == "x86_64":
-        program = wall_calls.assemble(machine, tcp_alone=False)
+        program = wall_calls.assemble(machine, files=False, tcp_alone=False)
         assert (seccomp.JUMP_OVER, 0, 1, seccomp.X32_BIT) in program
