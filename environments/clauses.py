@@ -123,7 +123,8 @@ async def travels(case: Case) -> bool:
         travelled = Task.model_validate_json(task.model_dump_json())
         _must(travelled == task, f"task {task.id!r} came back as another: {travelled!r:.200}")
         attempts = [attempt_of(t, (await case.walk(t)).messages) for t in (task, travelled)]
-        scores = [(await case.environment.verify(t, a)).score for t, a in zip((task, travelled), attempts, strict=True)]
+        told = [await case.environment.verify(t, a) for t, a in zip((task, travelled), attempts, strict=True)]
+        scores = [getattr(one, "score", one) for one in told]  # what is no feedback is for another clause
         _must(scores[0] == scores[1], f"task {task.id!r} is scored {scores[0]}, and {scores[1]} after its travel")
     return True
 
@@ -237,6 +238,7 @@ async def verify(case: Case) -> bool:
         for attempt in (played, played.but(answer=LONG), Attempt(id="null", task=task)):
             told = [await case.environment.verify(task, attempt) for _ in range(2)]
             _must(isinstance(told[0], Feedback), f"task {task.id!r}: it gave {told[0]!r:.80}, no Feedback")
+            _must(0 <= (told[0].score or 0) <= 1, f"task {task.id!r}: its score is {told[0].score!r}, not 0 to 1")
             _must(told[0] == told[1], f"task {task.id!r}: it gave {told[0]!r:.200}, then {told[1]!r:.200}")
             _must(told[0].source == "environment", f"task {task.id!r}: its feedback is from {told[0].source!r}")
             other = await case.environment.verify(task, attempt.but(id="another", usage=attempt.usage + attempt.usage))

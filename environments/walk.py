@@ -86,6 +86,8 @@ async def ended_by_refusal(episode: Episode) -> bool:
         await episode.step(PROBE)
     except Misuse:
         return True
+    except Exception:  # noqa: BLE001 - refused, and not as everybody would know it
+        return False
     return False
 
 

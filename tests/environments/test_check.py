@@ -176,6 +176,15 @@ class Reopened(CountingEpisode):
         self.over = False
 
 
+class Blunt(CountingEpisode):
+    """Refuses a step after the end, by an error of its own."""
+
+    async def step(self, action: Message) -> Outcome:
+        if self.over:
+            raise ValueError("it is over")
+        return await super().step(action)
+
+
 class CloseOnce(CountingEpisode):
     closed = False
 
@@ -313,6 +322,16 @@ class Moody(Counting):
         return (await super().verify(task, attempt)).but(text=f"mood {next(self.moods)}")
 
 
+class Silent(Counting):
+    async def verify(self, task: Task, attempt: Attempt) -> Feedback:
+        return None  # type: ignore[return-value]
+
+
+class Lavish(Counting):
+    async def verify(self, task: Task, attempt: Attempt) -> Feedback:
+        return Feedback.model_construct(score=7.0, source="environment")
+
+
 class Judging(Counting):
     async def verify(self, task: Task, attempt: Attempt) -> Feedback:
         return (await super().verify(task, attempt)).but(source="judge")
@@ -374,6 +393,7 @@ BROKEN: Sequence[tuple[str, Callable[[], Environment], str]] = (
     ("deterministic", Drifting, "task 'count-1' went Walk("),
     ("order", lambda: episodes(Endless), "a step after the end was not refused"),
     ("order", lambda: episodes(Reopened), "a step after close was not refused"),
+    ("order", lambda: episodes(Blunt), "a step after the end was not refused"),
     ("closes", lambda: episodes(CloseOnce), "it raised RuntimeError: closed already"),
     ("closes", lambda: episodes(LeavesFiles), f"left behind: file {Path(__file__)}"),
     ("closes", lambda: episodes(LeavesThreads), "left behind: thread left behind"),
@@ -384,6 +404,8 @@ BROKEN: Sequence[tuple[str, Callable[[], Environment], str]] = (
     ("together", Shared, "and alone"),
     ("actions", lambda: episodes(Strict), "an action without content raised KeyError"),
     ("verify", Moody, "it gave"),
+    ("verify", Silent, "it gave None, no Feedback"),
+    ("verify", Lavish, "its score is 7.0"),
     ("verify", Judging, "its feedback is from 'judge'"),
     ("verify", ByName, "the same attempt under another id got"),
     ("verify", Fragile, "it raised IndexError"),
