@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import types
@@ -11,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from agentevo.environments.sandbox.box import checks, files, judge, program, pytest_shim
+from agentevo.environments.sandbox.box import checks, files, judge, program, pytest_shim, wire
 from agentevo.environments.sandbox.box.drain import Drain
 from agentevo.environments.sandbox.box.folder import Folder
+from agentevo.environments.sandbox.box.link import Link
 from agentevo.environments.sandbox.box.watch import Bystanders, Tree
 
 
@@ -52,6 +54,50 @@ def test_a_pipe_is_emptied_without_waiting_for_more(pipe: tuple[int, int]) -> No
     drain.rest()
     assert drain.text() == "left"
     os.close(pipe[1])
+
+
+@pytest.fixture
+def linked() -> Iterator[tuple[Link, socket.socket]]:
+    """A link that hears up to 1,000 bytes at once, and what is at its other end."""
+    near, far = socket.socketpair()
+    with near, far:
+        yield Link(near, 1000), far
+
+
+def test_messages_are_heard_whole_however_they_come(linked: tuple[Link, socket.socket]) -> None:
+    link, far = linked
+    sent = wire.pack({"one": 1}) + wire.pack({"two": 2})
+    found = []
+    for byte in sent:
+        far.send(bytes([byte]))
+        found += [*link.heard()]
+    far.send(sent)
+    assert [*found, *link.heard(), *link.heard()] == [{"one": 1}, {"two": 2}] * 2
+    assert not link.is_over
+
+
+@pytest.mark.parametrize("nonsense", [b"\xff" * 8, b"\0\0\0\4nope", b"\0\0\0\2[]"])
+def test_nothing_is_heard_after_nonsense(linked: tuple[Link, socket.socket], nonsense: bytes) -> None:
+    link, far = linked
+    far.send(wire.pack({"one": 1}) + nonsense + wire.pack({"two": 2}))
+    assert ([*link.heard()], link.is_over) == ([{"one": 1}], True)
+
+
+def test_what_is_said_to_one_who_does_not_listen_is_not_waited_for(linked: tuple[Link, socket.socket]) -> None:
+    link, far = linked
+    long: wire.Message = {"long": "x" * 2_000_000}
+    link.say(long, [])
+    link.say({"not": "said"}, [])
+    assert (link.is_sending, link.is_taken) == (True, False)
+    far.setblocking(False)
+    taken = bytearray()
+    while link.is_sending or not link.is_taken:
+        taken += far.recv(1 << 20)
+        link.go_on()
+    assert wire.unpack(taken[wire.HEAD.size :]) == long
+    far.close()
+    link.say({"to": "nobody"}, [])
+    assert ([*link.heard()], link.is_over, link.is_sending) == ([], True, False)
 
 
 @pytest.fixture
