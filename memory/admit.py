@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 from pydantic import ValidationError
 
 from agentevo.errors import Misuse
+from agentevo.memory.arguments import is_text
 from agentevo.memory.exact import Vector
 from agentevo.memory.masking import masked
 from agentevo.memory.narrow import Filter
@@ -81,11 +82,24 @@ def must_be_text(text: object) -> None:
     """Raise Misuse where a text cannot become an item."""
     if not isinstance(text, str):
         raise Misuse(f"a memory holds texts, not {text!r:.80}")
-    if not any(c.isprintable() and not c.isspace() for c in text):
-        said = f"a text that shows nothing ({text!r:.40})" if text.strip() else "an empty text"
-        raise Misuse(f"{said} cannot be remembered")
+    if not is_text(text):
+        raise Misuse(f"{text!r:.40} holds half of a surrogate pair; a memory takes whole characters")
+    if not shows(text):
+        raise Misuse(f"{unfit(text)} cannot be remembered")
     if why := too_long(text):
         raise Misuse(f"{why}; split it")
+
+
+def shows(text: str) -> bool:
+    """Say whether a text has anything in it that can be seen."""
+    return any(c.isprintable() and not c.isspace() for c in text)
+
+
+def unfit(text: str) -> str:
+    """Return what a text is that cannot become an item; nothing where it can."""
+    if shows(text):
+        return too_long(text)
+    return f"a text that shows nothing ({text!r:.40})" if text.strip() else "an empty text"
 
 
 def too_long(text: str) -> str:

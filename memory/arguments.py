@@ -8,7 +8,7 @@ import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple, TypeGuard, TypeVar, cast
 
 from agentevo.errors import Misuse, UnknownName
 from agentevo.memory.rank import Weights
@@ -78,7 +78,8 @@ def must_be_known(what: str, name: str, known: Iterable[str]) -> None:
         raise UnknownName(what, name, known)
 
 
-def _is_text(value: object) -> bool:
+def is_text(value: object) -> bool:
+    """Say whether something is a text of whole characters."""
     if not isinstance(value, str):
         return False
     try:
@@ -88,15 +89,17 @@ def _is_text(value: object) -> bool:
 
 
 def _is_name(value: object) -> bool:
-    return _is_text(value) and len(value) <= _LONGEST_NAME  # type: ignore[arg-type]
+    return is_text(value) and len(value) <= _LONGEST_NAME  # type: ignore[arg-type]
 
 
-def _is_whole(value: object) -> bool:
+def is_whole(value: object) -> TypeGuard[int]:
+    """Say whether something is a whole number that a ledger can hold."""
     return isinstance(value, int) and not isinstance(value, bool) and -_LARGEST <= value <= _LARGEST
 
 
-def _is_number(value: object) -> bool:
-    return _is_whole(value) or (isinstance(value, float) and not math.isnan(value))
+def is_number(value: object) -> TypeGuard[float]:
+    """Say whether something is a number at all; infinity is one."""
+    return is_whole(value) or (isinstance(value, float) and not math.isnan(value))
 
 
 def _is_list(value: object) -> bool:
@@ -125,18 +128,18 @@ def _is_path(value: object) -> bool:
         return False
 
 
-TEXT = Rule("a text, of whole characters", _is_text)
-NUMBER = Rule("a number", _is_number)
-COUNT = Rule("a whole number from 0 up", lambda value: _is_whole(value) and value >= 0)
-SECONDS = Rule("seconds, from 0 to a million", lambda value: _is_number(value) and 0 <= value <= 1e6)
+TEXT = Rule("a text, of whole characters", is_text)
+NUMBER = Rule("a number", is_number)
+COUNT = Rule("a whole number from 0 up", lambda value: is_whole(value) and value >= 0)
+SECONDS = Rule("seconds, from 0 to a million", lambda value: is_number(value) and 0 <= value <= 1e6)
 PATH = Rule("a path", _is_path)
 CALLABLE = Rule("something to call", callable)
-_TEXTS = Rule("a list of texts", _are(_is_text))
-_IDS = Rule("an id, or a list of ids", lambda value: _is_text(value) or _are(_is_text)(value))
+_TEXTS = Rule("a list of texts", _are(is_text))
+_IDS = Rule("an id, or a list of ids", lambda value: is_text(value) or _are(is_text)(value))
 _NAME = Rule("a name", _is_name)
 _NAMES = Rule("a name, a list of names", lambda value: _is_name(value) or _are(_is_name)(value)).optional()
-_AMOUNT = Rule("a number from 0 up", lambda value: _is_number(value) and 0 <= value < math.inf)
-_SHARE = Rule("a number from 0 to 1", lambda value: _is_number(value) and 0 <= value <= 1)
+_AMOUNT = Rule("a number from 0 up", lambda value: is_number(value) and 0 <= value < math.inf)
+_SHARE = Rule("a number from 0 to 1", lambda value: is_number(value) and 0 <= value <= 1)
 
 _RULES: Mapping[str, Rule] = {
     "str": TEXT,
@@ -181,11 +184,11 @@ _NAMED: Mapping[str, Rule] = {
     "derived_from": _TEXTS,
     "links": _TEXTS,
     "created_at": Rule(
-        "a number, or a list of one a text", lambda value: _is_number(value) or _is_list(value)
+        "a number, or a list of one a text", lambda value: is_number(value) or _is_list(value)
     ).optional(),
     "order": _NAME,
     "by": _NAME,
-    "seed": Rule("a whole number", _is_whole),
+    "seed": Rule("a whole number", is_whole),
     "wins": _AMOUNT,
     "losses": _AMOUNT,
     "strength": _AMOUNT,

@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import BaseModel
 
 from agentevo.errors import BadReply, Misuse, UnknownName
+from agentevo.memory.arguments import is_number, is_whole
 from agentevo.memory.asking import SHOWN, asked, numbered
 from agentevo.memory.exact import Vector
 from agentevo.memory.forget import Kinds, kinds_of
@@ -29,7 +30,7 @@ Recall: TypeAlias = Callable[[State, Task], Awaitable[list[Hit]]]
 
 
 def _checked(k: int, kind: Kinds, where: Where | None, mode: str = "hybrid", name: str = "k") -> None:
-    if k < 1:
+    if not (is_whole(k) and k >= 1):
         raise Misuse(f"{name} is {k!r}; expected how many items are wanted, 1 or more")
     if mode not in MODES:
         raise UnknownName("recall mode", mode, MODES)
@@ -75,7 +76,7 @@ class TopK:
 
     def __post_init__(self) -> None:
         _checked(self.k, self.kind, self.where, self.mode)
-        if self.mmr is not None and not 0 <= self.mmr <= 1:
+        if self.mmr is not None and not (is_number(self.mmr) and 0 <= self.mmr <= 1):
             raise Misuse(f"mmr is {self.mmr!r}; expected a number from 0 (only unlike) to 1 (only good)")
 
     async def __call__(self, state: State, task: Task) -> list[Hit]:
@@ -210,7 +211,7 @@ class Bucket:
 
     def __post_init__(self) -> None:
         _checked(self.k, self.kind, self.where)
-        if not 1 <= self.bits <= 62:
+        if not (is_whole(self.bits) and 1 <= self.bits <= 62):
             raise Misuse(f"bits is {self.bits!r}; expected how many planes part the items, from 1 to 62")
 
     async def __call__(self, state: State, task: Task) -> list[Hit]:

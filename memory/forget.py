@@ -10,6 +10,7 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Literal, TypeAlias, get_args
 
 from agentevo.errors import Misuse, UnknownName
+from agentevo.memory.arguments import is_number, is_whole
 from agentevo.memory.change import forgetting
 from agentevo.memory.nearness import nearness
 from agentevo.memory.rank import DAY_S
@@ -61,9 +62,9 @@ class Decay:
         _one_of("curve", self.curve, get_args(Curve))
         _one_of("since", self.since, get_args(Since))
         _one_of("mode", self.mode, get_args(Mode))
-        if not 0 < self.scale_days < math.inf:
+        if not (is_number(self.scale_days) and 0 < self.scale_days < math.inf):
             raise Misuse(f"scale_days is {self.scale_days!r}; expected a number of days above 0")
-        if not 0 <= self.floor <= 1:
+        if not (is_number(self.floor) and 0 <= self.floor <= 1):
             raise Misuse(f"floor is {self.floor!r}; expected a retention from 0 to 1")
         _checked(self.kind, self.where)
 
@@ -135,8 +136,8 @@ class Evict:
     where: Where | None = None
 
     def __post_init__(self) -> None:
-        if not self.cap >= 0:
-            raise Misuse(f"cap is {self.cap!r}; expected how many items may stay, 0 or more")
+        if not (is_whole(self.cap) and self.cap >= 0):
+            raise Misuse(f"cap is {self.cap!r}; expected how many items may stay, a whole number from 0 up")
         _one_of("order", self.order, _WORTH)
         _checked(self.kind, self.where)
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import TypeAlias
 
 from agentevo.errors import BadReply, Misuse
-from agentevo.memory.admit import admitted, too_long
+from agentevo.memory.admit import admitted, too_long, unfit
+from agentevo.memory.arguments import is_number
 from agentevo.memory.asking import failure, sources
 from agentevo.memory.forget import kinds_of
 from agentevo.memory.orders import gives_orders
@@ -90,9 +92,9 @@ class Insert:
             raise Misuse(f"when is {self.when!r}; expected a function of an experience, such as failed")
         kinds_of(self.kind)
         for name, value in (("trust", self.trust), ("importance", self.importance)):
-            if value is not None and not 0 <= value <= 1:
+            if value is not None and not (is_number(value) and 0 <= value <= 1):
                 raise Misuse(f"{name} is {value!r}; expected a number from 0 to 1")
-        if self.lives_s is not None and not self.lives_s > 0:
+        if self.lives_s is not None and not (is_number(self.lives_s) and 0 < self.lives_s < math.inf):
             raise Misuse(f"lives_s is {self.lives_s!r}; expected a number of seconds above 0")
 
     async def __call__(self, state: State, experiences: Sequence[Experience]) -> list[Op]:
@@ -109,9 +111,7 @@ class Insert:
                 extracts = await extracts
         except BadReply as error:
             return [failure(state, "insertion", error, [*attempts, *used], used)]
-        items = (
-            self._item(state, experience, one, used) for one in extracts if one.text.strip() and not too_long(one.text)
-        )
+        items = (self._item(state, experience, one, used) for one in extracts if not unfit(one.text))
         ops = [Op(verb="insert", id=i.id, item=i, reason=f"from task {experience.task.id}") for i in items]
         # What an agent says is no mistake of the caller's: it ends no run, and the attempt itself is kept anyway.
         long = (BadReply(why) for one in extracts if (why := too_long(one.text)))

@@ -277,7 +277,7 @@ class Memory(Swept):
 
         Where the outcome says `pending`, purge([]) clears the files once the other process has let go of them.
         """
-        names, stored = ([ids] if isinstance(ids, str) else list(ids)), self._stored
+        names, stored = ([ids] if isinstance(ids, str) else list(dict.fromkeys(ids))), self._stored
         for name in names:
             if not kept.holds(stored, name):
                 self._must(name)

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 
 from agentevo.errors import BadReply, Misuse, ModelError
 from agentevo.memory.admit import admitted
+from agentevo.memory.arguments import is_number, is_whole
 from agentevo.memory.asking import asked, failure, numbered, shown, sources, stopped
 from agentevo.memory.doubt import descendants, questioned
 from agentevo.memory.forget import kinds_of
@@ -72,9 +73,9 @@ class Reconcile:
     prompt: str = RECONCILE
 
     def __post_init__(self) -> None:
-        if self.k < 1:
+        if not (is_whole(self.k) and self.k >= 1):
             raise Misuse(f"k is {self.k!r}; expected how many neighbours are looked at, 1 or more")
-        if not -1 <= self.similar <= 1:
+        if not (is_number(self.similar) and -1 <= self.similar <= 1):
             raise Misuse(f"similar is {self.similar!r}; expected a cosine from -1 to 1")
         if self.rule is not None and not callable(self.rule):
             raise Misuse(f"rule is {self.rule!r}; expected a function of the new item and its neighbours")

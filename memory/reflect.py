@@ -13,7 +13,8 @@ from pydantic import BaseModel, Field
 
 from agentevo.errors import BadReply, Misuse, ModelError
 from agentevo.memory import rows
-from agentevo.memory.admit import admitted
+from agentevo.memory.admit import admitted, shows, too_long, unfit
+from agentevo.memory.arguments import is_number, is_whole
 from agentevo.memory.asking import SHOWN, asked, failure, numbered, stopped
 from agentevo.memory.forget import kinds_of
 from agentevo.memory.trust import LOW_TRUST, lowest, trust_of
@@ -93,9 +94,9 @@ class Reflect:
             raise Misuse(f"by is {self.by!r}; expected 'similar', 'day', 'all' or 'group:METADATA KEY'")
         if self.recursive and self.by == "similar":
             raise Misuse("a recursive summary needs groups that last: by 'day', 'all' or 'group:METADATA KEY'")
-        if not 1 <= self.at_least <= self.at_most:
+        if not (is_whole(self.at_least) and is_whole(self.at_most) and 1 <= self.at_least <= self.at_most):
             raise Misuse(f"at_least={self.at_least!r}, at_most={self.at_most!r}: expected 1 <= at_least <= at_most")
-        if not -1 <= self.similar <= 1:
+        if not (is_number(self.similar) and -1 <= self.similar <= 1):
             raise Misuse(f"similar is {self.similar!r}; expected a cosine from -1 to 1")
         kinds_of(self.kinds)
         kinds_of(self.to)
@@ -145,9 +146,11 @@ class Reflect:
     async def _insights(self, state: State, group: _Group) -> list[Op]:
         try:
             found = await asked(state.model, self.prompt or INSIGHTS, numbered(group.items), Insights)
+            if why := next(filter(None, (too_long(insight.text) for insight in found.insights)), ""):
+                raise BadReply(why)
         except BadReply as error:
             return [self._failure(state, group.items, error)]
-        written = [insight for insight in found.insights if insight.text.strip()]
+        written = [insight for insight in found.insights if shows(insight.text)]
         ops = [self._inserted(state, group, insight) for insight in written]
         return ops or [self._nothing(state, group)]
 
@@ -186,8 +189,8 @@ class Reflect:
         before = f"The summary so far:\n{fenced(old.text, 'summary', 4 * SHOWN)}\n\n" if old else ""
         try:
             found = await asked(state.model, self.prompt or SUMMARY, before + numbered(group.items), Summary)
-            if not found.summary.strip():
-                raise BadReply("the summary is empty")
+            if why := unfit(found.summary):
+                raise BadReply(f"the summary is {why}")
         except BadReply as error:
             return self._failure(state, group.items, error)
         parents = [*([old] if old else []), *group.items]

@@ -6,10 +6,12 @@ uses that help. Every op carries a key, so an attempt that is learned from twice
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from agentevo.errors import Misuse
+from agentevo.memory.arguments import is_number
 from agentevo.memory.asking import sources
 from agentevo.protocols import State
 from agentevo.types import Attempt, Experience, Json, Op
@@ -39,7 +41,7 @@ class Reinforce:
     strength: float = 1.0
 
     def __post_init__(self) -> None:
-        if not self.strength >= 0:
+        if not (is_number(self.strength) and 0 <= self.strength < math.inf):
             raise Misuse(f"strength is {self.strength!r}; expected a number from 0 up")
 
     async def __call__(self, state: State, experiences: Sequence[Experience]) -> list[Op]:

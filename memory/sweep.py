@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn
 
+from agentevo.awaitable import awaitable
 from agentevo.blocking import blocking
 from agentevo.errors import Misuse
 from agentevo.memory.arguments import checked
 from agentevo.memory.reflect import Reflect
 from agentevo.memory.verbs import Verbs
 from agentevo.memory.where import Where
-from agentevo.protocols import Model, Recipe, State, Update
+from agentevo.protocols import Model, Recipe, State, Update, describe
 from agentevo.types import Attempt, Card, Kind, Op, Task, Transaction
 
 if TYPE_CHECKING:
@@ -59,8 +60,8 @@ class Swept(Verbs):
                 now=self._now() if now is None else now, seed=seed,
             )  # fmt: skip
             for policy in policies[:-1]:
-                await draft.aapply(await policy(moment, []))
-            last = [op for policy in policies[-1:] for op in await policy(moment, [])]
+                await draft.aapply(await _made(policy, moment))
+            last = [op for policy in policies[-1:] for op in await _made(policy, moment)]
             ops = (*draft.ops, *last)  # nobody reads the draft any more: the last ops need not be laid over it
             return Sweep(ops, await draft.acommit_with(last, reason=reason) if ops and not dry_run else None)
 
@@ -92,6 +93,14 @@ def _must_be_policies(policies: object) -> None:
     for policy in policies:
         if not callable(policy) or isinstance(policy, type):
             raise Misuse(f"a policy is a callable such as Decay(), not {policy!r:.80}")
+
+
+async def _made(policy: Update, moment: State) -> list[Op]:
+    """Return what a policy would do; raise Misuse where that is no list of ops."""
+    made: object = await awaitable(policy)(moment, [])
+    if not isinstance(made, (list, tuple)) or not all(isinstance(op, Op) for op in made):
+        raise Misuse(f"the policy {describe(policy)} gave {made!r:.80}; expected a list of Op, which may be empty")
+    return [*made]
 
 
 def _model(model: str | Model | None) -> Model:

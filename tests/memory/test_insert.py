@@ -11,7 +11,24 @@ import pytest
 from moments import NOW, attempt, experience, learned, memory, moment, ops
 
 from agentevo.errors import Misuse, ModelUnavailable
-from agentevo.memory import Ask, Extract, Insert, Writing, failed, lessons, raw, rules, succeeded, thoughts, workflow
+from agentevo.memory import (
+    Ask,
+    Bucket,
+    Extract,
+    Insert,
+    Reconcile,
+    Reinforce,
+    TopK,
+    Window,
+    Writing,
+    failed,
+    lessons,
+    raw,
+    rules,
+    succeeded,
+    thoughts,
+    workflow,
+)
 from agentevo.models import ScriptedModel
 from agentevo.protocols import State
 from agentevo.types import Attempt, Experience, FeedbackSource, Item, Json, Message, Reply
@@ -376,3 +393,31 @@ def test_extractors_can_be_called_by_themselves() -> None:
         told = experience(attempt("1", score=1.0))
         assert raw(moment(m), told)[0].attempts == ("1",)
         assert asyncio.run(lessons(moment(m, [ONE_LESSON]), told))[0].attempts == ("1",)
+
+
+@pytest.mark.parametrize("text", ["\u200b", " \0 ", ""])
+def test_an_extract_that_shows_nothing_is_left_out(text: str) -> None:
+    def two(state: State, told: Experience) -> list[Extract]:
+        return [Extract(text), Extract("what is left")]
+
+    with memory() as m:
+        assert [item.text for item in learned(m, Insert(two), [experience(attempt("1"))])] == ["what is left"]
+
+
+@pytest.mark.parametrize(
+    ("policy", "fields", "says"),
+    [
+        (Insert, {"trust": "high"}, "trust is 'high'"), (Insert, {"lives_s": float("inf")}, "lives_s is inf"),
+        (Reinforce, {"strength": float("inf")}, "strength is inf"), (Reconcile, {"k": 2.5}, "k is 2.5"),
+        (Reconcile, {"similar": "0.7"}, "similar is '0.7'"), (Window, {"k": 2.5}, "k is 2.5"),
+        (TopK, {"mmr": "1"}, "mmr is '1'"), (Bucket, {"bits": 2.5}, "bits is 2.5"),
+    ],
+)  # fmt: skip
+def test_numbers_that_are_none_are_refused_where_the_strategy_is_made(policy: Any, fields: Any, says: str) -> None:
+    with pytest.raises(Misuse, match=says):
+        policy(**fields)
+
+
+def test_half_a_character_is_refused_with_the_text_as_it_was_given() -> None:
+    with memory() as m, pytest.raises(Misuse, match=r"^'half \\ud800' holds half of a surrogate pair"):
+        m.insert("half \ud800")

@@ -252,6 +252,30 @@ def test_half_a_character_in_a_reply_that_cannot_be_read_is_recorded_too(bad: st
         assert len(m.list()) == 3
 
 
+@pytest.mark.parametrize("text", ["\u200b", "\0", " \u2060 "])
+def test_an_insight_that_shows_nothing_is_none(text: str) -> None:
+    with memory() as m:
+        three(m)
+        m.reflect(model=ScriptedModel([insights(text, "Anna likes drinks")]), by="all")
+        assert [item.text for item in m.list(kind="lesson")] == ["Anna likes drinks"]
+
+
+@pytest.mark.parametrize("recursive", [False, True])
+@pytest.mark.parametrize("text", ["x" * 1_000_001, "\u200b"])
+def test_what_can_be_no_item_does_not_take_other_groups_with_it(text: str, recursive: bool) -> None:
+    def say(said: str) -> str:
+        return summary(said) if recursive else insights(said)
+
+    with memory() as m:
+        three(m, created_at=NOW - 3 * DAY)
+        m.insert(["Ben likes tea", "Ben likes coffee", "Ben likes cocoa"], created_at=NOW)
+        m.reflect(model=ScriptedModel([say(text), say("Ben likes drinks")]), by="day", recursive=recursive)
+        assert [item.text for item in m.list(kind="lesson")] == ["Ben likes drinks"]
+        assert len(m.list()) == 7
+        failed = [item for item in m.list(status="quarantined") if "failed_reflection" in item.metadata]
+        assert len(failed) == (text != "\u200b" or recursive)
+
+
 def test_one_group_that_fails_does_not_take_the_others_with_it() -> None:
     with memory() as m:
         m.insert(["a1", "a2", "a3", "b1", "b2", "b3"], metadata=[{"g": "a"}] * 3 + [{"g": "b"}] * 3)

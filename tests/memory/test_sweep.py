@@ -297,3 +297,33 @@ def test_a_sweep_journals_items_as_they_were_whatever_they_hold() -> None:
 
 def changes(m: Memory, id: str) -> list[Change]:
     return [change for change in m.history(id) if isinstance(change, Change)]
+
+
+async def nothing(state: State, experiences: Sequence[Experience]) -> Any:
+    return None
+
+
+async def text(state: State, experiences: Sequence[Experience]) -> Any:
+    return ["forget it"]
+
+
+@pytest.mark.parametrize("policy", [nothing, text])
+@pytest.mark.parametrize("place", ["first", "last"])
+def test_a_policy_that_gives_no_ops_is_named(policy: Any, place: str) -> None:
+    with memory() as m:
+        m.insert(["a", "b"])
+        policies = [policy, Evict(1)] if place == "first" else [Evict(1), policy]
+        with pytest.raises(Misuse, match=rf"the policy .*{policy.__name__} gave .*; expected a list of Op"):
+            m.sweep(policies)
+        assert len(m.list()) == 2
+
+
+def test_a_plain_function_is_a_policy_too() -> None:
+    with memory() as m:
+        item = m.insert("a")
+
+        def plain(state: State, experiences: Sequence[Experience]) -> Any:
+            return [Op(verb="forget", id=item.id)]
+
+        m.sweep([plain])
+        assert m.list() == []
