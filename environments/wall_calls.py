@@ -44,7 +44,7 @@ FLAGS_AT = {"sendto": 3, "sendmsg": 2, "sendmmsg": 3}
 
 
 def refuse_sockets(*, files: bool, tcp_alone: bool) -> None:
-    """Refuse sockets for good, those of all it starts too: among files, unless `files`; all but TCP's, if `tcp_alone`."""
+    """Refuse sockets for good, also to all it starts: among files, unless `files`; all but TCP's, if `tcp_alone`."""
     program = assemble(machine(), files=files, tcp_alone=tcp_alone)
     code = b"".join(struct.pack("HBBI", *instruction) for instruction in program)
     held = ctypes.create_string_buffer(code, len(code))
