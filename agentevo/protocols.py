@@ -13,8 +13,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
 
+from agentevo.awaitable import awaitable
 from agentevo.errors import Misuse
-from agentevo.plain import awaitable
 from agentevo.types import (
     Attempt,
     Card,

@@ -8,10 +8,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 
+from agentevo.awaitable import awaitable
 from agentevo.errors import Misuse
 from agentevo.memory.asking import sources
 from agentevo.memory.vitals import ALL_KINDS
-from agentevo.plain import awaitable
 from agentevo.position import at, attempt_id
 from agentevo.protocols import Judge, State, Update
 from agentevo.scoring import UNTESTED, answered, sealed

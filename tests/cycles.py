@@ -14,6 +14,10 @@ from agentevo.types import Attempt, Card, Experience, Feedback, Item, Op, Task
 NOW = 1_000_000.0
 
 
+def memory() -> Memory:
+    return Memory.open(":memory:", embedder="hash", clock=lambda: NOW)
+
+
 class Sums:
     """Tasks such as 3+4: right is the sum; train and dev share their tasks, so what is learned helps."""
 

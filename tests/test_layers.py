@@ -14,7 +14,7 @@ LAYERS = {
     "agentevo.types": 0,
     "agentevo.errors": 0,
     "agentevo.protocols": 0,
-    "agentevo.plain": 0,
+    "agentevo.awaitable": 0,
     "agentevo.blocking": 1,
     "agentevo.shared_thread": 1,
     "agentevo.settings": 1,

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Literal, TypeAlias, get_args
 
+from agentevo.awaitable import awaitable
 from agentevo.errors import Misuse, ModelError, UnknownName
 from agentevo.events import Added, Ended, Piece, is_heard, tell
 from agentevo.models.usage import spending
@@ -20,7 +21,6 @@ from agentevo.phases.calls import as_sent
 from agentevo.phases.context import HINTS, MEMORY
 from agentevo.phases.judge import RIGHT
 from agentevo.phases.trajectory import why_stopped
-from agentevo.plain import awaitable
 from agentevo.protocols import Act, Judge, State
 from agentevo.quote import fenced
 from agentevo.together import together

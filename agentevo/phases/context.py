@@ -10,12 +10,12 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Literal, TypeAlias
 
+from agentevo.awaitable import awaitable
 from agentevo.errors import Misuse, UnknownName
 from agentevo.memory.choose import Recall, TopK, Window
 from agentevo.memory.forget import Kinds
 from agentevo.memory.trust import LOW_TRUST
 from agentevo.memory.where import Where
-from agentevo.plain import awaitable
 from agentevo.protocols import Part, State
 from agentevo.quote import fenced
 from agentevo.types import Item, Message, Section, Task

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from cycles import LEARNING, NOW, Sums, answers, by_heart, moment, remember, verify
+from cycles import LEARNING, NOW, Sums, answers, by_heart, memory, moment, remember, verify
 
 from agentevo.cycle import cycle, evolve, learn
 from agentevo.environments.anything import Answering
@@ -42,10 +42,6 @@ from agentevo.types import (
     Task,
     Transaction,
 )
-
-
-def memory() -> Memory:
-    return Memory.open(":memory:", embedder="hash", clock=lambda: NOW)
 
 
 def evolved(state: State, record: Record | None = None, cycles: int = 1, budget: Budget | None = None) -> list[Report]:

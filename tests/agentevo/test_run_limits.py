@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cycles import LEARNING, NOW, moment
+from cycles import LEARNING, NOW, memory, moment
 from worlds import TASK, World
 
 from agentevo.agent import Agent
@@ -30,10 +30,6 @@ from agentevo.steps import unfinished
 from agentevo.types import Attempt, Message, Report, Task, ToolCall
 
 SOON = Budget(max_seconds=0.15)
-
-
-def memory() -> Memory:
-    return Memory.open(":memory:", embedder="hash", clock=lambda: NOW)
 
 
 async def hangs(name: str, given: dict[str, Any]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from cycles import NOW
+from cycles import NOW, memory
 
 from agentevo.cycle import evolve
 from agentevo.environments.tool.house import House
@@ -34,10 +34,6 @@ def evolved(store: Memory, cycles: int = 1, n: int = 6, **options: object) -> li
         return [report async for report in evolve(state, Record.open(clock=lambda: NOW), cycles)]
 
     return asyncio.run(reports())
-
-
-def memory() -> Memory:
-    return Memory.open(":memory:", embedder="hash", clock=lambda: NOW)
 
 
 def test_what_would_have_been_right_becomes_a_lesson() -> None:

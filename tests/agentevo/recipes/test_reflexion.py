@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from cycles import NOW, Sums
+from cycles import NOW, Sums, memory
 
 from agentevo.cycle import evolve
 from agentevo.memory import Memory
@@ -38,10 +38,6 @@ def evolved(store: Memory, cycles: int, **options: object) -> list[Report]:
         return [report async for report in evolve(state, Record.open(clock=lambda: NOW), cycles)]
 
     return asyncio.run(reports())
-
-
-def memory() -> Memory:
-    return Memory.open(":memory:", embedder="hash", clock=lambda: NOW)
 
 
 def test_the_second_trial_succeeds_with_the_note_of_the_first() -> None:

@@ -106,7 +106,7 @@ def test_a_plain_function_stands_in_a_prompt_and_an_object_may_hand_over_what_is
 def test_a_recipe_describes_plain_functions_as_it_does_others() -> None:
     slots: dict[str, Any] = {"act": guess, "practice": Guess(n=2), "judge": [by_rule]}
     assert describe(Recipe(**slots)) == (
-        "Recipe(act=test_plain.guess, practice=Guess(n=2), judge=[test_plain.by_rule])"
+        "Recipe(act=test_awaitable.guess, practice=Guess(n=2), judge=[test_awaitable.by_rule])"
     )
 
 
