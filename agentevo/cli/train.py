@@ -70,12 +70,15 @@ def train(
 
 
 def _must_be_installable(base: str, name: str | None, config: TrainConfig, *, replace: bool) -> None:
-    from agentevo.weights.gguf import must_be_installable
+    from agentevo.weights.gguf import is_servable, must_be_installable
+    from agentevo.weights.load import LOCAL
 
     if name is not None:
         must_be_installable(base, name, targets=config.targets, replace=replace)
     elif replace:
         raise Misuse("--replace is for what --install puts beside its model; give --install NAME too, or leave it out")
+    elif base.startswith(LOCAL) and not is_servable(base):
+        tell(f"note: {base} is of another architecture than llama: its adapter can be merged, but not put beside it")
 
 
 def _installed(out: Path, name: str, replace: bool) -> str:

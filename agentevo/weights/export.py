@@ -114,8 +114,7 @@ def _export(
             counts.dropped += Counter({"above the number of an ability": stage.balance(rules.per_ability)})
         card = _card(what, source, rules, held, counts, stage).but(made_at=clock())
         if not card.rows:
-            said = f"nothing to export of {card.experiences} experiences; left out: {card.left_out}"
-            raise ExportError(said, card.dropped)
+            raise ExportError(_nothing(card), card.dropped)
         progress("writing rows", 0, card.rows)
         card = card.but(sha256=write_lines(folder, stage.lines()))
         target.put(folder, what, card)
@@ -240,6 +239,15 @@ def _preferences(
         is_synthetic, is_correction = row["synthetic"] is True, chosen.is_correction
         attempt = _named(found, chosen.attempt) if is_correction else ""  # of two attempts, neither alone decides
         yield _Candidate(row, core, chosen.asked, ability, value, is_synthetic, attempt, is_correction)
+
+
+def _nothing(card: DataCard) -> str:
+    if not card.experiences:
+        return (
+            "nothing to export: there is no experience that the filter lets through; experiences come of runs with a "
+            "memory, and lie in the namespace of their run"
+        )
+    return f"nothing to export of {card.experiences} experiences; left out: {card.left_out}"
 
 
 def _named(found: Found, attempt: Attempt) -> str:

@@ -49,6 +49,12 @@ def must_be_installable(
     _must_be_free(weights, called, replace=replace)
 
 
+def is_servable(model: str) -> bool:
+    """Say whether adapters of an offline model can be put beside it, whatever they are trained on."""
+    weights = offline.obtain(offline.split(model.removeprefix(LOCAL))[0], "model")
+    return read_header(weights.path).get("general.architecture") == _FAMILY
+
+
 def _must_be_free(weights: Installed, called: str, *, replace: bool) -> None:
     if called in weights.adapters and not replace:
         raise Misuse(

@@ -8,14 +8,14 @@ import io
 import shutil
 import uuid
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agentevo.errors import MissingExtra, Misuse, WeightsError
 from agentevo.models import offline
-from agentevo.models.gguf_header import read_header
+from agentevo.models.gguf_header import Value, read_header
 from agentevo.models.installed import Installed, check_untouched, sha256_of, storing
 from agentevo.models.threads import wait_without_spinning
 
@@ -27,6 +27,9 @@ LOCAL = "local/"
 
 _DIGIT_BY_DIGIT = ("smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b")
 """Ways of splitting text, as GGUF files name them, in which each digit is a token: the conversion loses that."""
+
+_SHAPE = ("block_count", "embedding_length", "feed_forward_length", "attention.head_count")
+"""What the head of a GGUF file must say of a model for it to be built anew."""
 
 _TRIED = (
     "Hello, world!", "12", "1234567890", "order 4711 at 3pm", "v1.2.3", "2026-11-21", "50% off", "€3,50", "x1y22z333",
@@ -141,6 +144,8 @@ def _dequantise(weights: Installed, folder: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     where, file = weights.path.parent, weights.path.name
+    header = read_header(weights.path)
+    _must_say_its_shape(weights.path, header)
     # Its bar cannot be turned off otherwise.
     with _loading(weights.path), quiet(), contextlib.redirect_stderr(io.StringIO()):
         model = AutoModelForCausalLM.from_pretrained(where, gguf_file=file, dtype=torch.float32)
@@ -150,8 +155,19 @@ def _dequantise(weights: Installed, folder: Path) -> None:
     model.config.save_pretrained(folder)
     model.generation_config.save_pretrained(folder)
     save_model(model, str(folder / "model.safetensors"), metadata={"format": "pt"})
-    _repair(tokenizer, read_header(weights.path).get("tokenizer.ggml.pre"))
+    _repair(tokenizer, header.get("tokenizer.ggml.pre"))
     tokenizer.save_pretrained(folder)
+
+
+def _must_say_its_shape(file: Path, header: Mapping[str, Value]) -> None:
+    """Raise WeightsError where a shape would be made up, which may be that of a model of many gigabytes."""
+    family = header.get("general.architecture")
+    missing = [name for name in _SHAPE if f"{family}.{name}" not in header]
+    if missing:
+        raise WeightsError(
+            f"{file} cannot be loaded for training: of its architecture {family!r} it does not say "
+            f"{', '.join(missing)}; pull the model again, or train on the folder the file was made from"
+        )
 
 
 def _repair(tokenizer: PreTrainedTokenizerBase, split: object) -> None:

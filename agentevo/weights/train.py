@@ -72,8 +72,7 @@ def train(
     """
     config, out = config or TrainConfig(), Path(out)
     report = progress or (lambda label, done, total: None)
-    if out.exists():
-        raise Misuse(f"{out} exists; choose another folder for the adapter, or remove it")
+    _must_be_free(out)
     on = base(model, lambda label: report(label, 0, 0))
     tokenizer = on.tokenizer()
     chat = Chat(tokenizer, on.name, written_calls=on.gguf is not None)
@@ -81,6 +80,7 @@ def train(
     prepared = prepare(data, chat, config, _limit(on, config))
     training = _described(on, config, prepared, Path(start) if start else None, card_beside(data))
     with stored(out), alone(out) as work, _threads(config):
+        _must_be_free(out)  # another process may have been as quick
         begin(work, training.key)
         parts = Parts(
             model=on.model(_dtype(training)),
@@ -96,6 +96,11 @@ def train(
         done = training.but(outcome=outcome)
         _finish(made, done, work, out)
     return Trained(out, done, outcome)
+
+
+def _must_be_free(out: Path) -> None:
+    if out.exists():
+        raise Misuse(f"{out} exists; choose another folder for the adapter, or remove it")
 
 
 def _on_step(report: Progress, losses: Losses | None) -> Losses:

@@ -493,3 +493,9 @@ def test_nothing_to_export_is_an_error_that_says_why(m: Memory) -> None:
     m.record(experience(attempt("b", score=0.1)))
     with pytest.raises(ExportError, match="nothing to export of 1 experiences; left out: 1 low score"):
         rows(m)
+
+
+def test_a_memory_without_experiences_is_told_where_these_come_from(m: Memory) -> None:
+    m.insert("Berlin is large.")
+    with pytest.raises(ExportError, match="no experience that the filter lets through; experiences come of runs"):
+        rows(m)

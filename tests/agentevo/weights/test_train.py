@@ -217,6 +217,21 @@ def test_a_folder_that_exists_is_left_alone(small: str, tmp_path: Path) -> None:
         trained(tmp_path / "a")
 
 
+def test_a_folder_that_another_process_has_made_meanwhile_is_left_alone_and_nothing_trained(
+    small: str, tmp_path: Path
+) -> None:
+    told = list[str]()
+
+    def meanwhile(label: str, done: int, total: int) -> None:
+        told.append(label)
+        (tmp_path / "a").mkdir(exist_ok=True)
+
+    with pytest.raises(Misuse, match="a exists; choose another folder"):
+        trained(tmp_path / "a", progress=meanwhile)
+    assert told == ["reading rows"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "home"]
+
+
 def test_an_adapter_of_another_base_or_shape_is_not_gone_on_from(whole: Trained, small: str, tmp_path: Path) -> None:
     first = shutil.copytree(whole.path, tmp_path / "first")
     with pytest.raises(Misuse, match=r"has rank 4, and going on cannot change that to 8; ask for 4"):

@@ -90,6 +90,18 @@ def test_what_could_not_be_installed_is_refused_before_it_is_trained(
     assert sorted(path.name for path in file.parent.iterdir()) == ["card.json", "model.gguf"]
 
 
+def test_what_cannot_be_put_beside_its_model_is_said_before_it_is_trained_and_no_shape_is_made_up(
+    rows: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = write_adapter(tmp_path / "home" / "models" / "other" / "model.gguf", architecture="qwen2")
+    write_card(file.parent, Card(name="other", kind="model", size_bytes=1, sha256=sha256_of(file), origin="a test"))
+    assert status(["train", rows, "--out", str(tmp_path / "a"), "--steps", "1", "--model", "local/other"]) == 1
+    note, *_, said = capsys.readouterr().err.splitlines()
+    assert note.startswith("note: local/other is of another architecture than llama: its adapter can be merged")
+    assert "of its architecture 'qwen2' it does not say block_count, embedding_length, feed_forward_length, att" in said
+    assert [path.name for path in file.parent.iterdir() if "trainable" in path.name] == []
+
+
 def test_a_name_that_is_taken_is_refused_before_training_unless_it_is_to_be_replaced(
     rows: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
