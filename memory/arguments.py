@@ -174,6 +174,7 @@ _RULES: Mapping[str, Rule] = {
 
 _NAMED: Mapping[str, Rule] = {
     "query": Rule("a text", lambda value: isinstance(value, str)),  # half a character is passed over
+    "namespace": Rule("any text but the empty one", lambda value: is_text(value) and value != ""),
     "reason": TEXT,
     "source": TEXT,
     "key_text": TEXT.optional(),

@@ -76,8 +76,6 @@ class Memory(Swept):
         the one from the settings. chroma is the URL of a Chroma server to use instead of an embedded index. A write
         that finds another process writing waits busy_timeout_s, then raises LedgerBusy.
         """
-        if not namespace:
-            raise Misuse("a namespace is any text but the empty one")
         store = Store.acquire(path, chroma=chroma, exact_limit=exact_limit, busy_timeout_s=busy_timeout_s)
         try:
             store.adopt(embedder)
@@ -107,6 +105,7 @@ class Memory(Swept):
         with self._stored.ledger.reading() as db:
             return [name for (name,) in db.execute("SELECT name FROM namespaces ORDER BY name")]
 
+    @checked
     def within(self, namespace: str) -> Memory:
         """Return another handle of the same memory, for another of its namespaces; it is closed by itself."""
         self._stored.ledger.must_be_usable()
@@ -303,8 +302,10 @@ class Memory(Swept):
     @checked
     def backup(self, folder: str | Path, *, progress: Progress = silent) -> Path:
         """Copy the whole memory into a new folder while it is in use."""
-        target = Path(folder)
+        target, own = Path(folder), self.path
         try:
+            if own is not None and target.resolve().is_relative_to(own.resolve()):
+                raise Misuse(f"{target} is inside the memory's own folder {own}; back up to a place outside of it")
             if target.exists() and (not target.is_dir() or any(target.iterdir())):
                 raise Misuse(f"{target} is not an empty folder; a backup goes into a new one")
             self._store.ledger.backup(target, progress)

@@ -145,19 +145,28 @@ class Store:
         if wanted is not None and self.ledger.is_new and stored is None:
             self.ledger.set_meta(embedder=embedder.name)
 
+    @property
+    def _name(self) -> str:
+        assert self.embedder is not None
+        return self.embedder.name
+
     def compare(self, lengths: Iterable[int], fingerprint: str | None = None) -> None:
         """Raise EmbedderError where vectors of these lengths, made by this embedder, do not belong here."""
-        self._compare(set(lengths), fingerprint, self.ledger.metas("dimensions", "fingerprint"))
+        self._compare(set(lengths), fingerprint, self.ledger.metas("dimensions", "fingerprint", "embedder"))
 
     def _compare(self, lengths: set[int], fingerprint: str | None, kept: Mapping[str, object]) -> None:
-        stored, known = self._checked(kept["dimensions"]), kept["fingerprint"]
+        stored, known, name = self._checked(kept["dimensions"]), kept["fingerprint"], self._name
+        if fingerprint is not None and stored is not None and kept["embedder"] != name:
+            raise EmbedderError(
+                f"{self.ledger.name} holds vectors of {kept['embedder']!r} by now, not of {name!r}: close it "
+                f"everywhere in this process, and open it with embedder={kept['embedder']!r}"
+            )
         strange = sorted(lengths - ({stored} if stored is not None else set()))
         if strange and (stored is not None or len(strange) > 1):
             raise EmbedderError(
                 f"{self.ledger.name} holds vectors of {stored or strange[0]} dimensions; these have {strange[-1]}"
             )
         if fingerprint is not None and known is not None and known != fingerprint:
-            name = self.embedder.name if self.embedder is not None else "NAME"
             raise EmbedderError(
                 f"the embedder is not what it was when {self.ledger.name} was written (fingerprint {fingerprint}, "
                 f"then {known}): run `agentevo memory reindex --embedder {name}`"

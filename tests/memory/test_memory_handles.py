@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from word_vectors import WordVectors, export_lines, open_memory
@@ -243,3 +246,36 @@ def test_all_that_is_here_is_listed_as_the_message_says() -> None:
             memory.forget("nobody")
         assert [item.id for item in memory.list(status="all")] == [gone.id, kept.id]
         assert memory.list(status=None) == memory.list(status="all") == memory.draft().list(status="all")
+
+
+# --- where
+
+
+@pytest.mark.parametrize("name", ["", 3])
+def test_a_namespace_without_a_name_is_refused_within_an_open_memory_too(name: Any) -> None:
+    with open_memory(":memory:") as memory:
+        with pytest.raises(Misuse, match="namespace"):
+            memory.within(name)
+        assert memory.namespaces() == ["default"]
+
+
+@pytest.mark.parametrize("place", ["b", "deeper/b", "../m/b"])
+def test_a_backup_does_not_go_into_the_memory_itself(tmp_path: Path, place: str) -> None:
+    with open_memory(tmp_path / "m") as memory:
+        memory.insert("kept")
+        with pytest.raises(Misuse, match="inside the memory's own folder"):
+            memory.backup(tmp_path / "m" / place)
+        assert not (tmp_path / "m" / "b").exists()
+
+
+def test_who_still_has_the_embedder_of_before_is_told_which_one_it_is_now(tmp_path: Path) -> None:
+    program = "import sys; from word_vectors import *; open_memory(sys.argv[1]).reindex(WordVectors('wider', 48))"
+    with open_memory(tmp_path / "m") as memory:
+        memory.insert("made before")
+        subprocess.run([sys.executable, "-c", program, tmp_path / "m"], check=True, cwd=Path(__file__).parent)
+        for use in (memory.insert, memory.recall):
+            with pytest.raises(EmbedderError, match=r"'wider' by now, not of 'word-vectors'.*embedder='wider'"):
+                use("made after")
+        assert [hit.item.text for hit in memory.recall("made", mode="bm25")] == ["made before"]
+    with open_memory(tmp_path / "m", embedder=WordVectors("wider", 48)) as memory:
+        assert memory.recall("made before", mode="vector")[0].score > 0.99
