@@ -15,6 +15,7 @@ from typing import Literal, TypeAlias, get_args
 from agentevo.awaitable import awaitable
 from agentevo.errors import Misuse, ModelError, UnknownName
 from agentevo.events import Added, Ended, Piece, is_heard, tell
+from agentevo.given import listed, single
 from agentevo.models.usage import spending
 from agentevo.phases.act import check_sampling
 from agentevo.phases.calls import as_sent
@@ -47,13 +48,13 @@ class Best:
         made_awaitable(self, "act", "by")
 
     async def __call__(self, state: State, task: Task) -> list[Attempt]:
-        attempts = tuple(await self.act(state, task))
+        attempts = tuple(await attempted("Best", self.act, state, task))
         if not attempts:
             return []
         judged, stopped = Experience(task=task, attempts=attempts), ""
         with spending() as meter:
             try:
-                judged = await self.by(state, judged)
+                judged = await judged_by("Best", self.by, state, judged)
             except ModelError as error:
                 stopped = why_stopped(error, meter)
                 LOG.warning("%d attempts at task %s were not judged: %s", len(attempts), task.id, error)
@@ -109,7 +110,7 @@ class Refined:
             )
 
     async def __call__(self, state: State, task: Task) -> list[Attempt]:
-        attempts = await self.act(state, task)
+        attempts = await attempted("Refined", self.act, state, task)
         return await together(self._refined(state, attempt) for attempt in attempts)
 
     async def _refined(self, state: State, attempt: Attempt) -> Attempt:
@@ -146,13 +147,14 @@ class Refined:
     async def _judged(self, state: State, drafts: list[Attempt]) -> Sequence[Feedback]:
         """Have the last draft judged, and return what was said of it."""
         draft = drafts[-1]
-        (drafts[-1],) = (await self.by(state, Experience(task=draft.task, attempts=(draft,)))).attempts
+        alone = Experience(task=draft.task, attempts=(draft,))
+        (drafts[-1],) = (await judged_by("Refined", self.by, state, alone)).attempts
         return drafts[-1].feedback[len(draft.feedback) :]
 
     async def _acted(self, state: State, draft: Attempt, review: Sequence[Feedback]) -> Attempt | None:
         """Act anew, knowing the last answer and its review; return None where that does not come to an answer."""
         asked = f"{draft.task.prompt}\n\n{fenced(draft.answer, 'your last answer')}\n{self._asking(review)}"
-        attempts = await self.act(state, draft.task.but(prompt=asked))
+        attempts = await attempted("Refined", self.act, state, draft.task.but(prompt=asked))
         if not attempts or attempts[0].stopped or not attempts[0].answer:
             return None
         return attempts[0].but(task=draft.task, bare=_without_review(draft, attempts[0]))
@@ -236,3 +238,19 @@ def must_act(name: str, act: object, by: object) -> None:
     for slot, value in (("act", act), ("by", by)):
         if not callable(value) or isinstance(value, type):
             raise Misuse(f"{name}({slot}=...) takes a strategy, such as Sample() or Vote(), not {value!r:.80}")
+
+
+async def attempted(name: str, act: Act, state: State, task: Task) -> list[Attempt]:
+    """Return the attempts of an act inside another; raise Misuse, naming both, where it gives something else."""
+    return listed(f"{name}(act=...)", await act(state, task), Attempt)
+
+
+async def judged_by(name: str, by: Judge, state: State, experience: Experience) -> Experience:
+    """Return what the judge inside an act makes of attempts; raise Misuse where it gives anything else but these."""
+    judged = single(f"{name}(by=...)", await by(state, experience), Experience)
+    if len(judged.attempts) != len(experience.attempts):
+        returned = f"{len(judged.attempts)} of {len(experience.attempts)} attempts"
+        raise Misuse(
+            f"the judge in {name}(by=...) returned {returned}; a judge returns all that it is given: correct it"
+        )
+    return judged

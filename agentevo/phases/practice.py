@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from agentevo.errors import Misuse, ModelError
 from agentevo.models.usage import spending
-from agentevo.phases.combine import estimated, made_awaitable, must_act
+from agentevo.phases.combine import attempted, estimated, judged_by, made_awaitable, must_act
 from agentevo.phases.context import HINT, assembled, parts_of
 from agentevo.phases.episode import opened
 from agentevo.phases.judge import RIGHT
@@ -52,7 +52,7 @@ class Hinted:
             raise Misuse("Hinted needs a prompt to put before the answer; leave it out for the one that is shipped")
 
     async def __call__(self, state: State, task: Task) -> list[Attempt]:
-        return [await self._hinted(state, attempt) for attempt in await self.act(state, task)]
+        return [await self._hinted(state, attempt) for attempt in await attempted("Hinted", self.act, state, task)]
 
     async def _hinted(self, state: State, first: Attempt) -> Attempt:
         if first.stopped:
@@ -72,7 +72,7 @@ class Hinted:
         if _is_right(judged) or not answer.strip():
             return None
         hint = f"{self.prompt.strip()}\n{fenced(answer, 'answer')}"
-        made = await self.act(state, first.task.but(data={**first.task.data, HINT: hint}))
+        made = await attempted("Hinted", self.act, state, first.task.but(data={**first.task.data, HINT: hint}))
         if not made or made[0].stopped or any(tale in made[0].answer.casefold() for tale in TALE):
             return None
         own = first.messages[: first.prompt] + made[0].messages[made[0].prompt :]
@@ -82,7 +82,8 @@ class Hinted:
         return second.told(Feedback(verdict=HINTED, source="rule"))
 
     async def _judged(self, state: State, attempt: Attempt) -> Attempt:
-        (judged,) = (await self.by(state, Experience(task=attempt.task, attempts=(attempt,)))).attempts
+        alone = Experience(task=attempt.task, attempts=(attempt,))
+        (judged,) = (await judged_by("Hinted", self.by, state, alone)).attempts
         return judged
 
 

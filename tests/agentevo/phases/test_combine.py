@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from moments import memory, moment
@@ -21,6 +22,7 @@ from agentevo.phases.calls import as_result, written
 from agentevo.phases.combine import Best, Refined
 from agentevo.phases.judge import Critique, Review, Verify, Vote
 from agentevo.phases.loop import Loop
+from agentevo.phases.practice import Hinted
 from agentevo.protocols import Act, Judge, Model, State
 from agentevo.types import Attempt, Experience, Feedback, Message, Reply, Task, Tool, ToolCall, Usage
 
@@ -65,6 +67,28 @@ def right() -> Review:
 
 def wrong(text: str = "Count again.") -> Review:
     return Review(text=text, verdict="wrong")
+
+
+# --- what is combined
+
+
+def nothing(*given: object) -> Any:
+    """Return nothing, as a strategy does that forgets to return."""
+
+
+def without_attempts(state: State, experience: Experience) -> Any:
+    return experience.but(attempts=())
+
+
+@pytest.mark.parametrize("made", [Best, Refined, Hinted])
+def test_a_strategy_inside_another_is_named_where_it_gives_what_it_must_not(made: Any) -> None:
+    name = made.__name__
+    with pytest.raises(Misuse, match=rf"{name}\(act=\.\.\.\)' gave None; expected a list of Attempt"):
+        acted(made(nothing, by=Vote()))
+    with pytest.raises(Misuse, match=rf"{name}\(by=\.\.\.\)' gave None; expected Experience"):
+        acted(made(giving("a"), by=nothing))
+    with pytest.raises(Misuse, match=rf"{name}\(by=\.\.\.\) returned 0 of 1 attempts; a judge returns all"):
+        acted(made(giving("a"), by=without_attempts))
 
 
 # --- Best
