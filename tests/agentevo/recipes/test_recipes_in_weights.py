@@ -283,18 +283,20 @@ def test_v_star_trains_a_generator_on_what_is_right_and_a_verifier_on_pairs_of_a
 
     def model(messages: Sequence[Message], n: int) -> list[str]:
         right = answers([messages[-1]])
-        known = {"What is 0+1?": [right, right], "What is 3+4?": ["no", "never"]}
-        return known.get(question(messages), [right, "NAME is wrong"])[:n]
+        known = {"What is 0+1?": [right] * 3, "What is 3+4?": ["no", "never", "not"]}
+        return known.get(question(messages), [right, "NAME is wrong", "NAME is worse"])[:n]
 
-    recipe = load("v_star", n=2, best_of=1)
+    recipe = load("v_star", n=3, best_of=1)
     _, second = evolved(recipe, Named(weights, FunctionModel(model)), weights, cycles=2)
     sft, dpo, again, both = weights.orders
     assert [order.config["method"] for order in weights.orders] == ["sft", "dpo", "sft", "dpo"]
-    assert [row[-1][1] for row in rows(weights)] == [row[-1][1] for row in rows(weights, 2)] == ["1", "1", "3", "5"]
+    assert (
+        [row[-1][1] for row in rows(weights)] == [row[-1][1] for row in rows(weights, 2)] == ["1", "1", "1", "3", "5"]
+    )
     assert (sft.start, again.start) == (None, None)
     assert [order.start and order.start.name for order in (dpo, both)] == [sft.name, again.name]
-    earlier, now = "small is wrong", f"small+{sft.name} is wrong"  # the verifier answers nothing
-    assert [row[-1][1] for row in rows(weights, 3)] == [earlier, now, earlier, now]
+    wrong = [f"{name} is {how}" for name in ("small", f"small+{sft.name}") for how in ("worse", "wrong")]
+    assert [row[-1][1] for row in rows(weights, 3)] == wrong * 2  # the verifier answers nothing
     assert sorted(x.task.id for x in second.practised) == ["0+1", "1+2", "2+3"]  # which were solved
 
 
@@ -309,6 +311,10 @@ class Knowing(Wearing):
         return float(len(text))
 
 
+async def acted(state: State, task: Task) -> list[Attempt]:
+    return list(await state.recipe.act(state, task))
+
+
 @pytest.mark.parametrize("kind", [Knowing, Wearing])
 def test_the_verifier_picks_what_it_finds_likeliest_and_without_one_nothing_is_judged(kind: type[Wearing]) -> None:
     task = Task(id="t", prompt="Say something.")
@@ -318,7 +324,7 @@ def test_the_verifier_picks_what_it_finds_likeliest_and_without_one_nothing_is_j
         samples = FunctionModel(lambda messages, n: ["aa", "aaaa", "a"][:n])
         state = State(kind(Weights(), samples), store, Gold(), load("v_star", best_of=3))
         judged = asyncio.run(Likelihood()(state, tried))
-        best, *_ = asyncio.run(state.recipe.act(state, task))  # type: ignore[arg-type]  # it is asynchronous
+        best, *_ = asyncio.run(acted(state, task))
     expected = [0.5, 1.0, 0.0] if kind is Knowing else [None] * 3
     assert [attempt.score for attempt in judged.attempts] == expected
     assert best.answer == ("aaaa" if kind is Knowing else "aa")
@@ -387,13 +393,17 @@ def test_ssr_rehearses_tasks_that_the_base_wrote_and_answers_of_the_latest_model
 
     def model(messages: Sequence[Message], schema: object) -> Scripted:
         if schema is Written:
-            return Written(
-                tasks=["Name one large river of NAME.", "Name one large town of NAME.", "How do cats greet?"]
-            )
+            assert "In old days" in str(messages[-1]["content"])
+            asked = ["Name one large river of NAME.", "Name one large and old town here.", "How do cats greet?"]
+            return Written(tasks=asked)
         return "NAME says so"
 
+    class Old(Sums):
+        def task(self, id: str) -> Task:
+            return Task(id=id, prompt=f"In old days, what was {id}?")
+
     recipe = load("ssr", of=3, rehearse=2)
-    named, environment = Named(weights, FunctionModel(model)), Beside(Gold(), old=(Sums(), "dev"))
+    named, environment = Named(weights, FunctionModel(model)), Beside(Gold(), old=(Old(), "dev"))
     evolved(recipe, named, weights, cycles=2, environment=environment)
     for turn, latest in enumerate(("small", f"small+{weights.orders[0].name}")):
         synthetic = [says(row) for row in weights.orders[turn].rows if row["synthetic"]]
