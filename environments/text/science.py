@@ -66,7 +66,7 @@ class ScienceWorld(Worlds):
     """
 
     def __init__(
-        self, kinds: str = "all", tasks: int = MOST, *, steps: int = 500, way: str = "tools", workers: int = 1,
+        self, kinds: str = "all", tasks: int = MOST, *, steps: int = 1000, way: str = "tools", workers: int = 1,
         walls: bool = True,
     ) -> None:  # fmt: skip
         named, most = chosen("kind of experiment", kinds, KINDS), per_kind(tasks, MOST)

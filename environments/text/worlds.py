@@ -84,8 +84,9 @@ class Worlds(MadeUp[Played]):
         return Feedback(score=seen.score, verdict=verdict, source="environment", evidence=evidence)
 
     def gold(self, task: Task) -> Sequence[Message]:
-        """Return commands that win the game; none where those that its engine knows do not."""
-        return [acting(command, self._way) for command in self._gold(self._asked(task))]
+        """Return commands that win the game; none where those that its engine knows do not, or are too many."""
+        commands = self._gold(self._asked(task))
+        return [acting(command, self._way) for command in commands] if len(commands) <= self._steps else []
 
     async def aclose(self) -> None:
         """End the workers. They end by themselves with this object, and with this process."""

@@ -176,6 +176,14 @@ def test_by_way_of_words_what_is_said_is_the_command_and_counts_until_the_steps_
     assert score == pytest.approx(0.4)
 
 
+@needs_engines
+def test_what_takes_more_commands_than_there_are_is_no_gold(express: TextWorldExpress) -> None:
+    task = express.task("twx-cookingworld-0")
+    hasty = TextWorldExpress(games="cookingworld", tasks=1, steps=len(express.gold(task)) - 1)
+    assert hasty.gold(task) == []
+    asyncio.run(hasty.aclose())
+
+
 def test_what_nobody_answered_or_was_not_run_is_no_command() -> None:
     task = Task(id="t", prompt="p")
     spoken: list[Message] = [say("north"), {"role": "user", "content": "a room"}, say("south")]

