@@ -58,6 +58,16 @@ async def receive(worker: Worker) -> wire.Message:
     return message
 
 
+def is_gone(worker: Worker) -> bool:
+    """Say whether the supervisor of a worker that waits for its job has ended meanwhile."""
+    try:
+        return not worker.channel.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
 async def heard(channel: socket.socket) -> wire.Message:
     """Wait for one message; raise OSError or wire.Broken where none comes whole."""
     return wire.unpack(await _exactly(channel, wire.length(await _exactly(channel, wire.HEAD.size))))

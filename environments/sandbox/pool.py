@@ -86,6 +86,8 @@ class Pool:
         try:
             worker.channel.setblocking(False)
             await channel.receive(worker)
+            if channel.is_gone(worker):  # what it said when it was ready is there to be read even so
+                raise SandboxBroken("a worker ended while it was kept ready")
         except BaseException:
             worker.channel.close()
             raise

@@ -47,8 +47,27 @@ async def seen(name: str) -> int:
 
 def test_a_dead_zygote_is_started_again(own: Sandbox) -> None:
     first = zygote(own).process.pid
+    started = {first, *below(first)}
     os.kill(first, signal.SIGKILL)
-    assert eventually(lambda: own.run("print(1)").stdout == "1\n" and zygote(own).process.pid != first)
+    assert eventually(lambda: not alive(started))
+    assert own.run("print(1)").stdout == "1\n"
+    assert zygote(own).process.pid != first
+
+
+def test_workers_that_are_killed_while_they_are_kept_ready_are_passed_over(own: Sandbox) -> None:
+    depth = 2 if own.tier == "namespaces" else 1  # there the first process of the zygote only waits for the second
+    seen: list[set[int]] = []
+
+    def is_settled() -> bool:
+        seen.append({pid for pid, deep in below(zygote(own).process.pid).items() if deep == depth})
+        return len(seen) > 10 and len(seen[-1]) == pool(own).spares and all(one == seen[-1] for one in seen[-10:])
+
+    assert eventually(is_settled)
+    for supervisor in seen[-1]:
+        os.kill(supervisor, signal.SIGKILL)
+    assert eventually(lambda: not alive(seen[-1]))
+    result = own.run("print(2)")
+    assert (result.stdout, result.retries) == ("2\n", ())
 
 
 def test_a_killed_zygote_leaves_nothing_running(own: Sandbox) -> None:
