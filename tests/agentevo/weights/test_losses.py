@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -66,7 +68,17 @@ def test_a_model_that_does_more_with_its_words_is_left_to_trl(model: Any) -> Non
     assert not is_plain(model)
 
 
-def test_tokens_are_counted_without_those_that_fill_up(small: str, tmp_path: Any) -> None:
+def test_tokens_are_counted_without_those_that_fill_up(small: str, tmp_path: Path) -> None:
     inputs = batch()
     assert (tokens_of(inputs), tokens_of({"input_ids": inputs["input_ids"]})) == (10, 12)
     assert trained(tmp_path / "a", ROWS[:4], steps=2).outcome.tokens > 2 * 4 * 5
+
+
+def test_what_trl_computes_itself_is_trained_and_counted_as_well(small: str, tmp_path: Path) -> None:
+    """A model that divides what its head says learns at another loss, from as many tokens."""
+    plain = trained(tmp_path / "plain", steps=2).outcome
+    config = base(small).folder / "config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "logits_scaling": 4.0}))
+    scaled = trained(tmp_path / "scaled", steps=2).outcome
+    assert (scaled.tokens, scaled.steps) == (plain.tokens, plain.steps)
+    assert scaled.losses[0] != plain.losses[0]
