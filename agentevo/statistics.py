@@ -21,6 +21,8 @@ FEW_DISCORDANT = 25
 """Below so many pairs that differ, McNemar's test is exact."""
 _AT_ONCE = 2_000_000
 _ALIKE = 1e-12
+SMALLEST = 1e-9
+"""No difference of means below this is looked for: float scores do not show it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,8 @@ def mcnemar(before: Sequence[float], after: Sequence[float], *, right_from: floa
     Exact (two-sided binomial) below 25 pairs that differ, else chi-squared with continuity correction.
     """
     first, second = _pairs(before, after)
+    if not math.isfinite(right_from):
+        raise Misuse(f"right_from is {right_from!r}; expected the score from which an answer is right, such as 0.5")
     changes = [(a >= right_from) - (b >= right_from) for b, a in zip(first, second, strict=True)]
     better, worse = changes.count(1), changes.count(-1)
     if better + worse < FEW_DISCORDANT:
@@ -162,8 +166,8 @@ def power_note(
     differences = _differences(before, after)
     _within("confidence", confidence)
     _within("power", power)
-    if not 0 < abs(difference) < math.inf:
-        raise Misuse(f"difference is {difference!r}; expected how large a difference is to be seen, not 0")
+    if not SMALLEST <= abs(difference) < math.inf:
+        raise Misuse(f"difference is {difference!r}; expected how large a difference is to be seen, {SMALLEST} or more")
     n = len(differences)
     known = max(differences) - min(differences) > _ALIKE
     spread = stdev(differences) if known else math.sqrt(_unseen(n, confidence))

@@ -115,13 +115,13 @@ def _as_reply(scripted: Scripted, name: str) -> Reply:
     match scripted:
         case Exception():
             raise scripted
-        case Reply():
+        case Reply() if scripted.texts:
             return scripted if scripted.model else scripted.but(model=name)
         case str():
             return Reply(texts=(scripted,), model=name)
         case ToolCall():
             return Reply(tool_calls=(scripted,), finish="tool_calls", model=name)
-        case BaseModel():
+        case BaseModel() if not isinstance(scripted, Reply):
             return Reply(texts=(scripted.model_dump_json(),), model=name)
         case list() | tuple() if scripted and all(isinstance(part, ToolCall) for part in scripted):
             calls = tuple(part for part in scripted if isinstance(part, ToolCall))

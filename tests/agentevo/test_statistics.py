@@ -249,6 +249,10 @@ def test_options_that_cannot_be_are_refused() -> None:
         wilson([1.5])
     with pytest.raises(Misuse, match="difference is 0"):
         power_note([1], [1], 0)
+    with pytest.raises(Misuse, match="difference is 1e-200"):
+        power_note([1], [1], 1e-200)
+    with pytest.raises(Misuse, match="right_from is nan"):
+        mcnemar([1], [1], right_from=float("nan"))
     with pytest.raises(Misuse, match="power is 0"):
         power_note([1], [1], 0.1, power=0)
 

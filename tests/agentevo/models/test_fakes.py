@@ -47,7 +47,7 @@ def test_every_kind_of_reply() -> None:
         reply_of(ModelTimeout("too slow"))
 
 
-@pytest.mark.parametrize("nonsense", [None, 3, [], ["a", SEARCH], {"text": "a"}])
+@pytest.mark.parametrize("nonsense", [None, 3, [], ["a", SEARCH], {"text": "a"}, Reply(texts=())])
 def test_what_is_no_reply_is_refused(nonsense: Any) -> None:
     with pytest.raises(Misuse, match="cannot reply with"):
         reply_of(nonsense)
