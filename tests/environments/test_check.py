@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, ClassVar
 
 import pytest
 from counting import Counting, CountingEpisode
@@ -205,6 +205,19 @@ class LeavesFiles(CountingEpisode):
     def __init__(self, task: Task) -> None:
         super().__init__(task)
         OPENED.append(Path(__file__).open())  # noqa: SIM115 - it is left open on purpose
+
+
+class Sharing(CountingEpisode):
+    """What its episodes share is made bit by bit, meanwhile."""
+
+    shared: ClassVar[list[IO[str]]] = []
+    opened = 0
+
+    def __init__(self, task: Task) -> None:
+        super().__init__(task)
+        Sharing.opened += 1
+        if Sharing.opened % 5 == 0 and len(Sharing.shared) < 14:
+            Sharing.shared.append(Path(__file__).open())  # noqa: SIM115 - it is closed in the end
 
 
 class LeavesThreads(CountingEpisode):
@@ -436,6 +449,14 @@ def test_what_is_broken_is_named(clause: str, make: Callable[[], Environment], w
     assert broken.value.clause == clause
     assert why in str(broken.value)
     assert str(broken.value).startswith(f"counting breaks {clause!r} (")
+
+
+def test_what_episodes_share_may_be_made_meanwhile() -> None:
+    try:
+        assert check_environment(episodes(Sharing), patience_s=0.2) == ALL
+    finally:
+        for file in Sharing.shared:
+            file.close()
 
 
 def test_a_second_instance_that_differs_is_named() -> None:
