@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import functools
 import itertools
+import logging
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -19,6 +20,7 @@ from agentevo.environments.tool.results import in_words
 from agentevo.environments.tool.schemas import Checker, fit
 from agentevo.environments.tool.served import BadCall, Served
 from agentevo.environments.tool.servers import HttpServer, Server, ServerUnavailable, StdioServer
+from agentevo.environments.tool.sieve import Sieve
 from agentevo.environments.tool.stdio import StdioTransport
 from agentevo.errors import MissingExtra, UnknownName
 from agentevo.quote import clean, cut
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     import mcp_types
     from mcp import Client
     from mcp.shared.dispatcher import ProgressFnT
+
+LOG = logging.getLogger(__name__)
 
 MOST_TOOLS = 128
 """A model that is told of more finds none; providers refuse them too."""
@@ -55,6 +59,7 @@ class Connection:
     _client: Client | None = None
     _process: StdioTransport | None = None
     _bound: Bound = field(default_factory=Bound)
+    _sieve: Sieve = field(default_factory=Sieve)
     _is_doubted: bool = False
     _is_silent: bool = False
     _task: asyncio.Task[None] | None = None
@@ -89,6 +94,7 @@ class Connection:
         try:
             async with AsyncExitStack() as stack:
                 self._client = await stack.enter_async_context(self._made())
+                self._sieve.version = self._client.protocol_version
                 self.served = tuple([served async for served in self._listed(self._client)])
                 ready.set_result(None)
                 await self._done.wait()
@@ -108,17 +114,15 @@ class Connection:
             raise MissingExtra("MCP servers", "tool") from error
         if isinstance(self.server, StdioServer):
             self._process = StdioTransport(self.server)
-            return Client(self._process)
-        return Client(over_http(self.server, self._bound))
+            return Client(self._sieve.over(self._process))
+        return Client(self._sieve.over(over_http(self.server, self._bound)))
 
     # --- its tools
 
     async def _listed(self, client: Client) -> AsyncIterator[Served]:
         tools = await self._all_tools(client)
-        only, names = self.server.only, [tool.name for tool in tools]
-        for name in (*only, *self.server.destructive, *self.server.allowed):
-            if name not in names:
-                raise UnknownName(f"tool of {self.server.name}", name, names)
+        self._check_names([tool.name for tool in tools])
+        only = self.server.only
         known = {tool.name: tool for tool in reversed(tools) if tool.name}  # of two with one name the first
         taken = [tool for tool in reversed(known.values()) if not only or tool.name in only]
         if len(taken) > MOST_TOOLS:
@@ -128,6 +132,24 @@ class Connection:
         fitting = _distinct([self.server.prefix + tool.name for tool in taken])
         for tool, name in zip(taken, fitting, strict=True):
             yield self._served(tool, name)
+
+    def _check_names(self, names: Sequence[str]) -> None:
+        """Raise for a tool that is named and not there, or asked for and none; say which ones are left out."""
+        who, left_out = self.server.name, self._sieve.left_out
+        for name in (*self.server.only, *self.server.destructive, *self.server.allowed):
+            if name not in names and name not in left_out:
+                raise UnknownName(f"tool of {who}", name, names)
+        for name in self.server.only:
+            if name in left_out and name not in names:
+                raise ServerUnavailable(
+                    f"tool {name!r} of {who} cannot be used: it does not keep to the protocol, {left_out[name]};"
+                    " leave it out of only="
+                )
+        told = cut(", ".join(f"{clean(name, 80)!r} ({why})" for name, why in left_out.items()), _SAID)
+        if left_out and not names:
+            raise ServerUnavailable(f"{who} cannot be used: no tool of it keeps to the protocol: {told}")
+        if left_out and not self.server.only:
+            LOG.warning("%s has tools that do not keep to the protocol, which are left out: %s", who, told)
 
     async def _all_tools(self, client: Client) -> list[mcp_types.Tool]:
         page = await client.list_tools()
@@ -150,8 +172,9 @@ class Connection:
             name=name, description=clean(tool.description or "", _SAID),
             parameters=schema, destructive=is_destructive,
         )  # fmt: skip
-        run = functools.partial(self._run, tool.name, Checker(ours.name, schema))
-        return Served(ours, run, f"{self.server.name}.{ours.name}")
+        checker = Checker(ours.name, schema)
+        run = functools.partial(self._run, tool.name, checker)
+        return Served(ours, run, f"{self.server.name}.{ours.name}", checker.check)
 
     # --- its calls
 

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, TypeVar
 
 from agentevo.environments.code.files import Call, calls_in
 from agentevo.environments.tool.aside import aside
@@ -19,6 +19,7 @@ from agentevo.quote import clean, cut, fenced
 from agentevo.types import Json, Message, Outcome, Tool
 
 LOG = logging.getLogger(__name__)
+T = TypeVar("T")
 
 Ask: TypeAlias = Callable[[Tool, Mapping[str, Json]], bool | Awaitable[bool]]
 Policy: TypeAlias = Literal["allow", "deny"] | Ask
@@ -79,15 +80,16 @@ class ToolEpisode:
         if served is None:
             raise Refused(f"there is no tool {call.name!r:.80}; there are: {', '.join(self._served) or 'none'}")
         if served.tool.destructive:
-            await self._allowed(served.tool, call.arguments)
-        return await self._in_time(served, call.arguments)
+            await self._allowed(served, call.arguments)
+        return await self._in_time(served, lambda: served.run(call.arguments))
 
-    async def _allowed(self, tool: Tool, arguments: Mapping[str, Json]) -> None:
-        policy, said = self._rules.destructive, "such calls are not allowed here"
+    async def _allowed(self, served: Served, arguments: Mapping[str, Json]) -> None:
+        tool, policy, said = served.tool, self._rules.destructive, "such calls are not allowed here"
         if policy == "allow":
             return
         if not isinstance(policy, str):
             said = "nobody allowed this call"
+            await self._in_time(served, lambda: _checked(served, arguments))
             try:
                 shown = copy.deepcopy(dict(arguments))  # what is asked about is what is called
                 found = await aside(lambda: policy(tool, shown))  # it may well wait for a person
@@ -100,11 +102,11 @@ class ToolEpisode:
                 said = "who was asked failed"
         raise Refused(f"{tool.name!r} was not called: what it does cannot be taken back, and {said}")
 
-    async def _in_time(self, served: Served, arguments: Mapping[str, Json]) -> str:
+    async def _in_time(self, served: Served, run: Callable[[], Awaitable[T]]) -> T:
         name, limit_s = served.tool.name, self._rules.timeout_s
         try:
             async with asyncio.timeout(limit_s) as timer:
-                return await served.run(arguments)
+                return await run()
         except (BadCall, BudgetExceeded):
             raise
         except Exception as error:  # whatever a tool raises is what came of the call
@@ -112,6 +114,11 @@ class ToolEpisode:
                 raise BadCall(_late(name, limit_s, error)) from error
             LOG.info("the tool %s failed", name, exc_info=error)
             raise BadCall(f"{name!r} failed: {type(error).__name__}: {cut(_words(error), 500)}") from error
+
+
+async def _checked(served: Served, arguments: Mapping[str, Json]) -> None:
+    if served.check is not None:
+        served.check(arguments)
 
 
 def _words(error: Exception) -> str:

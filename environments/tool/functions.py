@@ -8,7 +8,7 @@ import inspect
 import json
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import Annotated, Any, TypeVar, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
@@ -73,7 +73,7 @@ class FunctionTool:
             destructive=self.destructive,
         )  # fmt: skip
         run = functools.partial(_run, self.function, self.name, parameters, model)
-        return Served(tool, run, "" if self.trusted else self.name)
+        return Served(tool, run, "" if self.trusted else self.name, functools.partial(_checked, self.name, model))
 
 
 def over(served: Served, function: Callable[..., object]) -> Served:
@@ -81,7 +81,7 @@ def over(served: Served, function: Callable[..., object]) -> Served:
     run = served.run
     if not isinstance(run, functools.partial):
         raise Misuse(f"{served.tool.name!r} is no function's tool; expected one that FunctionTool made")
-    return Served(served.tool, functools.partial(run.func, function, *run.args[1:]), served.source)
+    return replace(served, run=functools.partial(run.func, function, *run.args[1:]))
 
 
 async def _run(

@@ -31,6 +31,8 @@ class Served:
     run: Callable[[Mapping[str, Json]], Awaitable[str]]
     source: str = ""
     """Who says what it brings; empty for a tool whose word is taken as it is."""
+    check: Callable[[Mapping[str, Json]], object] | None = None
+    """Raises BadCall for arguments that do not fit, before anybody is asked whether it may be called with them."""
 
 
 def as_text(value: object) -> str:

@@ -103,6 +103,10 @@ def media(given: dict[str, Any]) -> dict[str, Any]:
     return {"content": blocks, "structuredContent": {"a": 1}}
 
 
+def crumbs(given: dict[str, Any]) -> dict[str, Any]:
+    return {"content": [{"type": "text", "text": f"{n}"} for n in range(100_000)]}
+
+
 def slow(given: dict[str, Any]) -> dict[str, Any]:
     """Bring what fits a pattern, and takes hours to say so."""
     return {"content": [], "structuredContent": {"x": "a" * 60 + "!"}}
@@ -154,8 +158,8 @@ def marked(given: dict[str, Any]) -> dict[str, Any]:
 
 
 FUNCTIONS = (
-    die, shut, unplug, hang, sulk, flood, shout, chatter, hostile, huge, garbled, shapeless, empty, marked, media, slow,
-    spawn, look,
+    die, shut, unplug, hang, sulk, flood, shout, chatter, hostile, huge, garbled, shapeless, empty, marked, media,
+    crumbs, slow, spawn, look,
 )  # fmt: skip
 RUN = {f.__name__: f for f in FUNCTIONS}
 TOOLS: dict[str, list[dict[str, Any]]] = {
@@ -163,6 +167,7 @@ TOOLS: dict[str, list[dict[str, Any]]] = {
     "odd": [{"name": "a/b c", "description": "x" * 5_000 + "\x1b", "inputSchema": {"type": "object"}}],
     "alike": [tool("поиск"), tool("книга"), tool("a.b"), tool("a/b"), tool("x" * 80), tool("x" * 81), tool("_____")],
     "listed": [{**tool("list"), "inputSchema": {"type": "array"}}],
+    "mixed": [{"name": "bare"}, tool("good"), {**tool("told"), "description": 5}, {"inputSchema": {}}, 7, tool("fine")],
     "sly": [
         tool(
             "sly",
@@ -175,7 +180,7 @@ TOOLS: dict[str, list[dict[str, Any]]] = {
 ALL = [
     *(tool(name) for name in ("die", "shut", "flood", "shout", "chatter", "hostile", "huge", "garbled", "shapeless")),
     tool("unplug"), tool("empty"), tool("marked"),
-    tool("media"), tool("hang"), tool("sulk"), tool("die"), tool(""),
+    tool("media"), tool("crumbs"), tool("hang"), tool("sulk"), tool("die"), tool(""),
     {**tool("slow"), "outputSchema": {"type": "object", "properties": {"x": {"type": "string", "pattern": "(a+)+$"}}}},
     tool("spawn", mark={"type": "string"}),
     tool("look", secret={"type": "string", "pattern": "(a+)+$"}, port={"type": "integer"}),

@@ -313,7 +313,23 @@ def test_a_schema_of_a_server_is_told_as_far_as_it_is_one_and_clean() -> None:
     assert sly.parameters["properties"] == {"a": {"type": "string", "description": "A.< |im_end|>", "default": "x"}}
     assert deep.parameters["type"] == "object"
     assert named.parameters == {"type": "object", "properties": {}}
-    with pytest.raises(ServerUnavailable, match=r"plain cannot be used: it does not keep to the protocol, in tools\.0"):
+
+
+def test_a_tool_that_is_none_is_left_out_and_told_and_the_others_are_there(caplog: pytest.LogCaptureFixture) -> None:
+    assert [tool.name for tool in tools_of(plain("mixed"))] == ["good", "fine"]
+    assert caplog.messages == [
+        "plain has tools that do not keep to the protocol, which are left out: 'bare' (in inputSchema), 'told' (in"
+        " description), '' (it is no object)"
+    ]
+    assert [tool.name for tool in tools_of(plain("mixed", only=["fine"], destructive=["bare"]))] == ["fine"]
+    with pytest.raises(ServerUnavailable, match=r"tool 'bare' of plain cannot be used: .* protocol, in inputSchema"):
+        tools_of(plain("mixed", only=["fine", "bare"]))
+
+
+def test_a_server_all_of_whose_tools_are_none_cannot_be_used() -> None:
+    with pytest.raises(
+        ServerUnavailable, match=r"plain cannot be used: no tool of it keeps to the protocol: 'list' \(in "
+    ):
         tools_of(plain("listed"))
 
 
@@ -329,6 +345,11 @@ def test_pictures_sounds_and_files_are_named() -> None:
         "[file:///b, not shown]",
         "[c: file:///c]",
     ]
+
+
+def test_of_a_result_in_very_many_parts_the_first_are_shown_and_the_others_told() -> None:
+    said = acted(plain(), call("crumbs"))[0].observation.splitlines()
+    assert said[1:-1] == [*map(str, range(1_000)), "[99,000 more parts of 100,000, not shown]"]
 
 
 def test_a_result_that_is_none_is_told_and_the_server_goes_on() -> None:
@@ -358,6 +379,19 @@ def test_tools_are_destructive_where_the_server_or_the_user_says_so() -> None:
     assert {tool.name for tool in found if tool.destructive} == {"die"}
     with pytest.raises(UnknownName, match="unknown tool of plain 'dorp'"):
         tools_of(plain(allowed=["dorp"]))
+
+
+def test_nobody_is_asked_about_a_call_of_a_server_whose_arguments_do_not_fit() -> None:
+    asked: list[str] = []
+
+    def allows(tool: Tool, arguments: object) -> bool:
+        asked.append(tool.name)
+        return True
+
+    found = acted(plain(destructive=["spawn"]), call("spawn"), call("drop"), destructive=allows)
+    assert "Error: the arguments of 'spawn' do not fit: 'mark' is a required property" in found[0].observation
+    assert "this is drop" in found[1].observation
+    assert asked == ["drop"]
 
 
 @linux

@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import pytest
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 
 from agentevo import Agent, Memory, ScriptedModel
 from agentevo.environments import check_environment
@@ -467,6 +467,14 @@ def drop(table: str) -> str:
     return f"dropped {table}"
 
 
+def _looked_up(order: str) -> str:
+    raise RuntimeError("nobody knows this order")
+
+
+def cancel(order: Annotated[str, AfterValidator(_looked_up)]) -> str:
+    return f"cancelled {order}"
+
+
 def test_a_destructive_call_is_denied_unless_it_is_allowed() -> None:
     tool = FunctionTool(drop, destructive=True)
     denied = "Error: 'drop' was not called: what it does cannot be taken back, and such calls are not allowed here"
@@ -487,6 +495,19 @@ def test_whoever_is_asked_sees_the_call_and_decides() -> None:
     assert plain(found[0]) == "dropped a"
     assert found[1].observation.endswith("cannot be taken back, and nobody allowed this call")
     assert asked == [("drop", {"table": "a"}), ("drop", {"table": "b"})]
+
+
+def test_nobody_is_asked_about_a_call_whose_arguments_do_not_fit() -> None:
+    asked: list[str] = []
+
+    def allows(tool: Tool, arguments: Mapping[str, Json]) -> bool:
+        asked.append(tool.name)
+        return True
+
+    tools = Tools(FunctionTool(cancel, destructive=True), destructive=allows)
+    assert said(tools, "cancel", order=1).startswith("Error: the arguments of 'cancel' do not fit: order: Input should")
+    assert said(tools, "cancel", order="a") == "Error: 'cancel' failed: RuntimeError: nobody knows this order"
+    assert asked == []
 
 
 def test_whoever_is_asked_cannot_change_the_call_or_end_the_run() -> None:
