@@ -13,9 +13,10 @@ from contextlib import contextmanager
 from agentevo.environments.sandbox.box.watch import threads
 
 MEGABYTE = 1024 * 1024
-READ_LIMIT = 2 * MEGABYTE
-"""Lists of mappings that are longer are no program's that has no wish to hide something, and take long to read."""
-SENT_S = 0.25
+READ_LIMIT, READ_EACH = 2 * MEGABYTE, MEGABYTE // 4
+"""Lists of mappings that are longer, all together and for each process, are no program's that has no wish to hide
+something, and take long to read: some 20 ms for a megabyte."""
+SENT_S = 1.0
 """Who sends a descriptor has it read sooner: it may be a socket, and what was sent to that one nobody can see."""
 PARTS = ("work", "tmp")
 SIZE_AT = 20
@@ -52,7 +53,7 @@ class Folder:
                     return True
         except OSError:
             return True
-        held = Held(self.path)
+        held = Held(self.path, READ_LIMIT + READ_EACH * len(pids))
         for pid in pids:
             held.look(proc, pid)
         return size + held.size(file_size) > self.limit or self._is_sent_away(held)
@@ -111,11 +112,17 @@ def _is_folder(path: str) -> bool:
 class Held:
     """Deleted files that processes hold: open, mapped, or sent to a socket that nobody has read yet."""
 
-    def __init__(self, path: str) -> None:
-        self._path = path
+    def __init__(self, path: str, room: int) -> None:
+        self._path, self._room = path, room
         self._open: dict[int, int] = {}
         self._mapped: set[int] = set()
-        self.sent, self._is_hidden, self._room = 0, False, READ_LIMIT
+        self._sent: dict[int, int] = {}
+        self._is_hidden = False
+
+    @property
+    def sent(self) -> int:
+        """How many descriptors are on their way, in sockets that may each be held by several processes."""
+        return sum(self._sent.values())
 
     def size(self, largest: int) -> float:
         """Return the bytes of all, where those whose size is hidden are as large as they may be."""
@@ -165,7 +172,7 @@ class Held:
                         self._open[seen.st_ino] = seen.st_blocks * 512
                     elif stat.S_ISSOCK(seen.st_mode):
                         told = _text(proc, f"{task}/fdinfo/{name}", READ_LIMIT).partition("scm_fds:")[2].split()
-                        self.sent += int(told[0]) if told else 0
+                        self._sent[seen.st_ino] = int(told[0]) if told else 0
         finally:
             os.close(descriptors)
 

@@ -11,6 +11,7 @@ import select
 import signal
 import socket
 import sys
+import time
 from collections import deque
 from typing import NoReturn
 
@@ -26,6 +27,8 @@ LOOK_S = 0.5
 MESSAGE = 65536
 LEAVING = 16
 """So many workers that nobody needs any more may still be on their way out, with their folders, when one is forked."""
+LEAVE_S = 25.0
+"""Who takes longer to go may never go, and holds up nobody any more: the agent waits a little longer for a worker."""
 PRELOADED = (
     "abc", "argparse", "array", "ast", "asyncio", "base64", "bisect", "calendar", "collections", "collections.abc",
     "copy", "csv", "dataclasses", "datetime", "decimal", "difflib", "enum", "fractions", "functools", "hashlib",
@@ -65,13 +68,32 @@ def _walls(tier: str, readable: list[str], folder: str) -> Walls:
     return Shared(readable, folder, confined=tier == "landlock")
 
 
+class Leaving:
+    """The workers on their way out, each with when it was given up."""
+
+    def __init__(self) -> None:
+        self._since: dict[int, float] = {}
+
+    def begin(self, pid: int, now: float) -> None:
+        """Count a worker from now on; from when it was first given up where it was before."""
+        self._since.setdefault(pid, now)
+
+    def end(self, pid: int) -> None:
+        """Count a worker no more."""
+        self._since.pop(pid, None)
+
+    def are_many(self, now: float) -> bool:
+        """Say whether the next worker has to wait for them."""
+        return sum(now - since < LEAVE_S for since in self._since.values()) > LEAVING
+
+
 class Nursery:
     """Forks workers on demand, takes up those that have ended, and ends all when the agent has gone."""
 
     def __init__(self, control: socket.socket, walls: Walls) -> None:
         self.control, self.walls = control, walls
         self.alive: set[int] = set()
-        self.leaving: set[int] = set()
+        self.leaving = Leaving()
         self.asked: deque[Limits] = deque()
         self.wake, self.woken = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -93,7 +115,7 @@ class Nursery:
                     self.walls.sweep(self.alive)
                 if self.control.fileno() in ready:
                     is_open = self._obey(self.control.recv(MESSAGE))
-                while self.asked and len(self.leaving) <= LEAVING:
+                while self.asked and not self.leaving.are_many(time.monotonic()):
                     self._fork(self.asked.popleft())
         self._end()
 
@@ -104,7 +126,7 @@ class Nursery:
             if "fork" in asked:
                 self.asked.append(asked["fork"])
             elif asked.get("left") in self.alive:
-                self.leaving.add(asked["left"])
+                self.leaving.begin(asked["left"], time.monotonic())
             elif asked.get("kill") in self.alive:
                 os.kill(asked["kill"], signal.SIGKILL)
         return bool(data)
@@ -119,7 +141,7 @@ class Nursery:
                     break
                 is_killed |= pid in self.alive and os.WIFSIGNALED(status)
                 self.alive.discard(pid)
-                self.leaving.discard(pid)
+                self.leaving.end(pid)
         return is_killed
 
     def _fork(self, limits: Limits) -> None:

@@ -140,7 +140,7 @@ def test_workers_that_take_long_to_leave_hold_up_new_ones() -> None:
 
     async def runs(sandbox: Sandbox) -> None:
         for _ in range(LEAVING + 30):
-            supervisor = int((await asyncio.wait_for(sandbox.arun(MANY_FILES), 5)).stdout)
+            supervisor = int((await asyncio.wait_for(sandbox.arun(MANY_FILES), 4)).stdout)
             with contextlib.suppress(ProcessLookupError):  # it was faster
                 os.kill(supervisor, signal.SIGSTOP)
                 stopped.append(supervisor)
