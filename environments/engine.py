@@ -60,9 +60,14 @@ class Engine:
         """Return what a method returns. Raise EngineRaised with what it raises, EngineGone where nothing comes."""
         return (await self._answered([[method, arguments]]))[0]
 
-    async def ask_many(self, method: str, arguments: Sequence[Mapping[str, Json]]) -> list[Json]:
-        """Return what a method returns for each of several arguments, for the price of one trip to the worker."""
-        return await self._answered([[method, dict(given)] for given in arguments])
+    async def ask_many(
+        self, method: str, arguments: Sequence[Mapping[str, Json]], *, more_s: float = 0.0
+    ) -> list[Json]:
+        """Return what a method returns for each of several arguments, for the price of one trip to the worker.
+
+        `more_s` is time that this one answer may take beside that of all.
+        """
+        return await self._answered([[method, dict(given)] for given in arguments], more_s)
 
     async def ask_direct(self, name: str, asked: Sequence[bytes]) -> list[bytes] | None:
         """Send bytes past the worker, one after the other, and return the line that comes back for each.
@@ -77,8 +82,8 @@ class Engine:
         self._is_closed = True
         await self._end()
 
-    async def _answered(self, calls: list[Json]) -> list[Json]:
-        return await self._taken(lambda worker: worker.exchanged(calls, self._timeout_s))
+    async def _answered(self, calls: list[Json], more_s: float = 0.0) -> list[Json]:
+        return await self._taken(lambda worker: worker.exchanged(calls, self._timeout_s + more_s))
 
     async def _taken(self, exchange: Callable[[Process], Awaitable[T]]) -> T:
         async with self._turns.taken():

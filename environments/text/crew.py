@@ -13,6 +13,8 @@ from agentevo.errors import Misuse
 from agentevo.types import Json
 
 MOST_WORKERS = 64
+STEP_S = 1.0
+"""More time for each command that an answer may take: far above what one takes, as a machine may be slow."""
 
 
 class Crew:
@@ -20,6 +22,8 @@ class Crew:
 
     Plain code that asks where an event loop is running has a worker of its own: whoever keeps the loop from its turns
     must not wait behind somebody who needs one. Safe from several threads and event loops.
+
+    An answer may take `timeout_s` seconds, and STEP_S more for each of the `steps` that are asked for at once.
     """
 
     def __init__(
@@ -45,12 +49,12 @@ class Crew:
         with self._lock:
             self._episodes[place] -= 1
 
-    async def ask(self, place: int, method: str, **arguments: Json) -> Json:
+    async def ask(self, place: int, method: str, *, steps: int = 0, **arguments: Json) -> Json:
         """Ask the worker of a place; where it is gone, once more: another one has been started then."""
         try:
-            return await self._engines[place].ask(method, **arguments)
+            return await self._asked(self._engines[place], method, steps, arguments)
         except EngineGone:
-            return await self._engines[place].ask(method, **arguments)
+            return await self._asked(self._engines[place], method, steps, arguments)
 
     async def ask_direct(self, place: int, line: str, asked: Sequence[bytes]) -> list[bytes] | None:
         """Ask past the worker of a place; None where that, or the line, is gone."""
@@ -59,29 +63,32 @@ class Crew:
         except EngineGone:
             return None
 
-    async def ask_any(self, method: str, **arguments: Json) -> Json:
+    async def ask_any(self, method: str, *, steps: int = 0, **arguments: Json) -> Json:
         """Ask the worker with the fewest episodes; where it is gone, once more."""
         try:
-            return await self.ask_once(method, **arguments)
+            return await self.ask_once(method, steps=steps, **arguments)
         except EngineGone:
-            return await self.ask_once(method, **arguments)
+            return await self.ask_once(method, steps=steps, **arguments)
 
-    async def ask_once(self, method: str, **arguments: Json) -> Json:
+    async def ask_once(self, method: str, *, steps: int = 0, **arguments: Json) -> Json:
         """Ask the worker with the fewest episodes."""
         place = self.take()
         try:
-            return await self._engines[place].ask(method, **arguments)
+            return await self._asked(self._engines[place], method, steps, arguments)
         finally:
             self.give(place)
 
-    def ask_now(self, method: str, **arguments: Json) -> Json:
+    def ask_now(self, method: str, *, steps: int = 0, **arguments: Json) -> Json:
         """Ask from plain code, also where an event loop is running."""
         try:
             asyncio.get_running_loop()
         except RuntimeError:
-            return asyncio.run(self.ask_any(method, **arguments))
+            return asyncio.run(self.ask_any(method, steps=steps, **arguments))
         with self._aside_lock, ThreadPoolExecutor(1, "agentevo-engine") as thread:
-            return thread.submit(asyncio.run, self._aside.ask(method, **arguments)).result()
+            return thread.submit(asyncio.run, self._asked(self._aside, method, steps, arguments)).result()
+
+    async def _asked(self, engine: Engine, method: str, steps: int, arguments: Mapping[str, Json]) -> Json:
+        return (await engine.ask_many(method, [arguments], more_s=steps * STEP_S))[0]
 
     async def aclose(self) -> None:
         """End the workers; they end with this object too."""

@@ -166,7 +166,8 @@ class WorldEpisode:
     async def _begun(self) -> Seen:
         """Begin the game, and do what was done: at first, and where the worker that had it is gone."""
         found = await self._crew.ask(
-            self._place, "begin", name=self._name, settings=self._settings, commands=self._commands
+            self._place, "begin", steps=len(self._commands), name=self._name, settings=self._settings,
+            commands=self._commands,
         )  # fmt: skip
         seen = Seen.of(found)
         self._known, self._direct = len(self._commands), Direct.of(self._crew, self._place, self._moves, seen.at)

@@ -75,7 +75,9 @@ class Worlds(MadeUp[Played]):
     async def verify(self, task: Task, attempt: Attempt) -> Feedback:
         played, given = self._asked(task), commands_of(attempt, self._way)
         commands: list[Json] = [*given[: self._steps]]
-        found = await self._crew.ask_any("replay", settings=dict(played.settings), commands=commands)
+        found = await self._crew.ask_any(
+            "replay", steps=len(commands), settings=dict(played.settings), commands=commands
+        )  # fmt: skip
         seen = Seen.of(found)
         evidence: dict[str, Json] = {"commands": seen.commands, "is_over": seen.done, "last": seen.text[:LAST]}
         if seen.own is not None:
@@ -85,8 +87,7 @@ class Worlds(MadeUp[Played]):
 
     def gold(self, task: Task) -> Sequence[Message]:
         """Return commands that win the game; none where those that its engine knows do not, or are too many."""
-        commands = self._gold(self._asked(task))
-        return [acting(command, self._way) for command in commands] if len(commands) <= self._steps else []
+        return [acting(command, self._way) for command in self._gold(self._asked(task))]
 
     async def aclose(self) -> None:
         """End the workers. They end by themselves with this object, and with this process."""
@@ -94,13 +95,15 @@ class Worlds(MadeUp[Played]):
 
     def _gold(self, played: Played) -> tuple[str, ...]:
         if played.task.id not in self._golds:
-            found = self._crew.ask_now("gold", settings=dict(played.settings))
+            found = self._crew.ask_now("gold", steps=self._steps, settings=dict(played.settings), most=self._steps)
             self._golds[played.task.id] = tuple(cast("list[str]", found))
         return self._golds[played.task.id]
 
     async def _told(self, played: Played) -> str:
         """Say what would have won a game."""
-        found = await self._crew.ask_any("gold", settings=dict(played.settings))
+        found = await self._crew.ask_any(
+            "gold", steps=self._steps, settings=dict(played.settings), most=self._steps
+        )  # fmt: skip
         return f"What wins it: {'; '.join(cast('list[str]', found))}" if found else ""
 
 

@@ -120,10 +120,10 @@ class Games:
         game.end()
         return {**game.seen, "commands": used}
 
-    def gold(self, settings: Settings) -> list[str]:
-        """Return commands that win a game, tried; none where the engine's own do not win it."""
+    def gold(self, settings: Settings, most: int) -> list[str]:
+        """Return commands that win a game, tried; none where the first `most` of the engine's own do not win it."""
         self._make_room(settings)
-        commands = [*self._engine.gold(settings)]
+        commands = [*self._engine.gold(settings)][:most]
         seen = self.replay(settings, commands)
         return commands[: seen["commands"]] if seen["score"] >= 1 else []
 

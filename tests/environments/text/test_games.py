@@ -67,7 +67,7 @@ def test_games_that_would_disturb_each_other_are_not_kept_together() -> None:
     for begin in (
         lambda: games.begin("other", shared, []),
         lambda: games.replay(shared, []),
-        lambda: games.gold(shared),
+        lambda: games.gold(shared, 9),
     ):
         games.begin("a", shared, [])
         games.begin("b", {"to": 4, "shared": True}, [])
@@ -99,9 +99,10 @@ def test_a_replay_ends_with_the_game_and_says_how_many_commands_it_took() -> Non
 
 def test_gold_is_tried_and_what_does_not_win_is_not_given() -> None:
     games = Games(Toy(), 4)
-    assert games.gold(THREE) == ["up", "up", "up"]
-    assert games.gold({"to": 3, "gold": ["up", "up"]}) == []
-    assert games.gold({"to": 1, "gold": ["down", "up", "up", "up"]}) == ["down", "up", "up"]
+    assert games.gold(THREE, 9) == ["up", "up", "up"]
+    assert games.gold({"to": 3, "gold": ["up", "up"]}, 9) == []
+    assert games.gold({"to": 1, "gold": ["down", "up", "up", "up"]}, 9) == ["down", "up", "up"]
+    assert (games.gold(THREE, 3), games.gold(THREE, 2)) == (["up", "up", "up"], [])
 
 
 # --- episodes in workers
@@ -176,6 +177,20 @@ def test_a_worker_that_hangs_each_time_is_gone() -> None:
 
     with pytest.raises(EngineGone, match="did not answer 'replay' within"):
         asyncio.run(run())
+
+
+def test_more_steps_at_once_may_take_more_time_wherever_they_are_asked_for() -> None:
+    slow: list[Json] = ["sleep", "sleep", "sleep"]
+    settings: Json = {"to": 3, "gold": [*slow, "up", "up", "up"]}
+
+    async def run() -> list[Json]:
+        async with crew(timeout_s=0.2) as of:
+            aside = of.ask_now("gold", steps=100, settings=settings, most=9)
+            seen = await of.ask_any("replay", steps=100, settings={**THREE}, commands=slow)
+            begun = await of.ask(0, "begin", steps=100, name="a", settings={**THREE}, commands=slow)
+            return [aside, *(one["text"] for one in (seen, begun) if isinstance(one, dict))]
+
+    assert asyncio.run(run()) == [[*slow, "up", "up", "up"], "0", "0"]
 
 
 @ways
@@ -277,7 +292,7 @@ def test_plain_code_asks_also_where_a_loop_is_running_and_nothing_is_left_afterw
     async def run() -> list[str]:
         before = held()
         async with crew() as of:
-            found = of.ask_now("gold", settings={**THREE})
+            found = of.ask_now("gold", settings={**THREE}, most=9)
         assert held() - before == {}
         assert isinstance(found, list)
         return [str(one) for one in found]
