@@ -230,10 +230,9 @@ def near_linked(source: Source, ops: Sequence[Op], vectors: Mapping[str, Vector]
     new = [op.item for op in ops if op.verb == "insert" and op.item is not None]
     gone = {op.id for op in ops if op.verb in ("forget", "supersede")}
     linked = link_near(source, new, [vectors[item.id] for item in new], now) if new else []
-    changed = {i.id: i for i, before in zip(linked, new, strict=True) if not gone & (set(i.links) - set(before.links))}
-    return [
-        op.model_copy(update={"item": changed[op.id]}) if op.verb == "insert" and op.id in changed else op for op in ops
-    ]
+    pairs = zip(linked, new, strict=True)  # in order, because two may come under one id
+    items = iter([before if gone & (set(after.links) - set(before.links)) else after for after, before in pairs])
+    return [op.model_copy(update={"item": next(items)}) if op.verb == "insert" else op for op in ops]
 
 
 def _linked(item: Item, other: str) -> Item:

@@ -50,6 +50,11 @@ def barred(derived: Sequence[Item], reason: str) -> list[Op]:
     return ops
 
 
+def corrected(id: str) -> str:
+    """Return why what was derived from an item is doubted that was corrected."""
+    return f"derived from {id}, which was corrected"
+
+
 class Doubts:
     """What is derived from what a series of ops corrects, gathered while they are carried out.
 
@@ -72,7 +77,7 @@ class Doubts:
     def suspect(self, id: str, instead: Collection[str]) -> None:
         """Suspect what is derived from an item that is not true; what holds instead is not doubted with it."""
         for item in descendants(self._source, [id], but=instead):
-            self._why.setdefault(item.id, f"derived from {id}, which was corrected")
+            self._why.setdefault(item.id, corrected(id))
 
     def settle(self, ids: Collection[str]) -> None:
         """Let items be as the ops seen leave them."""

@@ -18,6 +18,7 @@ from agentevo.memory.admit import screened
 from agentevo.memory.arguments import checked
 from agentevo.memory.change import COMMUTING
 from agentevo.memory.damage import read_back
+from agentevo.memory.doubt import corrected
 from agentevo.memory.exact import Vector
 from agentevo.memory.history import UNDO
 from agentevo.memory.overlay import Overlay
@@ -117,12 +118,12 @@ class Draft(Verbs):
     def _write(self, ops: Sequence[Op], vectors: Mapping[str, Vector], reason: str) -> Transaction:
         if not self._open:
             raise Misuse("this draft is closed; begin another with memory.draft()")
-        self._vectors.update(vectors)
-        self._origins = self._with_origins(ops)
         items: dict[str, None] = {}
         for op, item in self._put(ops, vectors):
             self._ops.append(op)
             items[item.id] = None
+        self._vectors.update(vectors)
+        self._origins = self._with_origins(ops)
         return Transaction(
             id="", namespace=self.namespace, actor="draft", reason=reason, at=self._now(), items=tuple(items)
         )
@@ -191,7 +192,9 @@ class Draft(Verbs):
         if before is not None:
             return before
         skipped = {op.id for op in ops if op.verb not in COMMUTING and self._conflicts(op, expected)}
-        done = self._write([op for op in ops if op.id not in skipped or op.verb in COMMUTING], vectors, reason)
+        moot = {corrected(name) for name in skipped}
+        kept = [op for op in ops if op.verb in COMMUTING or not (op.id in skipped or op.reason in moot)]
+        done = self._write(kept, vectors, reason)
         done = done.model_copy(update={"skipped": tuple(sorted(skipped)), "key": key})
         for keyed in (*within, done):
             if keyed.key is not None:

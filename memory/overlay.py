@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -41,6 +41,8 @@ class Overlay:
         self._credits: dict[tuple[str, str], Mapping[str, Any]] = {}
         self._saying: dict[tuple[str, str], set[int]] = {}
         self._twins: dict[str, str] = {}
+        self._children: dict[str, list[str]] = {}
+        """Of what is new here and derived from something: what it is derived from, and its id."""
         self._held: dict[str, bool] = {}
         self.doubts = Doubts(self)
         self._numbers: Iterator[int] = base._numbers if isinstance(base, Overlay) else itertools.count(-1, -1)
@@ -52,26 +54,38 @@ class Overlay:
     # --- changing
 
     def put(self, ops: Sequence[Op], vectors: Mapping[str, Vector]) -> Iterator[Item]:
-        """Apply ops; yield each item as its op leaves it. An insert may lead to a twin that was here already."""
+        """Apply ops, all or none; yield each item as its op leaves it. An insert may lead to a twin that was here."""
         below = self._base.found([op.id for op in ops if op.verb != "insert" and op.id not in self._rows])
         taken = self._base.rows([op.item.id for op in ops if op.item])
+        self._must_fit(ops, below, taken)
         for op in ops:
-            if op.item and (op.item.id in taken or op.item.id in self._rows):
-                self._refuse_id(op.item)
             yield self._put(op, vectors, below)
 
-    def _refuse_id(self, item: Item) -> None:
-        """Raise Misuse where an item of this id is here and says something else."""
-        twin = self.twin(item.kind, item.text)
-        if twin is None or twin.id != item.id:
-            raise Misuse(f"there is an item {item.id!r:.80} already; edit that one, or insert under another id")
+    def _must_fit(self, ops: Sequence[Op], below: Mapping[str, Found], taken: Container[str]) -> None:
+        """Raise Misuse where one of the ops could not be carried out after those before it."""
+        left: dict[str, Item] = {}
+        for op in ops:
+            if op.verb != "insert":
+                name = self._twins.get(op.id, op.id)
+                before = left.get(name) or self._must(name, op, below).item
+                left[name] = applied(before, op)
+            if op.item:
+                here = left.get(op.item.id)
+                if here is None and (op.item.id in taken or op.item.id in self._rows):
+                    here = self._must(op.item.id, op, below).item
+                _refuse_id(op.item, here)
+                left[op.item.id] = op.item
+
+    def _must(self, name: str, op: Op, below: Mapping[str, Found]) -> Found:
+        found = self._found(name, below)
+        if found is None:
+            raise Misuse(f"no item {op.id!r} to {op.verb} in this draft")
+        return found
 
     def _put(self, op: Op, vectors: Mapping[str, Vector], below: Mapping[str, Found]) -> Item:
         if op.verb == "insert" and op.item:
             return self._insert(op.item, vectors)
-        found = self._found(self._twins.get(op.id, op.id), below)
-        if found is None:
-            raise Misuse(f"no item {op.id!r} to {op.verb} in this draft")
+        found = self._must(self._twins.get(op.id, op.id), op, below)
         row, before = found.row, found.item
         if op.verb not in COMMUTING:
             if self._rows.get(before.id, 0) >= 0:
@@ -108,6 +122,8 @@ class Overlay:
             self._twins[item.id] = twin.id
             return twin
         self._keep(item, next(self._numbers), vectors.get(item.id))
+        for parent in dict.fromkeys(item.derived_from):
+            self._children.setdefault(parent, []).append(item.id)
         return item
 
     def _said_elsewhere(self, item: Item) -> bool:
@@ -234,8 +250,7 @@ class Overlay:
         return found if found is not None and found.id not in self._rows else None
 
     def children(self, id: str) -> list[str]:
-        own = [item.id for row, item in self._items.items() if row < 0 and id in item.derived_from]
-        return [*self._base.children(id), *own]
+        return [*self._base.children(id), *self._children.get(id, ())]
 
     def was_held(self, id: str) -> bool:
         return self._held[id] if id in self._held else self._base.was_held(id)
@@ -267,6 +282,12 @@ class Overlay:
             return key(item), onward * (row if row >= 0 else _NEW - row)
 
         return sorted([*below, *own], key=place)
+
+
+def _refuse_id(item: Item, here: Item | None) -> None:
+    """Raise Misuse where what is here under an item's id says something else."""
+    if here is not None and (here.status == "forgotten" or (here.kind, here.text) != (item.kind, item.text)):
+        raise Misuse(f"there is an item {item.id!r:.80} already; edit that one, or insert under another id")
 
 
 def _passes(item: Item, only: Filter) -> bool:

@@ -14,7 +14,6 @@ from agentevo.errors import Misuse
 from agentevo.memory.admit import admitted, inserting, link_near, near_linked, screened
 from agentevo.memory.arguments import checked, known_names, must_be_known
 from agentevo.memory.change import applied
-from agentevo.memory.doubt import descendants, questioned
 from agentevo.memory.exact import Vector
 from agentevo.memory.fields import ALL_KINDS, ALL_STATUSES, Fields, Hits, Ids, Items, Kinds, Statuses, VectorLike
 from agentevo.memory.narrow import Filter
@@ -124,7 +123,9 @@ class Verbs(ABC):
 
     def _said_anew(self, ops: Sequence[Op]) -> dict[str, Vector]:
         """Embed what these ops say anew; an item that is edited is taken as the ops before left it."""
-        known = {op.item.id: op.item for op in ops if op.item}
+        known: dict[str, Item] = {}
+        for item in (op.item for op in ops if op.item):
+            known.setdefault(item.id, item)  # of two of one id the first is inserted
         said = {name: item.key_text or item.text for name, item in known.items()}
         for op in ops:
             if op.verb == "edit" and ("text" in op.changes or "key_text" in op.changes):
@@ -217,10 +218,9 @@ class Verbs(ABC):
         new = admitted([text], told, self.namespace, self._now(), self.get)[0]
         ops = screened([Op(verb="supersede", id=id, item=new, reason=reason)], self.get)
         vectors = self._said_anew(ops)
-        with self._source.alone():  # what is doubted is as it is read here
-            doubted = questioned(descendants(self._source, [id]), f"derived from {id}, which was corrected")
-            done = self._write([*doubted, *ops], vectors, reason)
-        return self._must(done.items[-1])
+        with self._source.alone():
+            self._write(ops, vectors, reason)
+            return self.get(new.id) or self._source.twin(new.kind, new.text) or self._must(id)
 
     @checked
     def reinforce(

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from agentevo.errors import Misuse
 from agentevo.memory import rows
 from agentevo.memory.change import COMMUTING, QUIET, applied, credited, marks, says_anew
-from agentevo.memory.doubt import Doubts
+from agentevo.memory.doubt import Doubts, corrected
 from agentevo.memory.trust import DOUBTED
 from agentevo.memory.words import body
 from agentevo.types import Item, Op, Transaction, Verb
@@ -35,9 +35,13 @@ _LATEST = """SELECT max(coalesce((SELECT max(seq) FROM ops), 0),
 _MARK = "UPDATE items SET version = ?, status = ?, pinned = ? WHERE row = ?"
 _JOURNAL = "INSERT INTO ops (seq, txn, verb, item, reason, detail, before) VALUES (?,?,?,?,?,?,?)"
 
+# As `Doubts` has it: a text that was edited into itself is none, nor is what was made of an item and says it better.
 _CORRECTED = """SELECT 1 FROM ops JOIN transactions USING (txn) WHERE item = ? AND ns = ? AND seq > ? AND txn != ?
-    AND (verb IN ('purge', 'supersede') OR (verb = 'edit' AND json_extract(detail, '$.changes.text') IS NOT NULL)
-        OR (verb = 'forget' AND json_extract(detail, '$.to') IS NOT NULL))"""
+    AND (verb = 'purge' OR (verb = 'forget' AND json_extract(detail, '$.to') IS NOT NULL)
+        OR (verb = 'edit' AND json_extract(detail, '$.changes.text') != json_extract(before, '$.text'))
+        OR (verb = 'supersede' AND NOT EXISTS (
+            SELECT 1 FROM derived JOIN items ON items.ns = derived.ns AND items.id = child
+            WHERE derived.ns = transactions.ns AND parent = item AND supersedes = item)))"""
 
 _MARKING: frozenset[Verb] = frozenset({"forget", "quarantine", "pin", "unpin"})
 """Ops that set a status or a pin and no more, and let nothing be said anew: many are read and written at once."""
@@ -59,6 +63,8 @@ class Writer:
         """What the journal's entry tells of so far."""
         self._own: set[str] = set()
         self._expected: Mapping[str, int] = {}
+        self._moot: set[str] = set()
+        """Why items would be doubted, had the corrections not been skipped that these reasons tell of."""
         self.doubts = Doubts(stored)
 
     def begin(self, *, actor: str, reason: str, key: str | None, at: float) -> Transaction | None:
@@ -121,10 +127,17 @@ class Writer:
         """Carry the ops out in their order; yield the ids of those that were not."""
         for marking, run in itertools.groupby(ops, key=lambda op: op.verb in _MARKING):
             if not marking:
-                yield from (op.id for op in run if not self._put(op, expected.get(self.twins.get(op.id, op.id))))
+                for op in run:
+                    if not self._put(op, expected.get(self.twins.get(op.id, op.id))):
+                        yield self._passed_over(op)
                 continue
             while part := list(itertools.islice(run, _AT_ONCE)):
                 yield from self._mark(part, expected)
+
+    def _passed_over(self, op: Op) -> str:
+        """Return the id of an op that was not carried out; what it would have corrected gives no reason to doubt."""
+        self._moot.add(corrected(self.twins.get(op.id, op.id)))
+        return op.id
 
     def _mark(self, ops: Sequence[Op], expected: Mapping[str, int]) -> Iterator[str]:
         """Carry out ops that set no more than a status or a pin, together; yield the ids of those that were not."""
@@ -135,7 +148,9 @@ class Writer:
         for op, name in zip(ops, names, strict=True):
             row = found.get(name)
             if row is None or not self._is_ours(name, row[1], expected.get(name)):
-                yield op.id
+                yield self._passed_over(op)
+                continue
+            if op.reason in self._moot:
                 continue
             number, _, status, pinned = row[:4]
             after = marks(op.verb, status, pinned)
@@ -175,6 +190,8 @@ class Writer:
         found = self._read([name]).get(name)
         if found is None or not (self._is_ours(name, found[1], expected) or op.verb in COMMUTING):
             return False
+        if op.reason in self._moot:
+            return True
         row, _, before = found
         after = self._credited(before, op) if op.verb == "reinforce" and op.key else applied(before, op)
         if says_anew(before, after) and self._twin(after):

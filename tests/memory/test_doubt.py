@@ -381,3 +381,64 @@ def test_what_says_it_better_is_no_correction() -> None:
             late = memory.insert("look for the blue", kind="lesson", derived_from=[source]).id
             draft.commit()
         assert status(memory, source, child, late, "whole") == ["forgotten", "live", "live", "live"]
+
+
+@pytest.mark.parametrize("nested", [False, True])
+@pytest.mark.parametrize("change", CORRECTIONS.values(), ids=CORRECTIONS.keys())
+def test_what_was_derived_before_a_drafted_correction_that_is_skipped_is_not_doubted(
+    change: Change, nested: bool
+) -> None:
+    with open_memory(":memory:") as memory:
+        source, child, grandchild = family(memory)
+        below: Memory | Draft = memory.draft() if nested else memory
+        draft = below.draft()
+        change(draft, source)
+        below.edit(source, importance=0.9)
+        assert source in draft.commit().skipped
+        assert status(below, source, child, grandchild) == ["live", "live", "live"]
+        assert DOUBTED not in below.get(child).metadata  # type: ignore[union-attr]
+
+
+def test_what_is_doubted_for_another_correction_too_is_doubted_where_one_of_them_is_skipped() -> None:
+    with open_memory(":memory:") as memory:
+        one, other = memory.insert(["the sky is blue", "the sea is blue"])
+        child = memory.insert("look for the blue", kind="lesson", derived_from=[one.id, other.id])
+        draft = memory.draft()
+        draft.edit(one.id, "the sky is grey")
+        draft.edit(other.id, "the sea is grey")
+        memory.pin(one.id)
+        assert draft.commit().skipped == (one.id,)
+        item = memory.get(child.id)
+        assert item is not None
+        assert (item.status, item.metadata[DOUBTED]) == ("quarantined", f"derived from {other.id}, which was corrected")
+
+
+@pytest.mark.parametrize(
+    "meanwhile",
+    [
+        lambda memory, name: memory.edit(name, "the sky is blue", importance=0.9),
+        lambda memory, name: memory.apply([Op(verb="supersede", id=name, item=better(name))]),
+    ],
+    ids=["edited into itself", "said better"],
+)
+def test_what_a_draft_derived_is_live_where_what_it_read_is_still_said(meanwhile: Change) -> None:
+    with open_memory(":memory:") as memory:
+        source = memory.insert("the sky is blue").id
+        with memory.draft() as draft:
+            made = draft.insert("concluded slowly", derived_from=[source])
+            meanwhile(memory, source)
+            draft.commit()
+        assert status(memory, made.id) == ["live"]
+
+
+def better(name: str) -> Item:
+    return Item(id="whole", text="the sky is blue by day", created_at=0.0, derived_from=(name,))
+
+
+def test_supersede_gives_the_item_that_says_the_new_text_wherever_it_is() -> None:
+    with open_memory(":memory:") as memory:
+        source, child, _ = family(memory)
+        said = memory.insert("the sky is green")
+        for to in (memory.draft(), memory):
+            assert to.supersede(source, "the sky is green").id == said.id
+            assert status(to, source, child) == ["forgotten", "quarantined"]

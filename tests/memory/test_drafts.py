@@ -392,6 +392,14 @@ def test_an_id_that_is_taken_is_refused_in_a_draft_and_skipped_by_a_memory() -> 
         assert memory.verify().ok
 
 
+def test_of_two_that_come_under_one_id_the_first_is_inserted_and_found_by_its_own_vector() -> None:
+    with open_memory(":memory:") as memory:
+        done = memory.apply([_named("mine", "the sky is blue"), _named("mine", "refunds need a signature")])
+        assert (done.skipped, [item.text for item in memory.list()]) == (("mine",), ["the sky is blue"])
+        (hit,) = memory.recall("the sky is blue", mode="vector")
+        assert hit.score > 0.99
+
+
 @pytest.mark.parametrize("mode", ["bm25", "hybrid"])
 def test_a_draft_of_texts_without_words_is_asked_as_any_other(mode: Mode) -> None:
     with open_memory(":memory:") as memory, memory.draft() as draft:
@@ -442,3 +450,32 @@ def test_ops_that_make_no_item_are_refused_and_change_nothing(
         with pytest.raises(Misuse, match=said):
             to.apply([Op(verb="pin", id=item.id), Op(verb=verb, id=item.id, changes=changes)])
         assert memory.get(item.id) == item
+
+
+def _named(name: str, text: str) -> Op:
+    return Op(verb="insert", id=name, item=Item(id=name, text=text, created_at=1.0))
+
+
+@pytest.mark.parametrize("how", ["plain", "nested", "kept"])
+@pytest.mark.parametrize(
+    "last",
+    [
+        Op(verb="pin", id="nobody"), _named("here", "something else"), _named("new", "something else"),
+        Op(verb="edit", id="new", changes={"kind": "poem"}), Op(verb="reinforce", id="here", changes={"wins": "x"}),
+        Op(verb="supersede", id="here", item=_named("new", "something else").item),
+    ],
+    ids=["no such item", "taken", "taken by these ops", "no item", "no count", "successor taken"],
+)  # fmt: skip
+def test_of_ops_that_a_draft_refuses_none_is_carried_out(last: Op, how: str) -> None:
+    with open_memory(":memory:") as memory:
+        memory.apply([_named("here", "as it was")])
+        draft = memory.draft().draft() if how == "nested" else memory.draft("kept" if how == "kept" else None)
+        draft.insert("said before")
+        before = (draft.list(status="all"), draft.ops)
+        with pytest.raises(Misuse):
+            draft.apply([_named("new", "said now"), Op(verb="forget", id="here"), last])
+        assert (draft.list(status="all"), draft.ops) == before
+        draft.commit()
+        if how == "nested":
+            return
+        assert {item.text for item in memory.list()} == {"as it was", "said before"}
