@@ -28,8 +28,15 @@ def put(db: sqlite3.Connection, stored: Stored, id: str, experience: Experience,
     if found is not None and found[0] != body:
         raise Misuse(f"experience {id!r} is here already and says something else; experiences do not change")
     if found is None:
+        _must_be_free(db, stored, id)
         row = (id, stored.ns, run, experience.task.id, experience.score, at, body)
         db.execute("INSERT INTO experiences (id, ns, run, task, score, at, body) VALUES (?,?,?,?,?,?,?)", row)
+
+
+def _must_be_free(db: sqlite3.Connection, stored: Stored, id: str) -> None:
+    """Raise Misuse where an item has this id: what is derived from it would not say from which of the two."""
+    if db.execute("SELECT 1 FROM items WHERE ns = ? AND id = ?", (stored.ns, id)).fetchone() is not None:
+        raise Misuse(f"{id!r:.80} is the id of an item; record the experience under another, or under none")
 
 
 def holds(stored: Stored, id: str) -> bool:

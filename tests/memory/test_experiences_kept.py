@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agentevo.errors import LedgerError
+from agentevo.errors import LedgerError, Misuse
 from agentevo.memory import Memory
 from agentevo.types import Attempt, Experience, Task
 
@@ -58,3 +58,12 @@ def test_large_experiences_are_held_one_at_a_time(tmp_path: Path) -> None:
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     assert (count, peak < 6_000_000) == (10, True)
+
+
+def test_an_experience_is_not_kept_under_the_id_of_an_item() -> None:
+    with Memory.open(":memory:", embedder="hash") as m:
+        item = m.insert("an item")
+        with pytest.raises(Misuse, match=f"'{item.id}' is the id of an item; record the experience under another"):
+            m.record(experience("one"), id=item.id)
+        assert list(m.kept()) == []
+        assert m.within("other").record(experience("one"), id=item.id) == item.id
