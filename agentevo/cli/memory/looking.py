@@ -25,6 +25,7 @@ from agentevo.cli.memory.shown import (
     show_fields,
     show_histogram,
     show_rows,
+    shown_score,
     status_of,
     visible,
     when,
@@ -164,11 +165,11 @@ def search(
 
 def _show_hits(hits: Sequence[Hit], explain: bool) -> None:
     if not explain:
-        rows = [(visible(h.item.id), f"{h.score:.3f}", h.item.kind, one_line(h.item.text)) for h in hits]
+        rows = [(visible(h.item.id), shown_score(h.score), h.item.kind, one_line(h.item.text)) for h in hits]
         show_rows(("ID", "SCORE", "KIND", "TEXT"), rows)
         return
     for hit in hits:
-        show(f"{hit.score:.3f}  {named(hit.item)}")
+        show(f"{shown_score(hit.score)}  {named(hit.item)}")
         show(f"       {added_up(hit.parts)}")
 
 

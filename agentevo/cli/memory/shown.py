@@ -48,6 +48,11 @@ def named(item: Item) -> str:
     return f"{visible(item.id)}  {text if len(text) <= 80 else text[:79].rstrip() + '...'}"
 
 
+def shown_score(value: float) -> str:
+    """Return a score, or a part of one, as it is read best; one too small for that is not shown as nothing."""
+    return f"{value:.3f}" if value == 0 or abs(value) >= 0.0005 else f"{value:.0e}"
+
+
 # --- tables
 
 

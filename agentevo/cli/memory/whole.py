@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from agentevo.cli.memory.shown import named, show_fields, status_of, visible, when
+from agentevo.cli.memory.shown import named, show_fields, shown_score, status_of, visible, when
 from agentevo.cli.output import json_text, show
 
 if TYPE_CHECKING:
@@ -197,7 +197,7 @@ def _used(seen: Portrait) -> str:
 
 def added_up(parts: Mapping[str, float]) -> str:
     """Return the parts of a score as a sum."""
-    return " + ".join(f"{name} {value:.3f}" for name, value in parts.items())
+    return " + ".join(f"{name} {shown_score(value)}" for name, value in parts.items())
 
 
 def show_changes(history: Sequence[Change], item: Item | None) -> None:

@@ -126,6 +126,12 @@ def test_misuse_is_one_line(arguments: list[str], complaint: str, console: Conso
     assert complaint in console.refused(*(one.replace("{id}", name) for one in arguments))
 
 
+def test_a_score_that_is_small_is_not_shown_as_nothing(console: Console) -> None:
+    console.done("add", "Refunds above 500 need a second signature")  # a word that every text has tells little
+    assert console.done("search", "refunds", "--mode", "bm25").splitlines()[1].split()[1] == "1e-06"
+    assert console.done("search", "refunds", "--mode", "bm25", "--explain").splitlines()[1].split() == ["bm25", "1e-06"]
+
+
 def test_search_finds_and_explains(console: Console) -> None:
     console.done("add", "Refunds above 500 need a second signature", "--metadata", "team=billing")
     console.done("add", "The office closes at six")
