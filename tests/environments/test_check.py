@@ -392,6 +392,19 @@ def episodes(kind: Callable[[Task], Episode]) -> Environment:
     return Broken()
 
 
+def leaving_now_and_then() -> Environment:
+    """Have one episode in twenty-four not closed: in `closes`, which opens twelve at a time, every other time."""
+    opened = itertools.count(6)  # the first time that is looked at comes after 61 of them
+
+    class LeavesNowAndThen(CountingEpisode):
+        def __init__(self, task: Task) -> None:
+            super().__init__(task)
+            if next(opened) % 24 == 0:
+                OPENED.append(Path(__file__).open())  # noqa: SIM115 - it is left open on purpose
+
+    return episodes(LeavesNowAndThen)
+
+
 BROKEN: Sequence[tuple[str, Callable[[], Environment], str]] = (
     ("card", WithoutLicence, "it says nothing of licence"),
     ("card", WithoutScores, "it says nothing of gold_score"),
@@ -409,6 +422,7 @@ BROKEN: Sequence[tuple[str, Callable[[], Environment], str]] = (
     ("order", lambda: episodes(Blunt), "a step after the end was not refused"),
     ("closes", lambda: episodes(CloseOnce), "it raised RuntimeError: closed already"),
     ("closes", lambda: episodes(LeavesFiles), f"left behind: file {Path(__file__)}"),
+    ("closes", leaving_now_and_then, f"left behind: file {Path(__file__)}"),
     ("closes", lambda: episodes(LeavesThreads), "left behind: thread left behind"),
     ("closes", lambda: episodes(LeavesProcesses), "left behind: process "),
     ("cancelled", lambda: episodes(LeavesTasks), "for_ever"),
