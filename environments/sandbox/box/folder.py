@@ -18,6 +18,8 @@ READ_LIMIT, READ_EACH = 2 * MEGABYTE, MEGABYTE // 4
 something, and take long to read: some 20 ms for a megabyte."""
 SENT_S = 1.0
 """Who sends a descriptor has it read sooner: it may be a socket, and what was sent to that one nobody can see."""
+LOOK_S = 0.25
+"""One look stands for at most so long: between two the machine may have stood still."""
 PARTS = ("work", "tmp")
 SIZE_AT = 20
 """Where `stat` tells how much a process maps, which is nothing once it has ended."""
@@ -28,7 +30,7 @@ class Folder:
 
     def __init__(self, path: str, megabytes: float, files: int) -> None:
         self.path, self.limit, self.files = path, int(megabytes * MEGABYTE), files
-        self._sent_since = math.inf
+        self._away = Away()
 
     def make(self) -> None:
         """Make the folder and go there."""
@@ -56,12 +58,7 @@ class Folder:
         held = Held(self.path, READ_LIMIT + READ_EACH * len(pids))
         for pid in pids:
             held.look(proc, pid)
-        return size + held.size(file_size) > self.limit or self._is_sent_away(held)
-
-    def _is_sent_away(self, held: Held) -> bool:
-        now = time.monotonic()
-        self._sent_since = min(self._sent_since, now) if held.sent else math.inf
-        return now - self._sent_since > SENT_S
+        return size + held.size(file_size) > self.limit or self._away.is_over(held.sent, time.monotonic())
 
     def _entries(self) -> Iterator[os.DirEntry[str]]:
         folders = [self.path]
@@ -103,6 +100,24 @@ class Folder:
             else:
                 os.unlink(path)
         os.rmdir(outer)
+
+
+class Away:
+    """How long something was on its way, less how long nothing was.
+
+    It need not be seen at each look: processes are looked at one after the other, and what they hand to and fro may
+    always be at another one.
+    """
+
+    def __init__(self) -> None:
+        self._away_s, self._looked_at = 0.0, math.inf
+
+    def is_over(self, sent: int, now: float) -> bool:
+        """Take in what a look found; say whether it goes on for too long."""
+        passed = min(max(now - self._looked_at, 0.0), LOOK_S)
+        self._looked_at = now
+        self._away_s = max(self._away_s + (passed if sent else -passed), 0.0)
+        return self._away_s > SENT_S
 
 
 def _is_folder(path: str) -> bool:
