@@ -23,6 +23,7 @@ import numpy as np
 
 from agentevo.memory.exact import Vector
 from agentevo.memory.ledger import Progress, silent
+from agentevo.memory.residue import clear_reserved
 
 if TYPE_CHECKING:
     from agentevo.memory.ledger import Ledger
@@ -244,6 +245,8 @@ class Index:
                 self._drop_purged(ledger, ns, collection)
             if self.url is not None:
                 self._let_go()
+            elif collection is not None:
+                clear_reserved(self.folder)
             return collection is not None
 
         if self.url is None and not self.folder.exists():

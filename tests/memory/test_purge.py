@@ -232,3 +232,22 @@ def test_kept_drafts_go_that_quote_what_was_purged_and_no_others(tmp_path: Path)
         memory.draft("other").insert("steamed rice with teal beans")
         memory.purge(item.id)
         assert [len(memory.draft(name).ops) for name in ("quotes", "says", "other")] == [0, 0, 1]
+
+
+def test_purge_clears_what_the_index_wrote_of_memory_it_had_not_filled(tmp_path: Path) -> None:
+    with open_memory(tmp_path / "m", exact_limit=50) as memory:
+        memory.insert([f"harmless text {n}" for n in range(100)])
+        name = memory.insert(SECRET).id
+        memory.catch_up()
+        reserved = [path for path in (tmp_path / "m").rglob("*.bin") if path.name in ("data_level0.bin", "length.bin")]
+        assert len(reserved) == 2
+        for path in reserved:  # as it happens by chance: Chroma asks for memory and saves it as it got it
+            with path.open("r+b") as file:
+                file.seek(100)
+                file.write(SECRET.encode())
+        memory.purge(name)
+        assert left_behind(tmp_path / "m") == set()
+        memory.insert([f"later text {n}" for n in range(100)])
+        memory.catch_up()
+        assert memory.recall("later text 7", 1, mode="vector")[0].item.text == "later text 7"
+        assert memory.verify().ok
