@@ -109,7 +109,7 @@ def _export(
     with target.working() as folder, closing(Stage(folder / "stage.db", rules.near, rules.seed)) as stage:
         for judged, candidates in _candidates(what, Records(source, rules, items), rules, counts, progress):
             _put(stage, judged, candidates, held, rules.max_chars, counts.dropped)
-        counts.dropped += Counter(stage.left())
+        counts.dropped += Counter(stage.settle())
         if rules.per_ability is not None:
             counts.dropped += Counter({"above the number of an ability": stage.balance(rules.per_ability)})
         card = _card(what, source, rules, held, counts, stage).but(made_at=clock())

@@ -1,8 +1,8 @@
 """Rows on their way out, on disk: without those that others repeat, and balanced by ability.
 
 Repeats are found by digest, near repeats by min-hashing: rows that share a band of hashes are compared by all their
-n-grams. What repeats a row is kept aside, as that row may be withdrawn. What is held in memory does not grow with the
-number of rows.
+n-grams. That is done once all have come, as what is repeated may be withdrawn until then. What is held in memory does
+not grow with the number of rows.
 """
 
 from __future__ import annotations
@@ -28,21 +28,17 @@ _BANDS, _WIDTH = 8, 6
 _COMPARED = 64
 """So many rows that share a band are compared; a template that thousands of rows share stays affordable."""
 _AT_ONCE = 2_048
-_NOT_PLACED = 0
-"""Stands in the place of the row that is repeated, until that is looked for."""
 
 _TABLES = """
 PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -4000;
 CREATE TABLE bands (band INTEGER, row INTEGER, PRIMARY KEY (band, row)) WITHOUT ROWID;
 CREATE TABLE rows (
     row INTEGER PRIMARY KEY, ability TEXT, lot BLOB, grams BLOB, line TEXT NOT NULL, digest BLOB, attempt TEXT,
-    value REAL, correction INTEGER, synthetic INTEGER, masked INTEGER, mended INTEGER, repeats INTEGER, why TEXT
+    value REAL, correction INTEGER, synthetic INTEGER, masked INTEGER, mended INTEGER
 );
-CREATE INDEX rows_by_digest ON rows (digest, repeats);
+CREATE INDEX rows_by_digest ON rows (digest);
 CREATE INDEX rows_by_attempt ON rows (attempt);
-CREATE INDEX rows_by_repeated ON rows (repeats) WHERE repeats IS NOT NULL;
-CREATE INDEX rows_by_ability ON rows (ability, lot) WHERE repeats IS NULL;
-CREATE VIEW going AS SELECT * FROM rows WHERE repeats IS NULL;
+CREATE INDEX rows_by_ability ON rows (ability, lot);
 """
 
 
@@ -87,101 +83,85 @@ class Stage:
         self._db.close()
 
     def add(self, new: Staged) -> None:
-        """Take a row; one that says what another does, or nearly, goes out only where that one is withdrawn."""
+        """Take a row, whether or not others say the same."""
         name = digest(new.core)
         twin = self._db.execute("SELECT grams FROM rows WHERE digest = ?", (name,)).fetchone()
         held = twin[0] if twin else self._grams(new.core)
         self._rows += 1
         lot = blake2b(f"{self._seed}/".encode() + name, digest_size=8).digest()
-        row = (self._rows, new.ability, lot, held, new.line, name, *new[3:], _NOT_PLACED)
-        self._db.execute("INSERT INTO rows VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)", row)
-        self._place(self._rows, name, held)
+        row = (self._rows, new.ability, lot, held, new.line, name, *new[3:])
+        self._db.execute("INSERT INTO rows VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
 
     def withdraw(self, attempts: Sequence[str], anew: Sequence[Staged]) -> None:
-        """Remove what was said of attempts, but for what is said anew: the last word on each stands.
-
-        What only repeated a row that goes is placed anew, in the order in which it came.
-        """
+        """Remove what was said of attempts, but for what is said anew: the last word on each stands."""
         stays = {(digest(one.core), one.value) for one in anew}
         for attempt in attempts:
             query = "SELECT row, digest, value FROM rows WHERE attempt = ?"
             for row, name, value in self._db.execute(query, (attempt,)).fetchall():
                 if (name, value) not in stays:
                     self._db.execute("DELETE FROM rows WHERE row = ?", (row,))
-                    self._db.execute("UPDATE rows SET repeats = ? WHERE repeats = ?", (_NOT_PLACED, row))
                     self._withdrawn += 1
-        query = "SELECT row FROM rows WHERE repeats = ? ORDER BY row"
-        for (row,) in self._db.execute(query, (_NOT_PLACED,)).fetchall():
-            self._place(row, *self._db.execute("SELECT digest, grams FROM rows WHERE row = ?", (row,)).fetchone())
+
+    def settle(self) -> dict[str, int]:
+        """Keep, of rows that say the same or nearly, the first; return how many rows were left out, by reason."""
+        first = "SELECT 1 FROM rows AS first WHERE first.digest = rows.digest AND first.row < rows.row"
+        left = {"superseded": self._withdrawn}
+        left["duplicate"] = self._db.execute(f"DELETE FROM rows WHERE EXISTS ({first})").rowcount
+        left["near duplicate"] = 0 if self._near is None else sum(map(self._leave, range(1, self._rows + 1)))
+        return left
 
     def balance(self, most: int) -> int:
         """Keep so many rows of each ability, drawn by lot; return how many went."""
-        ranked = "SELECT row, row_number() OVER (PARTITION BY ability ORDER BY lot, row) AS place FROM going"
+        ranked = "SELECT row, row_number() OVER (PARTITION BY ability ORDER BY lot, row) AS place FROM rows"
         query = f"DELETE FROM rows WHERE row IN (SELECT row FROM ({ranked}) WHERE place > ?)"
         return self._db.execute(query, (most,)).rowcount
 
     def lines(self) -> Iterator[str]:
         """Yield the rows that are left, in order."""
-        for (line,) in self._db.execute("SELECT line FROM going ORDER BY row"):
+        for (line,) in self._db.execute("SELECT line FROM rows ORDER BY row"):
             yield line
 
     def abilities(self) -> dict[str, int]:
         """Return how many rows there are of each ability."""
-        return dict(self._db.execute("SELECT ability, count(*) FROM going GROUP BY ability ORDER BY ability"))
-
-    def left(self) -> dict[str, int]:
-        """Return how many rows were left out, by reason: those that repeat others, and those withdrawn."""
-        query = "SELECT why, count(*) FROM rows WHERE repeats IS NOT NULL GROUP BY why"
-        return {**dict(self._db.execute(query)), "superseded": self._withdrawn}
+        return dict(self._db.execute("SELECT ability, count(*) FROM rows GROUP BY ability ORDER BY ability"))
 
     def totals(self) -> Totals:
         """Count the rows that are left."""
         query = (
-            "SELECT total(correction), total(synthetic), total(masked), total(mended), count(*), avg(value) FROM going"
+            "SELECT total(correction), total(synthetic), total(masked), total(mended), count(*), avg(value) FROM rows"
         )
         *counts, rows, mean = self._db.execute(query).fetchone()
         corrections, synthetic, masked, mended = map(int, counts)
         return Totals(rows, corrections, synthetic, masked, mended, mean)
 
-    # --- repeats
+    # --- near repeats
 
-    def _place(self, row: int, name: bytes, held: bytes) -> None:
-        """Have a row go out, unless it repeats one that does: then note which one."""
-        why, repeats, bands = "duplicate", self._same(name), list[int]()
-        if repeats is None:
-            runs = set(array("I", held))
-            bands = self._bands(runs) if runs else []
-            why, repeats = "near duplicate", self._alike(runs, bands)
-        if repeats is None:
-            self._db.executemany("INSERT OR IGNORE INTO bands VALUES (?, ?)", [(band, row) for band in bands])
-        self._db.execute("UPDATE rows SET repeats = ?, why = ? WHERE row = ?", (repeats, why, row))
+    def _leave(self, row: int) -> bool:
+        """Remove a row that nearly repeats an earlier one; say whether it did."""
+        found = self._db.execute("SELECT grams FROM rows WHERE row = ?", (row,)).fetchone()
+        if found is None or not found[0]:
+            return False
+        bands = self._bands(found[0])
+        if self._is_repeat(found[0], bands):
+            self._db.execute("DELETE FROM rows WHERE row = ?", (row,))
+            return True
+        self._db.executemany("INSERT OR IGNORE INTO bands VALUES (?, ?)", [(band, row) for band in bands])
+        return False
 
-    def _same(self, name: bytes) -> int | None:
-        """Return the row that goes out and says this, or that something which says this repeats."""
-        for query in (
-            "SELECT row FROM rows WHERE digest = ? AND repeats IS NULL",
-            "SELECT repeats FROM rows WHERE digest = ? AND repeats > 0",
-        ):
-            if found := self._db.execute(query, (name,)).fetchone():
-                return int(found[0])
-        return None
-
-    def _alike(self, runs: set[int], bands: list[int]) -> int | None:
-        """Return a row that goes out and says nearly this."""
-        marks = ", ".join("?" * len(bands))
-        near = f"SELECT DISTINCT row FROM bands JOIN rows USING (row) WHERE band IN ({marks})"
-        query = f"{near} ORDER BY row DESC LIMIT {_COMPARED}"
-        for (row,) in self._db.execute(query, bands).fetchall() if bands else ():
-            (held,) = self._db.execute("SELECT grams FROM rows WHERE row = ?", (row,)).fetchone()
-            if alike(runs, set(array("I", held))) >= (self._near or 0.0):
-                return int(row)
-        return None
+    def _is_repeat(self, held: bytes, bands: Sequence[int]) -> bool:
+        runs, marks = set(array("I", held)), ", ".join("?" * len(bands))
+        query = f"SELECT DISTINCT row FROM bands WHERE band IN ({marks}) ORDER BY row DESC LIMIT {_COMPARED}"
+        for (row,) in self._db.execute(query, bands).fetchall():
+            (other,) = self._db.execute("SELECT grams FROM rows WHERE row = ?", (row,)).fetchone()
+            if alike(runs, set(array("I", other))) >= (self._near or 0.0):
+                return True
+        return False
 
     def _grams(self, core: str) -> bytes:
         runs = grams(words(core, signs=True), GRAM) if self._near is not None else set()
         return array("I", sorted(runs)).tobytes()
 
-    def _bands(self, runs: set[int]) -> list[int]:
+    def _bands(self, held: bytes) -> list[int]:
         """Return hashes of which alike sets share one; the same in each process."""
         import numpy as np
 
@@ -191,7 +171,7 @@ class Stage:
             self._factors = np.array(odd, np.uint64)[:, None], np.array(odd[::-1], np.uint64)[:, None]
         factors, terms = self._factors
         least = np.full(_BANDS * _WIDTH, np.iinfo(np.uint64).max, np.uint64)
-        every = np.array(sorted(runs), np.uint64)
+        every = np.frombuffer(held, np.uintc).astype(np.uint64)
         for start in range(0, len(every), _AT_ONCE):
             hashed = (every[start : start + _AT_ONCE] * factors + terms) >> np.uint64(24)
             least = np.minimum(least, hashed.min(axis=1))

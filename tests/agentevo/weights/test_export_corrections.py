@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +18,7 @@ from agentevo.phases.act import Sample
 from agentevo.protocols import Recipe
 from agentevo.types import Experience, Feedback, Message
 from agentevo.weights import DataCard, export_pairs, export_sft
+from agentevo.weights.export_stage import Stage, Staged
 
 
 @pytest.fixture
@@ -244,3 +247,18 @@ def test_what_stands_again_has_its_old_place_and_is_counted_and_balanced_as_all_
     assert (card.rows, card.corrections, sum(card.abilities.values())) == (3, 1, 3)
     found, card = rows(told, per_ability=2)
     assert (card.rows, card.dropped["above the number of an ability"]) == (2, 1)
+
+
+@pytest.mark.parametrize("same", ["Oslo", LONG])
+def test_correcting_anew_what_many_rows_repeat_costs_each_of_them_little(same: str, tmp_path: Path) -> None:
+    """Where each went through all that are left, this took half a minute."""
+    stage, since = Stage(tmp_path / "stage.db", 0.8, 0), time.process_time()
+    texts = [f"{same} {n}" if same == LONG else same for n in range(1500)]
+    for n, text in enumerate(texts):
+        stage.add(Staged("{}", text, "", f"{n}", 0.0, True, False, False, False))
+    for n in range(len(texts) - 2):
+        stage.withdraw([f"{n}"], [])
+    why = "near duplicate" if same == LONG else "duplicate"
+    assert {why: 1, "superseded": 1498}.items() <= stage.settle().items()
+    assert (stage.totals().rows, time.process_time() - since < 5) == (1, True)
+    stage.close()
