@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agentevo.weights.dataset import IGNORED
 
@@ -53,7 +53,8 @@ def divergence(model: PeftModel, inputs: Mapping[str, Tensor]) -> Tensor:
     import torch
     from torch.nn.functional import kl_div, log_softmax
 
-    asked = {name: value for name, value in inputs.items() if name != "labels"}
+    asked: dict[str, Any] = {name: value for name, value in inputs.items() if name != "labels"}
+    asked["use_cache"] = False  # where there is one, rows that are packed together see each other
     with torch.no_grad(), model.disable_adapter():
         reference = log_softmax(model(**asked).logits.float(), -1)
     apart = kl_div(log_softmax(model(**asked).logits.float(), -1), reference, reduction="none", log_target=True).sum(-1)

@@ -103,14 +103,17 @@ def _answers(config: TrainConfig, parts: Parts) -> Trainer:
 
         def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, **given: Any) -> Any:
             whole = self.accelerator.unwrap_model(model)
+            items = given.get("num_items_in_batch")
             if parts.has_gpu or not is_plain(whole):
                 loss = super().compute_loss(model, inputs, return_outputs, **given)
             else:
-                loss = of_labels(whole, inputs, given.get("num_items_in_batch"))
+                loss = of_labels(whole, inputs, items)
                 self.read += tokens_of(inputs)
             if not config.kl:
                 return loss
-            return loss + config.kl / config.accumulate * divergence(whole, inputs)
+            # the last step of an epoch may have fewer batches; without `items` the trainer divides by itself
+            batches = 1 if items is None else self.current_gradient_accumulation_steps
+            return loss + config.kl / batches * divergence(whole, inputs)
 
         def log(self, logs: dict[str, float], *given: Any) -> None:
             """Say how many tokens were read, too, where trl does not."""
@@ -170,6 +173,8 @@ def _made(kind: Any, config: TrainConfig, parts: Parts, **given: Any) -> Trainer
     try:
         return kind(model=model, peft_config=adapter, processing_class=parts.tokenizer, **given)
     except ValueError as error:
+        if "lm_head" in str(error):
+            raise Misuse("targets: the head of a model, lm_head, gets no matrices of its own; leave it out") from error
         if "arget modules" not in str(error):
             raise
         names = sorted({name.rpartition(".")[2] for name, module in parts.model.named_modules() if _is_linear(module)})

@@ -10,7 +10,7 @@ import pytest
 from small_training import ROWS, trained
 
 from agentevo.weights.load import base, quiet
-from agentevo.weights.losses import is_plain, of_labels, tokens_of
+from agentevo.weights.losses import divergence, is_plain, of_labels, tokens_of
 
 
 @pytest.fixture
@@ -82,3 +82,12 @@ def test_what_trl_computes_itself_is_trained_and_counted_as_well(small: str, tmp
     scaled = trained(tmp_path / "scaled", steps=2).outcome
     assert (scaled.tokens, scaled.steps) == (plain.tokens, plain.steps)
     assert scaled.losses[0] != plain.losses[0]
+
+
+def test_the_divergence_of_rows_that_are_packed_together_is_that_of_each_alone(model: Any) -> None:
+    import torch
+
+    ids, places = torch.arange(5, 17)[None], torch.arange(6).repeat(2)[None]
+    alone = [divergence(model, {"input_ids": row}).item() for row in ids.split(6, dim=1)]
+    packed = divergence(model, {"input_ids": ids, "position_ids": places})
+    assert packed.item() == pytest.approx(sum(alone) / 2, rel=1e-4)

@@ -98,6 +98,11 @@ def test_divergence_from_the_base_holds_the_adapter_back(whole: Trained, small: 
     assert drift(trained(tmp_path / "held", kl=20.0)) < drift(whole) / 2
 
 
+def test_divergence_weighs_as_much_in_a_step_of_fewer_batches(small: str, tmp_path: Path) -> None:
+    full = trained(tmp_path / "full", batch=8, steps=2, kl=20.0, accumulate=2)
+    assert same(trained(tmp_path / "fewer", batch=8, steps=2, kl=20.0, accumulate=8), full)
+
+
 def drift(made: Trained) -> float:
     """Return how far the adapted model's predictions are from the base's, on what it was trained on."""
     from peft import PeftModel
@@ -111,6 +116,13 @@ def drift(made: Trained) -> float:
         with model.disable_adapter():
             plain = model(ids).logits.log_softmax(-1)
     return float((adapted.exp() * (adapted - plain)).sum(-1).mean())
+
+
+@pytest.mark.parametrize("method", ["sft", "dpo"])
+def test_the_head_of_a_model_is_no_target(method: str, small: str, tmp_path: Path) -> None:
+    rows = ROWS if method == "sft" else PAIRS
+    with pytest.raises(Misuse, match="lm_head, gets no matrices of its own; leave it out"):
+        trained(tmp_path / "a", rows, method=method, targets=("q_proj", "lm_head"))
 
 
 def test_preferences_are_learnt_from_the_base_or_from_an_adapter(whole: Trained, small: str, tmp_path: Path) -> None:
