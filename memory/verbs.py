@@ -14,6 +14,7 @@ from agentevo.errors import Misuse
 from agentevo.memory.admit import admitted, inserting, link_near, near_linked, screened
 from agentevo.memory.arguments import checked, known_names, must_be_known
 from agentevo.memory.change import applied
+from agentevo.memory.doubt import corrected, descendants, questioned
 from agentevo.memory.exact import Vector
 from agentevo.memory.fields import ALL_KINDS, ALL_STATUSES, Fields, Hits, Ids, Items, Kinds, Statuses, VectorLike
 from agentevo.memory.narrow import Filter
@@ -218,8 +219,9 @@ class Verbs(ABC):
         new = admitted([text], told, self.namespace, self._now(), self.get)[0]
         ops = screened([Op(verb="supersede", id=id, item=new, reason=reason)], self.get)
         vectors = self._said_anew(ops)
-        with self._source.alone():
-            self._write(ops, vectors, reason)
+        with self._source.alone():  # what is doubted is as it is read here
+            doubted = questioned(descendants(self._source, [id]), corrected(id))
+            self._write([*ops, *doubted], vectors, reason)
             return self.get(new.id) or self._source.twin(new.kind, new.text) or self._must(id)
 
     @checked

@@ -435,6 +435,13 @@ def better(name: str) -> Item:
     return Item(id="whole", text="the sky is blue by day", created_at=0.0, derived_from=(name,))
 
 
+def test_the_verb_supersede_always_corrects() -> None:
+    with open_memory(":memory:") as memory:
+        source, child, _ = family(memory)
+        new = memory.supersede(source, "the sky is green", derived_from=[source])
+        assert status(memory, source, child, new.id) == ["forgotten", "quarantined", "live"]
+
+
 def test_supersede_gives_the_item_that_says_the_new_text_wherever_it_is() -> None:
     with open_memory(":memory:") as memory:
         source, child, _ = family(memory)
