@@ -130,7 +130,9 @@ def test_a_file_with_another_hash_is_refused(gguf: Path, empty_home: Path, capsy
 def doctor(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, dict[str, dict[str, str]]]:
     capsys.readouterr()
     code = status(["doctor", "--json", *arguments])
-    return code, {found["name"]: found for found in json.loads(capsys.readouterr().out)}
+    printed = capsys.readouterr()
+    assert printed.out, printed.err
+    return code, {found["name"]: found for found in json.loads(printed.out)}
 
 
 @pytest.mark.usefixtures("weights_home")
