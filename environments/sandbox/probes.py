@@ -76,7 +76,10 @@ def program(function: str, given: dict[str, object]) -> str:
 
 
 def _run(zygote: Zygote, code: str) -> str:
-    worker = zygote.ask(LIMITS).result(TIMEOUT_S)
+    try:
+        worker = zygote.ask(LIMITS).result(TIMEOUT_S)
+    except TimeoutError:
+        raise SandboxBroken(f"no worker for the self-test came within {TIMEOUT_S:.0f} s") from None
     with worker.channel as channel:
         channel.settimeout(TIMEOUT_S)
         try:
@@ -121,5 +124,5 @@ def _named(name: str) -> Iterator[int]:
     """Yield the processes of this machine that bear a name, which a process keeps in any world of its own."""
     for entry in os.listdir("/proc"):  # noqa: PTH208 - a tenth of the time of pathlib
         with contextlib.suppress(OSError):
-            if entry.isdigit() and Path(f"/proc/{entry}/comm").read_text("utf-8").strip() == name:
+            if entry.isdigit() and Path(f"/proc/{entry}/comm").read_bytes().strip() == name.encode():
                 yield int(entry)

@@ -38,6 +38,16 @@ def test_the_self_test_fails_where_there_are_no_walls() -> None:
         assert f"{name}: " in found
 
 
+def test_the_self_test_passes_over_processes_whose_names_are_no_text(sandbox: Sandbox) -> None:
+    odd = "import ctypes; ctypes.CDLL(None).prctl(15, b'\\xff\\xfe', 0, 0, 0); print(flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", odd], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        with Sandbox(tier=sandbox.tier, workers=1) as beside:  # type: ignore[arg-type]
+            assert [one for one in beside.probes if not one.held] == []
+        other.communicate(b"\n")
+
+
 def test_a_sandbox_without_walls_must_be_named_and_warns() -> None:
     with pytest.warns(RuntimeWarning, match="without walls"):
         opened = Sandbox(tier="unsafe-local", workers=1)
