@@ -119,6 +119,13 @@ def _load(package: str) -> None:
         importlib.import_module(_module_name(package))
 
 
+def _is_there(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ValueError:  # it is loaded, and does not say from where
+        return True
+
+
 def _requirements(extra: str) -> list[Requirement]:
     """Return what the base package (extra "") or one of its extras asks for on this platform."""
     from packaging.requirements import Requirement
@@ -232,6 +239,9 @@ def _sandbox() -> Iterator[Finding]:
         except SandboxUnavailable as error:
             reasons[tier] = error.reasons[tier]
             yield Finding(f"sandbox {tier}", "skip", one_line(Exception(reasons[tier])))
+        except Exception as error:  # noqa: BLE001 - the report goes on whatever a part does
+            reasons[tier] = f"{type(error).__name__}: {one_line(error)}"
+            yield Finding(f"sandbox {tier}", "fail", reasons[tier])
     if len(reasons) == len(CHOSEN):
         todo = "run on Linux where user namespaces or Landlock are allowed"
         yield Finding("sandbox", "warn", "no tier works here, so programs of models are not run", todo)
@@ -242,7 +252,7 @@ def _sandbox() -> Iterator[Finding]:
 
 def _extras() -> Iterator[Finding]:
     for extra in importlib.metadata.metadata("agentevo").get_all("Provides-Extra") or ():
-        missing = [one.name for one in _requirements(extra) if importlib.util.find_spec(_module_name(one.name)) is None]
+        missing = [one.name for one in _requirements(extra) if not _is_there(_module_name(one.name))]
         if missing:
             yield Finding(f"extra {extra}", "skip", f"without {', '.join(missing)}", f"pip install 'agentevo[{extra}]'")
         else:

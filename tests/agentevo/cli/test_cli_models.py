@@ -7,6 +7,7 @@ import io
 import json
 import shutil
 import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -133,6 +134,14 @@ def doctor(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, di
     printed = capsys.readouterr()
     assert printed.out, printed.err
     return code, {found["name"]: found for found in json.loads(printed.out)}
+
+
+def test_a_package_that_does_not_say_where_it_is_from_is_there(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "reasoning_gym", types.ModuleType("reasoning_gym"))
+    _, found = doctor(capsys)
+    assert "reasoning" not in found["extra text"]["detail"]
 
 
 @pytest.mark.usefixtures("weights_home")
