@@ -162,8 +162,8 @@ def _device(config: TrainConfig) -> tuple[str, str]:
         if config.precision == "bfloat16":
             raise Misuse("precision bfloat16 needs a GPU that has it, and there is none here; leave it at auto")
         return "cpu", "float32"
-    if torch.cuda.device_count() > 1 and "WORLD_SIZE" not in os.environ:
-        raise Misuse("several GPUs are visible; choose one with CUDA_VISIBLE_DEVICES=0, or start with torchrun")
+    if torch.cuda.device_count() > 1:
+        raise Misuse("several GPUs are visible, and one is trained on; choose it with CUDA_VISIBLE_DEVICES=0")
     has_it = torch.cuda.is_bf16_supported(including_emulation=False)
     if config.precision == "bfloat16" and not has_it:
         raise Misuse(f"{torch.cuda.get_device_name()} has no bfloat16; leave precision at auto")
