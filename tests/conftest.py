@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 from collections.abc import Callable, Iterator
@@ -76,3 +77,11 @@ def best() -> Iterator[Sandbox]:
     """A sandbox of the best tier, for what does not depend on walls."""
     with Sandbox(workers=4) as opened:
         yield opened
+
+
+@pytest.fixture
+def proc() -> Iterator[int]:
+    """An open /proc."""
+    opened = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY)
+    yield opened
+    os.close(opened)

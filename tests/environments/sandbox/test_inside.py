@@ -109,14 +109,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folder:
     return made
 
 
-@pytest.fixture
-def proc() -> Iterator[int]:
-    """An open /proc."""
-    opened = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY)
-    yield opened
-    os.close(opened)
-
-
 def test_a_folder_is_over_by_size_by_number_and_by_what_is_hidden(folder: Folder, proc: int) -> None:
     assert not folder.is_over(proc, [], 1)
     Path("large").write_bytes(b"x" * 2_000_000)

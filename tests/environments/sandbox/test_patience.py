@@ -6,24 +6,13 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from agentevo.environments.sandbox import Limits, Sandbox
 from agentevo.environments.sandbox.box.folder import LOOK_S, READ_LIMIT, SENT_S, Away, Folder
 from agentevo.environments.sandbox.box.zygote import LEAVE_S, LEAVING, Leaving
 
 MEGABYTE = 1024 * 1024
-
-
-@pytest.fixture
-def proc() -> Iterator[int]:
-    """An open /proc."""
-    opened = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY)
-    yield opened
-    os.close(opened)
 
 
 def test_a_descriptor_on_its_way_counts_once_however_many_hold_the_socket(tmp_path: Path, proc: int) -> None:
