@@ -121,8 +121,8 @@ def test_a_program_that_ignores_signals_is_ended(sandbox: Sandbox) -> None:
 
 def test_processor_time_is_counted_over_all_processes(sandbox: Sandbox) -> None:
     code = "import os\nfor _ in range(3): os.fork()\nwhile True: pass"
-    result = sandbox.run(code, limits=Limits(cpu_s=1, wall_s=600, stretch=1))
-    assert (result.kind, result.seconds < 300) == ("timeout", True)
+    result = sandbox.run(code, limits=Limits(cpu_s=1, wall_s=60, stretch=1))
+    assert (result.kind, result.seconds < 30) == ("timeout", True)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_processor_time_is_counted_over_all_processes(sandbox: Sandbox) -> None:
 def test_memory_is_limited_over_all_processes(sandbox: Sandbox, code: str) -> None:
     result = sandbox.run(code, limits=Limits(memory_mb=64))
     assert result.kind == "memory"
-    assert result.memory_mb < 400  # where nobody looks in time: the shared mapping would be of 950
+    assert result.memory_mb < 256
 
 
 def test_processes_that_share_their_memory_count_it_once(best: Sandbox) -> None:

@@ -85,7 +85,7 @@ def test_nonsense_on_the_channel_ends_the_step_in_time(session: Session, nonsens
     code += "    except OSError: pass\n"
     result = session.run(code + "time.sleep(600)", timeout_s=0.5)
     assert result.kind == "timeout"
-    assert result.seconds < 300
+    assert result.seconds < 20
 
 
 DRIPS = """
@@ -129,7 +129,8 @@ def test_a_step_that_is_not_taken_holds_up_no_limit(sandbox: Sandbox) -> None:
         assert session.run(DEAF).kind == "ok"  # its own word
         result = session.run("#" * 3_000_000)
     # Under Landlock what the step came with, and nobody reads, may be found first: it could hide a file.
-    assert (result.kind in ("memory", "killed"), result.seconds < 15) == (True, True)
+    expected = ("memory",) if sandbox.tier == "namespaces" else ("memory", "killed")
+    assert (result.kind in expected, result.seconds < 15) == (True, True)
 
 
 GROWS = """

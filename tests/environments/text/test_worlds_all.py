@@ -36,6 +36,12 @@ def missing(*packages: str, java: bool = True) -> bool:
 MOST = 40
 """So many variations of each kind of experiment, 1,048 in all: all 7,207 take a processor three hours."""
 
+UNWON = {
+    "sw-freeze-11", "sw-freeze-19", "sw-grow-fruit-6", "sw-measure-melting-point-known-substance-211",
+    "sw-mendelian-genetics-unknown-plant-12", "sw-test-conductivity-622",
+}  # fmt: skip
+"""What the engine takes for gold does not win these, and is not given."""
+
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(7200)]
 needs_express = pytest.mark.skipif(missing("textworld_express"), reason="needs Java and textworld-express")
 needs_science = pytest.mark.skipif(missing("scienceworld"), reason="needs Java and scienceworld")
@@ -89,7 +95,7 @@ def test_gold_wins_every_game_of_textworld_express(express: TextWorldExpress, ga
 def test_gold_wins_the_experiments_of_scienceworld(science: ScienceWorld, kind: str) -> None:
     tasks = [science.task(f"sw-{kind}-{n}") for n in spread(KINDS[kind].variations)]
     known = [task for task in tasks if science.gold(task)]
-    assert len(known) >= 0.9 * len(tasks)  # in few, such as sw-freeze-11, what the engine takes for gold does not win
+    assert {task.id for task in tasks} - {task.id for task in known} <= UNWON
     assert [name for task in known for name in unlike(science, task, science.gold(task))] == []
 
 

@@ -34,7 +34,7 @@ for _ in sys.stdin:
 """
 NUMBERED = platform.machine() == "x86_64"
 MQ_UNLINK, KEYCTL, USERS_KEYS = 241, 250, -4
-GRACE_S = 20.0  # for what is being killed to be gone, on a machine as slow as may be
+GRACE_S = 1.0  # for what is being killed to be gone
 
 
 def new_secret() -> str:
