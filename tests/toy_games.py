@@ -9,7 +9,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +35,9 @@ class Toy:
             game.at = {"line": self._name, "object": f"o{self._count}", "start": settings["to"]}
         return game
 
-    def gold(self, settings: Mapping[str, Any]) -> Sequence[str]:
-        return [*settings.get("gold", ["up"] * settings["to"])]
+    def golds(self, settings: Mapping[str, Any]) -> Iterator[Sequence[str]]:
+        yield [*settings.get("gold", ["up"] * settings["to"])]
+        yield [*settings.get("next gold", [])]
 
     def is_shared(self, settings: Mapping[str, Any]) -> bool:
         return bool(settings.get("shared"))

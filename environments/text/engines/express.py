@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from agentevo.environments.text.engines import jvm
@@ -31,9 +31,9 @@ class Express:
         simulator, first = self._begun(settings, with_gold=False)
         return ExpressGame(simulator, first, self._machine.at(simulator))
 
-    def gold(self, settings: Settings) -> Sequence[str]:
+    def golds(self, settings: Settings) -> Iterator[Sequence[str]]:
         simulator, _ = self._begun(settings, with_gold=True)
-        return list(simulator.getGoldActionSequence())
+        yield list(simulator.getGoldActionSequence())
 
     def is_shared(self, settings: Settings) -> bool:
         return settings["game"] in SHARED

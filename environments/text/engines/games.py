@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import socket
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 Settings: TypeAlias = Mapping[str, Any]
@@ -50,7 +50,8 @@ class Engine(Protocol):
 
     def begin(self, settings: Settings) -> Game: ...
 
-    def gold(self, settings: Settings) -> Sequence[str]: ...
+    def golds(self, settings: Settings) -> Iterable[Sequence[str]]:
+        """Yield commands that should win it; the next are asked for only where those before did not."""
 
     def is_shared(self, settings: Settings) -> bool:
         """Say whether games of the same settings share what they should not."""
@@ -123,9 +124,12 @@ class Games:
     def gold(self, settings: Settings, most: int) -> list[str]:
         """Return commands that win a game, tried; none where the first `most` of the engine's own do not win it."""
         self._make_room(settings)
-        commands = [*self._engine.gold(settings)][:most]
-        seen = self.replay(settings, commands)
-        return commands[: seen["commands"]] if seen["score"] >= 1 else []
+        for found in self._engine.golds(settings):
+            commands = [*found][:most]
+            seen = self.replay(settings, commands)
+            if seen["score"] >= 1:
+                return commands[: seen["commands"]]
+        return []
 
     def _make_room(self, settings: Settings) -> None:
         if self._engine.is_shared(settings):

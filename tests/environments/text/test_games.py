@@ -103,6 +103,7 @@ def test_gold_is_tried_and_what_does_not_win_is_not_given() -> None:
     assert games.gold({"to": 3, "gold": ["up", "up"]}, 9) == []
     assert games.gold({"to": 1, "gold": ["down", "up", "up", "up"]}, 9) == ["down", "up", "up"]
     assert (games.gold(THREE, 3), games.gold(THREE, 2)) == (["up", "up", "up"], [])
+    assert games.gold({"to": 1, "gold": ["down"], "next gold": ["up", "up"]}, 9) == ["up"]
 
 
 # --- episodes in workers
