@@ -4,7 +4,10 @@
 
 Chroma does what its users do with it: `PersistentClient`, batched adds with documents and metadata, `query` with its
 defaults. Ours is `Memory` with its defaults, vectors given, on a disk. Every ratio is ours over Chroma's, of medians.
-The slowest of a process's first inserts, in which the lookup of near-duplicates gets ready, is `ours_first_ms`.
+
+Single inserts are made in runs of twenty, ten of each side by turns; and, in a row of its own, one of ours after each
+of Chroma's, where it finds the processor's caches full of what Chroma did, and the disk still at it. The slowest of a
+process's first inserts, in which the lookup of near-duplicates gets ready, stands beside them.
 """
 
 from __future__ import annotations
@@ -57,12 +60,12 @@ def timed(action: Callable[[], object]) -> tuple[float, float]:
     return (time.perf_counter() - wall) * 1e3, (time.process_time() - cpu) * 1e3
 
 
-def in_turns(ours: list[Callable[[], object]], theirs: list[Callable[[], object]]) -> dict[str, float]:
-    """Run both sides by turns and return the medians."""
+def in_turns(ours: list[Callable[[], object]], theirs: list[Callable[[], object]], run: int = 1) -> dict[str, float]:
+    """Run both sides by turns, so many actions of one after the other, and return the medians."""
     a, b = [], []
-    for mine, other in zip(ours, theirs, strict=True):
-        a.append(timed(mine))
-        b.append(timed(other))
+    for start in range(0, len(ours), run):
+        a += [timed(mine) for mine in ours[start : start + run]]
+        b += [timed(other) for other in theirs[start : start + run]]
     figures = {
         "ours_ms": statistics.median(x[0] for x in a),
         "chroma_ms": statistics.median(x[0] for x in b),
@@ -135,16 +138,21 @@ class Pair:
             figures[name] = statistics.mean(len(got & true) / 10 for got, true in zip(sets, truth, strict=True))
         return figures
 
-    def add_one(self, times: int) -> dict[str, float]:
-        """Add single items to both, each durable before the next."""
-        new, early = vectors(times, 3), vectors(5, 5)
-        first = [timed(lambda n=n: self.memory.insert(f"early {n}", vectors=early[n]))[0] for n in range(5)]  # type: ignore[misc]
-        ours = [lambda i=i: self.memory.insert(f"new item {i}", vectors=new[i]) for i in range(times)]
+    def add_one(self, times: int, run: int) -> dict[str, float]:
+        """Add single items to both, each durable before the next; so many of one side before it is the other's turn."""
+        new = vectors(times, 10 + run)
+        texts = [f"new item {run} {i}" for i in range(times)]
+        ours = [lambda i=i: self.memory.insert(texts[i], vectors=new[i]) for i in range(times)]
         theirs = [
-            lambda i=i: self.chroma.add(ids=[f"n{i}"], embeddings=[new[i]], documents=[f"new item {i}"])
-            for i in range(times)
+            lambda i=i: self.chroma.add(ids=[texts[i]], embeddings=[new[i]], documents=[texts[i]]) for i in range(times)
         ]
-        return in_turns(list(ours), list(theirs)) | {"ours_first_ms": max(first)}
+        return in_turns(list(ours), list(theirs), run)
+
+    def first_inserts(self) -> dict[str, float]:
+        """Add the first single items of this process to ours."""
+        new = vectors(5, 5)
+        took = [timed(lambda n=n: self.memory.insert(f"early {n}", vectors=new[n]))[0] for n in range(5)]  # type: ignore[misc]
+        return {"slowest_ms": max(took), "fastest_ms": min(took)}
 
     def sweep(self) -> dict[str, float]:
         """Forget by a policy: as a dry run, a twentieth of all, and half of what is left; each by wall and CPU.
@@ -198,7 +206,9 @@ def measure(n: int, parts: Sequence[str] = PARTS) -> dict[str, dict[str, float]]
             figures["recall, filter 1/100"] = pair.recall(asked[:20], {"group": 7})
             figures["recall, filter 1/2"] = pair.recall(asked[:20], {"half": 1})
         if "insert" in parts:
-            figures["insert one"] = pair.add_one(50)
+            figures["first inserts"] = pair.first_inserts()
+            figures["insert one, by turns"] = pair.add_one(50, run=1)
+            figures["insert one"] = pair.add_one(200, run=20)
         if "reopened" in parts:
             figures["reopened"] = pair.reopened()
             pair.memory = Memory.open(pair.folder / "ours", embedder=Given())
