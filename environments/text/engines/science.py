@@ -32,8 +32,8 @@ class Science:
     def golds(self, settings: Settings) -> Iterator[Sequence[str]]:
         """Yield what the simulator finds; where that loses, what it finds where objects have hash codes of their own.
 
-        By which plants it crosses, say, is a matter of their order. Each time it is asked of a machine just started,
-        so that it is the same each time.
+        Which plants it crosses, say, depends on their order. The other machine is started anew each time, so that what
+        it finds is always the same.
         """
         yield _gold(self._machine, settings)
         other = self._started(jvm.COUNTED_CODES)
