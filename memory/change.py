@@ -18,6 +18,9 @@ COMMUTING: frozenset[Verb] = frozenset({"insert", "link", "reinforce"})
 QUIET: frozenset[Verb] = frozenset({"reinforce", "link"})
 """Ops that change no content: `undo` passes over a transaction that holds nothing else."""
 
+MARKING: frozenset[Verb] = frozenset({"forget", "quarantine", "pin", "unpin"})
+"""Ops that set a status or a pin and no more, and let nothing be said anew."""
+
 EDITABLE = frozenset(
     {"text", "key_text", "metadata", "kind", "source", "trust", "importance", "expires_at", "strength", "last_used_at"}
 )

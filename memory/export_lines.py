@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationInfo, field_validator, model_validator
 
+from agentevo.memory import images
+from agentevo.memory.change import MARKING
 from agentevo.types import Experience, Item, Record, Verb
 
 
@@ -19,6 +21,9 @@ def _text_of(shape: Any) -> Callable[[str], str]:
         return text
 
     return check
+
+
+_whole = _text_of(Item)
 
 
 class _Detail(Record):
@@ -58,7 +63,14 @@ class OpLine(Line):
     item: str
     reason: str
     detail: Annotated[str, AfterValidator(_text_of(_Detail))]
-    before: Annotated[str, AfterValidator(_text_of(Item))] | None
+    before: str | None
+
+    @field_validator("before")
+    @classmethod
+    def _is_an_image(cls, before: str | None, told: ValidationInfo) -> str | None:
+        if before is None or (images.is_marks(before) and told.data.get("verb") in MARKING):
+            return before
+        return _whole(before)
 
     @model_validator(mode="after")
     def _adds_numbers(self) -> Self:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from agentevo.errors import Misuse
+from agentevo.memory import images
 from agentevo.memory.change import EDITABLE, QUIET, applied
 from agentevo.memory.damage import read_back
 from agentevo.memory.nearby import chunks, marks
@@ -52,12 +53,25 @@ def changes(stored: Stored, id: str) -> list[Change]:
     query = """SELECT at, actor, verb, coalesce(nullif(ops.reason, ''), transactions.reason), transactions.id, before,
         detail FROM ops JOIN transactions USING (txn) WHERE item = ? AND ns = ? ORDER BY seq"""
     with stored.ledger.reading() as db:
-        found = db.execute(query, (id, stored.ns)).fetchall()
-    counts = (_counted(detail, stored) if verb == "reinforce" else () for _, _, verb, *_, detail in found)
+        lines = db.execute(query, (id, stored.ns)).fetchall()
+        now = stored.find(id)
+    was = _was([(id, image) for *_, image, _ in lines], {id: now[0]} if now else {}, stored)
+    counts = (_counted(detail, stored) if verb == "reinforce" else () for _, _, verb, *_, detail in lines)
     return [
-        Change(at, actor, verb, reason, txn, _image(image, stored), *counted)
-        for (at, actor, verb, reason, txn, image, _), counted in zip(found, counts, strict=True)
+        Change(at, actor, verb, reason, txn, before, *counted)
+        for (at, actor, verb, reason, txn, *_), before, counted in zip(lines, was, counts, strict=True)
     ]
+
+
+def _was(lines: Sequence[tuple[str, str | None]], now: Mapping[str, Item], stored: Stored) -> list[Item | None]:
+    """Return what each line's item was before it, of items and images in the journal's order, to the latest line."""
+    after: dict[str, Item | None] = {**now}
+    found: list[Item | None] = []
+    with read_back(stored.ledger.name):
+        for name, image in reversed(lines):
+            after[name] = images.was(image, after.get(name), stored.namespace)
+            found.append(after[name])
+    return found[::-1]
 
 
 def _counted(detail: str, stored: Stored) -> tuple[str | None, dict[str, float]]:
@@ -94,23 +108,20 @@ def children(source: Source, id: str) -> list[Item]:
 
 def at(stored: Stored, time: float) -> list[Item]:
     """Return the items as they were at a time, all statuses, oldest first."""
-    query = """SELECT item, before FROM ops JOIN transactions USING (txn)
-        WHERE ns = ? AND at > ? ORDER BY seq DESC"""
+    query = """SELECT item, before, at > ? FROM ops JOIN transactions USING (txn) WHERE ns = ? AND seq >= (
+        SELECT min(seq) FROM ops JOIN transactions USING (txn) WHERE ns = ? AND at > ?) ORDER BY seq"""
     with stored.ledger.reading() as db:
-        then = {name: _image(before, stored) for name, before in db.execute(query, (stored.ns, time))}
+        lines = db.execute(query, (time, stored.ns, stored.ns, time)).fetchall()
         now = stored.listed(_KINDS, _STATUSES, None, "oldest", None)
-    return [past for item in now if (past := then.get(item.id, item)) is not None]
+    here = {item.id: item for item in now}
+    was = _was([(name, image) for name, image, _ in lines], here, stored)
+    later = reversed([(name, before) for (name, _, is_later), before in zip(lines, was, strict=True) if is_later])
+    then: Mapping[str, Item | None] = here | dict(later)
+    return [past for item in now if (past := then[item.id]) is not None]
 
 
 _KINDS = ("fact", "experience", "lesson", "note", "code", "prompt", "adapter")
 _STATUSES: tuple[Status, ...] = ("live", "quarantined", "forgotten")
-
-
-def _image(before: str | None, stored: Stored) -> Item | None:
-    if before is None:
-        return None
-    with read_back(stored.ledger.name):
-        return Item.model_validate_json(before).model_copy(update={"namespace": stored.namespace})
 
 
 # --- undo
@@ -141,8 +152,10 @@ def plan_undo(stored: Stored, actor: str) -> Undo:
     passed: set[int] = set()
     with stored.ledger.reading() as db:
         for txn, name, reason in db.execute(query, (stored.ns, actor)):
-            first = _first_images(db, txn, stored)
-            found = stored.found(list(first))  # what was purged since does not come back
+            lines = db.execute("SELECT item, before FROM ops WHERE txn = ? ORDER BY seq", (txn,)).fetchall()
+            touched = list(dict.fromkeys(item for item, _ in lines))
+            found = stored.found(touched)  # what was purged since does not come back
+            first = _first(lines, found, stored)
             _refuse_if_touched(db, stored.ns, txn, name, list(found), passed)
             plan = _plan(txn, name, reason, first, found)
             if plan.ops:
@@ -188,10 +201,17 @@ def take_back(stored: Stored, plan: Undo, vectors: Mapping[str, Vector], actor: 
     return done
 
 
-def _first_images(db: sqlite3.Connection, txn: int, stored: Stored) -> dict[str, Item | None]:
+def _first(
+    lines: Sequence[tuple[str, str | None]], found: Mapping[str, Found], stored: Stored
+) -> dict[str, Item | None]:
+    """Return what each item was before a transaction, by its lines and by what the items are.
+
+    Where something else was changed since and not taken back, the transaction is not undone; counts and links stay.
+    """
     first: dict[str, Item | None] = {}
-    for item, before in db.execute("SELECT item, before FROM ops WHERE txn = ? ORDER BY seq", (txn,)):
-        first.setdefault(item, _image(before, stored))
+    now = {name: one.item for name, one in found.items()}
+    for (name, _), before in zip(lines, _was(lines, now, stored), strict=True):
+        first.setdefault(name, before)
     return first
 
 

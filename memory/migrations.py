@@ -70,7 +70,11 @@ def _ground(db: sqlite3.Connection) -> None:
             db.execute(statement)
 
 
-STEPS: list[Callable[[sqlite3.Connection], None]] = [_ground]
+def _marks_alone(_: sqlite3.Connection) -> None:
+    """Journal of items whose marks changed no more than these; whole images, as before, are read as well."""
+
+
+STEPS: list[Callable[[sqlite3.Connection], None]] = [_ground, _marks_alone]
 
 
 _OURS = {"meta", "namespaces", "items", "transactions", "ops"}

@@ -13,7 +13,7 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from agentevo.memory import rows
+from agentevo.memory import images, rows
 from agentevo.memory.damage import read_back
 from agentevo.memory.doubt import barred, descendants, questioned
 from agentevo.memory.source import Stored
@@ -120,9 +120,10 @@ def _erase_quotes(db: sqlite3.Connection, stored: Stored, ids: Sequence[str]) ->
 
 def _said(db: sqlite3.Connection, stored: Stored, id: str) -> set[str]:
     """Return every text and key that an item has or had."""
-    images = "SELECT before FROM ops JOIN transactions USING (txn) WHERE item = ? AND ns = ? AND before IS NOT NULL"
+    query = "SELECT before FROM ops JOIN transactions USING (txn) WHERE item = ? AND ns = ? AND before IS NOT NULL"
+    whole = (image for (image,) in db.execute(query, (id, stored.ns)) if not images.is_marks(image))
     with read_back(stored.ledger.name):
-        items = [Item.model_validate_json(image) for (image,) in db.execute(images, (id, stored.ns))]
+        items = [Item.model_validate_json(image) for image in whole]
     query = f"SELECT {rows.SELECT} FROM items WHERE ns = ? AND id = ?"
     items += [rows.to_item(row, stored.namespace) for row in db.execute(query, (stored.ns, id))]
     return {text for item in items for text in (item.text, item.key_text or item.text)}

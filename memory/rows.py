@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from json.encoder import encode_basestring
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from pydantic_core import from_json
@@ -67,30 +66,6 @@ def made(record: type[R], values: dict[str, Any], told: set[str]) -> R:
 def marked(item: Item, **marks: Status | bool) -> Item:
     """Return an item with another status or pin, which need no validation."""
     return made(Item, {**item.__dict__, **marks}, _ALL)
-
-
-def image(sparse: Sequence[Any]) -> str:
-    """Return the item of a sparse row as the journal keeps what was: JSON without what is at its default."""
-    said = [head + write(value) for (head, write), value in zip(_WRITTEN, sparse, strict=True) if value is not None]
-    return "{" + ",".join(said) + "}"
-
-
-def _sparse() -> str:
-    """Return the columns as SQL that gives NULL for what is at its default; ids, texts and times are always there."""
-    plain = dict(zip(COLUMNS, to_row(Item(id="", text="", created_at=0.0)), strict=True))
-    usual = {name: value for name, value in plain.items() if name not in ("id", "text", "created_at")}
-    literals = {name: f"'{value}'" if isinstance(value, str) else f"{value:d}" if isinstance(value, int) else value
-                for name, value in usual.items() if value is not None}  # fmt: skip
-    return ", ".join(f"nullif(items.{n}, {literals[n]})" if n in literals else f"items.{n}" for n in COLUMNS)
-
-
-SPARSE = _sparse()
-_WRITERS: Mapping[str, Callable[[Any], str]] = {
-    **dict.fromkeys(("metadata", "links", "derived_from"), str),
-    **dict.fromkeys(("id", "kind", "text", "key_text", "source", "status", "supersedes"), encode_basestring),
-    "pinned": lambda _: "true",
-}
-_WRITTEN = tuple((f'"{name}":', _WRITERS.get(name, repr)) for name in COLUMNS)
 
 
 def digest(kind: str, text: str) -> bytes:

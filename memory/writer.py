@@ -7,18 +7,18 @@ import json
 import secrets
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agentevo.errors import Misuse
-from agentevo.memory import rows
-from agentevo.memory.change import COMMUTING, QUIET, applied, credited, marks, says_anew
+from agentevo.memory import images, rows
+from agentevo.memory.change import COMMUTING, MARKING, QUIET, applied, credited, marks, says_anew
 from agentevo.memory.doubt import Doubts, corrected
 from agentevo.memory.trust import DOUBTED
 from agentevo.memory.words import body
-from agentevo.types import Item, Op, Transaction, Verb
+from agentevo.types import Item, Op, Status, Transaction
 
 if TYPE_CHECKING:
     from agentevo.memory.source import Stored
@@ -43,10 +43,8 @@ _CORRECTED = """SELECT 1 FROM ops JOIN transactions USING (txn) WHERE item = ? A
             SELECT 1 FROM derived JOIN items ON items.ns = derived.ns AND items.id = child
             WHERE derived.ns = transactions.ns AND parent = item AND supersedes = item)))"""
 
-_MARKING: frozenset[Verb] = frozenset({"forget", "quarantine", "pin", "unpin"})
-"""Ops that set a status or a pin and no more, and let nothing be said anew: many are read and written at once."""
 _AT_ONCE = 500
-_STATUS, _PINNED = 4 + rows.COLUMNS.index("status"), 4 + rows.COLUMNS.index("pinned")
+"""So many ops that only set marks are read and written together."""
 
 _Read = tuple[int, int, Item]
 """An item as the ledger has it: its row, its version, and what it says."""
@@ -125,7 +123,7 @@ class Writer:
 
     def _skipped(self, ops: Sequence[Op], expected: Mapping[str, int]) -> Iterator[str]:
         """Carry the ops out in their order; yield the ids of those that were not."""
-        for marking, run in itertools.groupby(ops, key=lambda op: op.verb in _MARKING):
+        for marking, run in itertools.groupby(ops, key=lambda op: op.verb in MARKING):
             if not marking:
                 for op in run:
                     if not self._put(op, expected.get(self.twins.get(op.id, op.id))):
@@ -142,7 +140,7 @@ class Writer:
     def _mark(self, ops: Sequence[Op], expected: Mapping[str, int]) -> Iterator[str]:
         """Carry out ops that set no more than a status or a pin, together; yield the ids of those that were not."""
         names = [self.twins.get(op.id, op.id) for op in ops]
-        found, seq = self._columns(names), self._latest()
+        found, seq = self._marks(names), self._latest()
         journal: list[tuple[object, ...]] = []
         marked: dict[int, tuple[object, ...]] = {}
         for op, name in zip(ops, names, strict=True):
@@ -152,26 +150,26 @@ class Writer:
                 continue
             if op.reason in self._moot:
                 continue
-            number, _, status, pinned = row[:4]
-            after = marks(op.verb, status, pinned)
-            if after != (status, pinned):
+            number, _, before = row
+            after = marks(op.verb, *before)
+            if after != before:
                 seq += 1
-                journal.append((seq, self.txn, op.verb, name, op.reason, _detail(op), rows.image(row[4:])))
+                journal.append((seq, self.txn, op.verb, name, op.reason, _detail(op), images.OF_MARKS[before]))
                 self.verbs.add(op.verb)
                 if op.to:
                     self.doubts.suspect(name, [self.twins.get(other, other) for other in op.to])
                 marked[number] = (seq, *after, number)
-                row[1], row[2], row[3] = seq, *after
-                row[_STATUS], row[_PINNED] = (None if after[0] == "live" else after[0]), after[1] or None
+                found[name] = (number, seq, after)
         self.db.executemany(_JOURNAL, journal)
         self.db.executemany(_MARK, (marked[row] for row in sorted(marked)))
 
-    def _columns(self, ids: Sequence[str]) -> dict[str, list[Any]]:
-        """Return, of those of these items that are here: row, version, status, pin, and all columns, sparse."""
+    def _marks(self, ids: Sequence[str]) -> dict[str, tuple[int, int, tuple[Status, bool]]]:
+        """Return row, version and marks of those of these items that are here."""
         named = ", ".join(["(?)"] * len(ids))  # a join, because an `IN` would sort them first
-        query = f"""WITH named (name) AS (VALUES {named}) SELECT row, version, status, pinned, {rows.SPARSE}
+        query = f"""WITH named (name) AS (VALUES {named}) SELECT name, row, version, status, pinned
             FROM named CROSS JOIN items ON ns = ? AND items.id = named.name"""
-        return {row[4]: list(row) for row in self.db.execute(query, (*ids, self.ns))}
+        found = self.db.execute(query, (*ids, self.ns))
+        return {name: (row, version, (status, bool(pinned))) for name, row, version, status, pinned in found}
 
     def _is_ours(self, name: str, version: int, expected: int | None) -> bool:
         """Say whether an item is as it was expected, or was changed by nobody but this transaction since."""
@@ -251,8 +249,7 @@ class Writer:
 
     def _line(self, op: Op, id: str, before: Item | None) -> tuple[object, ...]:
         """Return a line of the journal, but for its number."""
-        image = before.model_dump_json(exclude_defaults=True, exclude={"namespace"}) if before else None
-        return (self.txn, op.verb, id, op.reason, _detail(op), image)
+        return (self.txn, op.verb, id, op.reason, _detail(op), images.of(before) if before else None)
 
     def _journal(self, op: Op, id: str, before: Item | None) -> int:
         self.verbs.add(op.verb)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import random
+import sqlite3
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +14,11 @@ from word_vectors import export_lines, open_memory
 
 from agentevo.errors import Misuse
 from agentevo.memory import Memory
+from agentevo.memory.change import MARKING
 from agentevo.memory.draft import Draft
 from agentevo.memory.history import Change
-from agentevo.types import Attempt, Experience, Feedback, Item, Json, Message, Op, Task, Transaction
+from agentevo.memory.migrations import STEPS
+from agentevo.types import Attempt, Experience, Feedback, Item, Json, Message, Op, Task, Transaction, Verb
 
 
 def now(memory: Memory | Draft, item: Item) -> Item:
@@ -82,6 +87,66 @@ def test_the_past_can_be_read() -> None:
         assert [past.text for past in memory.at(then)] == ["first"]
         assert {past.text for past in memory.at(1e9)} == {"second", "later"}
         assert memory.at(-1.0) == []
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_what_was_is_told_whatever_came_after_it(seed: int, tmp_path: Path) -> None:
+    dice, time = random.Random(seed), 0.0
+    with open_memory(tmp_path / "m", clock=lambda: time) as memory:
+        ids = [item.id for item in memory.insert([f"text {n}" for n in range(4)])]
+        moments: list[dict[str, Item]] = []
+        for time in map(float, range(1, 60)):
+            moments.append({item.id: item for item in memory.list(status=None)})
+            ops = [anything(dice, ids, f"{time} {n}") for n in range(dice.choice([1, 1, 2, 5]))]
+            with contextlib.suppress(Misuse):
+                memory.undo() if dice.random() < 0.2 else memory.apply(ops)
+        agrees(memory, ids, moments)
+        before_step_two(memory, tmp_path / "m" / "ledger.db")
+    with open_memory(tmp_path / "m") as memory:
+        agrees(memory, ids, moments)
+    with contextlib.closing(sqlite3.connect(tmp_path / "m" / "ledger.db")) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (len(STEPS),)
+
+
+def agrees(memory: Memory, ids: Sequence[str], moments: Sequence[dict[str, Item]]) -> None:
+    """Hold what a memory tells of the past against what it was at each moment."""
+    for began, then in enumerate(moments):
+        assert {item.id: item for item in memory.at(began + 0.5)} == then
+    found = [(name, at, before) for name in ids for at, before in told_first(memory, name)]
+    assert len(found) > 40
+    assert [before for _, _, before in found] == [moments[int(at) - 1][name] for name, at, _ in found]
+
+
+def anything(dice: random.Random, ids: Sequence[str], text: str) -> Op:
+    """Return some op on one of these items."""
+    name, other = dice.sample(ids, 2)
+    verbs: list[Verb] = [*MARKING, *MARKING, "restore", "release"]
+    return dice.choice([
+        *(Op(verb=verb, id=name) for verb in sorted(verbs)),
+        Op(verb="edit", id=name, changes={"text": text}),
+        Op(verb="edit", id=name, changes={"importance": dice.random()}),
+        Op(verb="reinforce", id=name, changes={"uses": 1, "at": dice.random()}),
+        Op(verb="link", id=name, to=(other,)),
+    ])  # fmt: skip
+
+
+def told_first(memory: Memory, id: str) -> list[tuple[float, Item | None]]:
+    """Return when an item was changed, and what the first change of each transaction found."""
+    changes = [change for change in memory.history(id) if isinstance(change, Change) and change.at]
+    by_transaction = {change.transaction: (change.at, change.before) for change in reversed(changes)}
+    return list(reversed(by_transaction.values()))
+
+
+def before_step_two(memory: Memory, ledger: Path) -> None:
+    """Write a journal as it was before it knew marks: with whole images alone."""
+    with contextlib.closing(sqlite3.connect(ledger)) as db, db:
+        for item in memory.list(status=None):
+            seqs = [seq for (seq,) in db.execute("SELECT seq FROM ops WHERE item = ? ORDER BY seq", (item.id,))]
+            changes = [change for change in memory.history(item.id) if isinstance(change, Change)]
+            for seq, change in zip(seqs, changes, strict=True):
+                image = change.before and change.before.model_dump_json(exclude={"namespace"})
+                db.execute("UPDATE ops SET before = ? WHERE seq = ?", (image, seq))
+        db.execute("PRAGMA user_version = 1")
 
 
 def test_history_tells_who_did_what_and_why() -> None:
