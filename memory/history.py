@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import sqlite3
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -74,6 +74,14 @@ def _was(lines: Sequence[tuple[str, str | None]], now: Mapping[str, Item], store
     return found[::-1]
 
 
+def _first(found: Iterable[tuple[str, Item | None]]) -> dict[str, Item | None]:
+    """Return, of items and what they were, what each was first."""
+    first: dict[str, Item | None] = {}
+    for name, was in found:
+        first.setdefault(name, was)
+    return first
+
+
 def _counted(detail: str, stored: Stored) -> tuple[str | None, dict[str, float]]:
     with read_back(stored.ledger.name):
         said = json.loads(detail)
@@ -113,11 +121,9 @@ def at(stored: Stored, time: float) -> list[Item]:
     with stored.ledger.reading() as db:
         lines = db.execute(query, (time, stored.ns, stored.ns, time)).fetchall()
         now = stored.listed(_KINDS, _STATUSES, None, "oldest", None)
-    here = {item.id: item for item in now}
-    was = _was([(name, image) for name, image, _ in lines], here, stored)
-    later = reversed([(name, before) for (name, _, is_later), before in zip(lines, was, strict=True) if is_later])
-    then: Mapping[str, Item | None] = here | dict(later)
-    return [past for item in now if (past := then[item.id]) is not None]
+    was = _was([(name, image) for name, image, _ in lines], {item.id: item for item in now}, stored)
+    first = _first((name, before) for (name, _, is_later), before in zip(lines, was, strict=True) if is_later)
+    return [past for item in now if (past := first.get(item.id, item)) is not None]
 
 
 _KINDS = ("fact", "experience", "lesson", "note", "code", "prompt", "adapter")
@@ -155,7 +161,8 @@ def plan_undo(stored: Stored, actor: str) -> Undo:
             lines = db.execute("SELECT item, before FROM ops WHERE txn = ? ORDER BY seq", (txn,)).fetchall()
             touched = list(dict.fromkeys(item for item, _ in lines))
             found = stored.found(touched)  # what was purged since does not come back
-            first = _first(lines, found, stored)
+            was = _was(lines, {item: one.item for item, one in found.items()}, stored)
+            first = _first(zip((item for item, _ in lines), was, strict=True))
             _refuse_if_touched(db, stored.ns, txn, name, list(found), passed)
             plan = _plan(txn, name, reason, first, found)
             if plan.ops:
@@ -199,20 +206,6 @@ def take_back(stored: Stored, plan: Undo, vectors: Mapping[str, Vector], actor: 
         undone = ((done.id, txn) for txn in (plan.txn, *plan.passed))
         db.executemany("UPDATE transactions SET undone_by = ? WHERE txn = ?", undone)
     return done
-
-
-def _first(
-    lines: Sequence[tuple[str, str | None]], found: Mapping[str, Found], stored: Stored
-) -> dict[str, Item | None]:
-    """Return what each item was before a transaction, by its lines and by what the items are.
-
-    Where something else was changed since and not taken back, the transaction is not undone; counts and links stay.
-    """
-    first: dict[str, Item | None] = {}
-    now = {name: one.item for name, one in found.items()}
-    for (name, _), before in zip(lines, _was(lines, now, stored), strict=True):
-        first.setdefault(name, before)
-    return first
 
 
 def _refuse_if_touched(

@@ -89,6 +89,16 @@ def test_the_past_can_be_read() -> None:
         assert memory.at(-1.0) == []
 
 
+def test_a_clock_that_was_put_back_hides_nothing_of_the_past() -> None:
+    now_at = 5.0
+    with open_memory(":memory:", clock=lambda: now_at) as memory:
+        early, late = memory.insert("at five", created_at=0.0), "at three"
+        now_at = 3.0
+        memory.insert(late, created_at=0.0)
+        memory.forget(early.id)
+        assert [[item.text for item in memory.at(then)] for then in (2.0, 4.0, 5.0)] == [[], [late], ["at five", late]]
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_what_was_is_told_whatever_came_after_it(seed: int, tmp_path: Path) -> None:
     dice, time = random.Random(seed), 0.0
