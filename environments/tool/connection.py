@@ -20,7 +20,7 @@ from agentevo.environments.tool.results import in_words
 from agentevo.environments.tool.schemas import Checker, fit
 from agentevo.environments.tool.served import BadCall, Served
 from agentevo.environments.tool.servers import HttpServer, Server, ServerUnavailable, StdioServer
-from agentevo.environments.tool.sieve import Sieve
+from agentevo.environments.tool.sieve import MOST_LISTED, Sieve
 from agentevo.environments.tool.stdio import StdioTransport
 from agentevo.errors import MissingExtra, UnknownName
 from agentevo.quote import clean, cut
@@ -126,8 +126,9 @@ class Connection:
         known = {tool.name: tool for tool in reversed(tools) if tool.name}  # of two with one name the first
         taken = [tool for tool in reversed(known.values()) if not only or tool.name in only]
         if len(taken) > MOST_TOOLS:
+            count = f"{len(taken)} tools" + (", or more" if len(tools) >= MOST_LISTED else "")
             raise ServerUnavailable(
-                f"{self.server.name} has {len(taken)} tools, and an agent is told of {MOST_TOOLS} at most: use only="
+                f"{self.server.name} has {count}, and an agent is told of {MOST_TOOLS} at most: use only="
             )
         fitting = _distinct([self.server.prefix + tool.name for tool in taken])
         for tool, name in zip(taken, fitting, strict=True):
@@ -155,7 +156,7 @@ class Connection:
         page = await client.list_tools()
         tools = [*page.tools]
         for pages in itertools.count(1):
-            if not page.next_cursor or len(tools) > MOST_TOOLS * 10:
+            if not page.next_cursor or len(tools) >= MOST_LISTED:
                 break
             if pages == MOST_PAGES:
                 told = f"its list of tools has no end: {pages} pages with {len(tools)} tools so far"

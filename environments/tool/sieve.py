@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 MOST_BLOCKS = 1_000
 """Parts of one result that are looked at: each takes as long as some hundred characters of text."""
+MOST_LISTED = 10_000
+"""Tools of one list that are looked at: each has to be held against the protocol."""
 _SAID = 200
 
 
@@ -41,7 +43,7 @@ class Sieve:
                 told = f"[{more:,} more parts of {len(blocks):,}, not shown]"
                 result["content"] = [*blocks[:MOST_BLOCKS], {"type": "text", "text": told}]
             case {"tools": list() as tools}:
-                result["tools"] = [tool for tool in tools if self._is_one(result, tool)]
+                result["tools"] = [tool for tool in tools[:MOST_LISTED] if self._is_one(result, tool)]
         return said
 
     def _is_one(self, result: dict[str, Any], tool: Any) -> bool:

@@ -164,6 +164,7 @@ FUNCTIONS = (
 RUN = {f.__name__: f for f in FUNCTIONS}
 TOOLS: dict[str, list[Any]] = {
     "many": [tool(f"tool{n}") for n in range(500)],
+    "hoard": [tool(f"tool{n}") for n in range(20_000)],
     "odd": [{"name": "a/b c", "description": "x" * 5_000 + "\x1b", "inputSchema": {"type": "object"}}],
     "alike": [tool("поиск"), tool("книга"), tool("a.b"), tool("a/b"), tool("x" * 80), tool("x" * 81), tool("_____")],
     "listed": [{**tool("list"), "inputSchema": {"type": "array"}}],

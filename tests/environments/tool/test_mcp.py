@@ -255,6 +255,14 @@ def test_a_server_with_too_many_tools_is_refused_unless_some_are_chosen() -> Non
         acted(plain("many", only=["tool500"]))
 
 
+def test_of_a_list_of_tools_beyond_all_measure_the_first_are_looked_at() -> None:
+    with pytest.raises(ServerUnavailable, match="plain has 10000 tools, or more, and an agent is told of 128 at most"):
+        acted(plain("hoard"))
+    assert [tool.name for tool in tools_of(plain("hoard", only=["tool9999"]))] == ["tool9999"]
+    with pytest.raises(UnknownName, match="unknown tool of plain 'tool10000'"):
+        acted(plain("hoard", only=["tool10000"]))
+
+
 def test_a_list_of_tools_without_an_end_is_refused() -> None:
     with pytest.raises(ServerUnavailable, match="plain cannot be used: its list of tools has no end: 100 pages with 0"):
         acted(plain("endless"))
