@@ -41,7 +41,7 @@ UNWON = {
     "sw-freeze-11", "sw-freeze-19", "sw-grow-fruit-6", "sw-grow-fruit-8", "sw-grow-fruit-78", "sw-grow-fruit-87",
     "sw-measure-melting-point-known-substance-211", "sw-measure-melting-point-known-substance-226",
     "sw-measure-melting-point-unknown-substance-10", "sw-measure-melting-point-unknown-substance-60",
-    "sw-test-conductivity-622",
+    "sw-mendelian-genetics-unknown-plant-427", "sw-test-conductivity-622",
 }  # fmt: skip
 """What the engine takes for gold does not win these, and is not given."""
 
