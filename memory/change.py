@@ -18,8 +18,8 @@ COMMUTING: frozenset[Verb] = frozenset({"insert", "link", "reinforce"})
 QUIET: frozenset[Verb] = frozenset({"reinforce", "link"})
 """Ops that change no content: `undo` passes over a transaction that holds nothing else."""
 
-MARKING: frozenset[Verb] = frozenset({"forget", "quarantine", "pin", "unpin"})
-"""Ops that set a status or a pin and no more, and let nothing be said anew."""
+MARKING: frozenset[Verb] = frozenset({"forget", "restore", "quarantine", "pin", "unpin"})
+"""Ops that set a status or a pin and no more."""
 
 EDITABLE = frozenset(
     {"text", "key_text", "metadata", "kind", "source", "trust", "importance", "expires_at", "strength", "last_used_at"}
@@ -58,24 +58,26 @@ def says_anew(before: Item, after: Item) -> bool:
     return after.status != "forgotten" and not said_before
 
 
-def marks(verb: Verb, status: Status, pinned: bool) -> tuple[Status, bool]:
-    """Return the status and the pin as an op leaves them that sets no more than these; what is pinned stays."""
+def marks(verb: Verb, status: Status, pinned: bool, *, doubted: bool = False) -> tuple[Status, bool]:
+    """Return the status and the pin as an op leaves them that sets no more than these.
+
+    What is pinned is not forgotten, and what is doubted returns into quarantine.
+    """
     if verb in _PINS:
         return status, _PINS[verb]
     before, after = _STATUS[verb]
-    stays = status not in before or (verb == "forget" and pinned)
-    return (status, pinned) if stays else (after, pinned)
+    if status not in before or (verb == "forget" and pinned):
+        return status, pinned
+    return "quarantined" if doubted and verb == "restore" else after, pinned
 
 
 def applied(item: Item, op: Op) -> Item:
     """Return the item as the op leaves it; the very same object where the op changes nothing."""
-    if op.verb == "restore" and item.status == "forgotten" and DOUBTED in item.metadata:
-        return marked(item, status="quarantined")
     if op.verb == "release" and item.status == "quarantined" and DOUBTED in item.metadata:
         trusted = {name: value for name, value in item.metadata.items() if name != DOUBTED}
         return item.model_copy(update={"status": "live", "metadata": trusted})
     if op.verb in _STATUS or op.verb in _PINS:
-        status, pinned = marks(op.verb, item.status, item.pinned)
+        status, pinned = marks(op.verb, item.status, item.pinned, doubted=DOUBTED in item.metadata)
         return item if (status, pinned) == (item.status, item.pinned) else marked(item, status=status, pinned=pinned)
     if op.verb == "supersede":
         return marked(item, status="forgotten")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import sqlite3
 from collections.abc import Container, Iterable, Mapping, Sequence
@@ -186,8 +185,13 @@ def _plan(txn: int, name: str, reason: str, first: dict[str, Item | None], found
 
 
 def _needed(now: Item, then: Item | None) -> list[Op]:
-    ops = back(now, then)
-    return ops if functools.reduce(applied, ops, now) != now else []
+    """Return those of the ops back that change something; none where all they do comes to nothing."""
+    ops: list[Op] = []
+    item = now
+    for op in back(now, then):
+        before, item = item, applied(item, op)
+        ops += [op] if item is not before else []
+    return ops if item != now else []
 
 
 def take_back(stored: Stored, plan: Undo, vectors: Mapping[str, Vector], actor: str, at: float) -> Transaction:

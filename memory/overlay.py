@@ -106,15 +106,9 @@ class Overlay:
         return after
 
     def yet_unchanged(self, ops: Sequence[Op]) -> set[str]:
-        """Return the items below that these ops are the draft's first to change; raise Misuse where there is none."""
+        """Return the items below that these ops are the draft's first to change, which need not be there."""
         new = {op.item.id for op in ops if op.item} | {name for name, row in self._rows.items() if row < 0}
-        below = {name: op for op in ops if (name := self._twins.get(op.id, op.id)) not in new}
-        missing = self._base.missing(list(below))
-        if missing:
-            name = min(missing)
-            raise Misuse(f"no item {name!r} to {below[name].verb} in this draft")
-        changed = {name for op in ops if op.verb not in COMMUTING and (name := self._twins.get(op.id, op.id)) in below}
-        return changed - self.expected.keys()
+        return {name for op in ops if (name := self._twins.get(op.id, op.id)) not in new} - self.expected.keys()
 
     def _insert(self, item: Item, vectors: Mapping[str, Vector]) -> Item:
         twin = self.twin(item.kind, item.text)
@@ -215,9 +209,6 @@ class Overlay:
     def rows(self, ids: Sequence[str]) -> dict[str, int]:
         found = self._base.rows([name for name in ids if name not in self._rows])
         return found | {name: self._rows[name] for name in ids if name in self._rows}
-
-    def missing(self, ids: Sequence[str]) -> list[str]:
-        return self._base.missing([name for name in ids if self._twins.get(name, name) not in self._rows])
 
     def find(self, id: str) -> tuple[Item, int] | None:
         one = self.found([id]).get(id)

@@ -63,8 +63,6 @@ class Source(Protocol):
 
     def rows(self, ids: Sequence[str]) -> dict[str, int]: ...
 
-    def missing(self, ids: Sequence[str]) -> list[str]: ...
-
     def find(self, id: str) -> tuple[Item, int] | None: ...
 
     def found(self, ids: Sequence[str]) -> dict[str, Found]: ...
@@ -177,16 +175,6 @@ class Stored:
             for chunk in chunks(ids):
                 query = f"SELECT id, row FROM items WHERE ns = ? AND id IN ({marks(chunk)})"
                 found.update(db.execute(query, (self.ns, *chunk)))
-        return found
-
-    def missing(self, ids: Sequence[str]) -> list[str]:
-        """Return those of these ids, which may be many, that are not here."""
-        found: list[str] = []
-        with self.ledger.reading() as db:
-            for chunk in chunks(ids):
-                query = f"""WITH named (id) AS (VALUES {", ".join(["(?)"] * len(chunk))}) SELECT id FROM named
-                    WHERE NOT EXISTS (SELECT 1 FROM items WHERE ns = ? AND items.id = named.id)"""
-                found.extend(name for (name,) in db.execute(query, (*chunk, self.ns)))
         return found
 
     def find(self, id: str) -> tuple[Item, int] | None:

@@ -43,6 +43,9 @@ _CORRECTED = """SELECT 1 FROM ops JOIN transactions USING (txn) WHERE item = ? A
             SELECT 1 FROM derived JOIN items ON items.ns = derived.ns AND items.id = child
             WHERE derived.ns = transactions.ns AND parent = item AND supersedes = item)))"""
 
+_SAID = """EXISTS (SELECT 1 FROM items AS other
+    WHERE other.ns = items.ns AND other.digest = items.digest AND other.status != 'forgotten')"""
+
 _AT_ONCE = 500
 """So many ops that only set marks are read and written together."""
 
@@ -123,53 +126,75 @@ class Writer:
 
     def _skipped(self, ops: Sequence[Op], expected: Mapping[str, int]) -> Iterator[str]:
         """Carry the ops out in their order; yield the ids of those that were not."""
-        for marking, run in itertools.groupby(ops, key=lambda op: op.verb in MARKING):
-            if not marking:
+        for alike, run in itertools.groupby(ops, key=_how):
+            if alike == "alone":
                 for op in run:
                     if not self._put(op, expected.get(self.twins.get(op.id, op.id))):
                         yield self._passed_over(op)
                 continue
             while part := list(itertools.islice(run, _AT_ONCE)):
-                yield from self._mark(part, expected)
+                yield from self._mark(part, expected, returning=alike == "restore")
 
     def _passed_over(self, op: Op) -> str:
         """Return the id of an op that was not carried out; what it would have corrected gives no reason to doubt."""
         self._moot.add(corrected(self.twins.get(op.id, op.id)))
         return op.id
 
-    def _mark(self, ops: Sequence[Op], expected: Mapping[str, int]) -> Iterator[str]:
+    def _mark(self, ops: Sequence[Op], expected: Mapping[str, int], *, returning: bool) -> Iterator[str]:
         """Carry out ops that set no more than a status or a pin, together; yield the ids of those that were not."""
         names = [self.twins.get(op.id, op.id) for op in ops]
         found, seq = self._marks(names), self._latest()
+        digests, said, doubted = self._returning(names) if returning else ({}, set(), set())
         journal: list[tuple[object, ...]] = []
         marked: dict[int, tuple[object, ...]] = {}
         for op, name in zip(ops, names, strict=True):
             row = found.get(name)
             if row is None or not self._is_ours(name, row[1], expected.get(name)):
+                self._must_have_been(name, op, row)
                 yield self._passed_over(op)
                 continue
-            if op.reason in self._moot:
-                continue
             number, _, before = row
-            after = marks(op.verb, *before)
-            if after != before:
-                seq += 1
-                journal.append((seq, self.txn, op.verb, name, op.reason, _detail(op), images.OF_MARKS[before]))
-                self.verbs.add(op.verb)
-                if op.to:
-                    self.doubts.suspect(name, [self.twins.get(other, other) for other in op.to])
-                marked[number] = (seq, *after, number)
-                found[name] = (number, seq, after)
+            after = before if op.reason in self._moot else marks(op.verb, *before, doubted=name in doubted)
+            if after == before:
+                continue
+            if returning:
+                if digests[name] in said:
+                    yield self._passed_over(op)
+                    continue
+                said.add(digests[name])
+            seq += 1
+            journal.append((seq, self.txn, op.verb, name, op.reason, _detail(op), images.OF_MARKS[before]))
+            self.verbs.add(op.verb)
+            if op.to:
+                self.doubts.suspect(name, [self.twins.get(other, other) for other in op.to])
+            marked[number] = (seq, *after, number)
+            found[name] = (number, seq, after)
         self.db.executemany(_JOURNAL, journal)
         self.db.executemany(_MARK, (marked[row] for row in sorted(marked)))
 
     def _marks(self, ids: Sequence[str]) -> dict[str, tuple[int, int, tuple[Status, bool]]]:
         """Return row, version and marks of those of these items that are here."""
-        named = ", ".join(["(?)"] * len(ids))  # a join, because an `IN` would sort them first
-        query = f"""WITH named (name) AS (VALUES {named}) SELECT name, row, version, status, pinned
-            FROM named CROSS JOIN items ON ns = ? AND items.id = named.name"""
-        found = self.db.execute(query, (*ids, self.ns))
+        found = self._named(ids, "row, version, status, pinned")
         return {name: (row, version, (status, bool(pinned))) for name, row, version, status, pinned in found}
+
+    def _returning(self, ids: Sequence[str]) -> tuple[dict[str, bytes], set[bytes], set[str]]:
+        """Return the digests of these forgotten items, which of those one has that is not, and who is doubted."""
+        digests: dict[str, bytes] = {}
+        said: set[bytes] = set()
+        doubted: set[str] = set()
+        columns = f"digest, {_SAID}, json_type(metadata, '$.{DOUBTED}') IS NOT NULL"
+        for name, digest, is_said, is_doubted in self._named(ids, columns):
+            digests[name] = digest
+            said.update([digest] if is_said else ())
+            doubted.update([name] if is_doubted else ())
+        return digests, said, doubted
+
+    def _named(self, ids: Sequence[str], columns: str) -> sqlite3.Cursor:
+        """Return the id and some columns of those of these items that are here."""
+        named = ", ".join(["(?)"] * len(ids))  # a join, because an `IN` would sort them first
+        query = f"""WITH named (name) AS (VALUES {named}) SELECT name, {columns}
+            FROM named CROSS JOIN items ON ns = ? AND items.id = named.name"""
+        return self.db.execute(query, (*ids, self.ns))
 
     def _is_ours(self, name: str, version: int, expected: int | None) -> bool:
         """Say whether an item is as it was expected, or was changed by nobody but this transaction since."""
@@ -177,6 +202,12 @@ class Writer:
         if ours:
             self._own.add(name)
         return ours
+
+    def _must_have_been(self, name: str, op: Op, found: object) -> None:
+        """Raise Misuse where an item that a draft would change never was here, so that it was not purged either."""
+        query = "SELECT 1 FROM ops JOIN transactions USING (txn) WHERE item = ? AND ns = ?"
+        if found is None and name in self._expected and not self.db.execute(query, (name, self.ns)).fetchone():
+            raise Misuse(f"no item {op.id!r:.80} to {op.verb} in this draft")
 
     def _put(self, op: Op, expected: int | None) -> bool:
         if op.item is not None and self._is_taken(op.item.id):
@@ -187,6 +218,7 @@ class Writer:
         name = self.twins.get(op.id, op.id)
         found = self._read([name]).get(name)
         if found is None or not (self._is_ours(name, found[1], expected) or op.verb in COMMUTING):
+            self._must_have_been(name, op, found)
             return False
         if op.reason in self._moot:
             return True
@@ -297,6 +329,11 @@ class Writer:
         old = self.db.execute("SELECT changes FROM credits WHERE ns = ? AND key = ? AND item = ?", where).fetchone()
         self.db.execute("INSERT OR REPLACE INTO credits VALUES (?,?,?,?)", (*where, json.dumps(op.changes)))
         return credited(before, op, json.loads(old[0]) if old else None)
+
+
+def _how(op: Op) -> str:
+    """Say with which others an op may be carried out; what is restored must see what was forgotten before it."""
+    return "alone" if op.verb not in MARKING else "restore" if op.verb == "restore" else "mark"
 
 
 def _detail(op: Op) -> str:

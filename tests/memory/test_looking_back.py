@@ -13,7 +13,7 @@ import pytest
 from word_vectors import export_lines, open_memory
 
 from agentevo.errors import Misuse
-from agentevo.memory import Memory
+from agentevo.memory import Evict, Memory
 from agentevo.memory.change import MARKING
 from agentevo.memory.draft import Draft
 from agentevo.memory.history import Change
@@ -45,6 +45,19 @@ def test_undo_brings_back_each_thing_a_transaction_changed() -> None:
             assert now(memory, item) == before
             assert [hit.item.id for hit in memory.recall("found under this", 1, mode="vector")] == [item.id]
             assert memory.verify().ok
+
+
+def test_undo_of_a_sweep_does_no_more_to_each_item_than_it_needs() -> None:
+    with open_memory(":memory:") as memory:
+        items = memory.insert([f"fact {n}" for n in range(1200)])
+        memory.quarantine(items[7].id)
+        memory.sweep([Evict(cap=100)])
+        memory.undo()
+        assert {item.id: item.status for item in memory.list(status=None)} == {
+            item.id: "quarantined" if item is items[7] else "live" for item in items
+        }
+        assert [change.verb for change in memory.history(items[0].id)] == ["insert", "forget", "restore"]
+        assert memory.verify().ok
 
 
 def test_undo_keeps_what_use_has_counted_since() -> None:
@@ -118,6 +131,24 @@ def test_what_was_is_told_whatever_came_after_it(seed: int, tmp_path: Path) -> N
         assert db.execute("PRAGMA user_version").fetchone() == (len(STEPS),)
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_marks_set_together_are_as_if_they_were_set_one_by_one(seed: int) -> None:
+    dice = random.Random(seed)
+    items = [Item(id=f"{n}", text=f"text {n % 3}", created_at=float(n)) for n in range(9)]
+    verbs: list[Verb] = sorted(MARKING)
+    ops = [Op(verb=dice.choice([*verbs, "restore"]), id=dice.choice(items).id) for _ in range(60)]
+    with open_memory(":memory:") as together, open_memory(":memory:") as one_by_one:
+        for memory in (together, one_by_one):
+            for item in items:
+                memory.apply([Op(verb="insert", id=item.id, item=item)])
+                memory.apply([Op(verb="forget", id=item.id)])
+        skipped = [name for op in ops for name in one_by_one.apply([op]).skipped]
+        assert together.apply(ops).skipped == tuple(dict.fromkeys(skipped))
+        assert skipped
+        assert together.list(status="all") == one_by_one.list(status="all")
+        assert together.verify().ok
+
+
 def agrees(memory: Memory, ids: Sequence[str], moments: Sequence[dict[str, Item]]) -> None:
     """Hold what a memory tells of the past against what it was at each moment."""
     for began, then in enumerate(moments):
@@ -130,7 +161,7 @@ def agrees(memory: Memory, ids: Sequence[str], moments: Sequence[dict[str, Item]
 def anything(dice: random.Random, ids: Sequence[str], text: str) -> Op:
     """Return some op on one of these items."""
     name, other = dice.sample(ids, 2)
-    verbs: list[Verb] = [*MARKING, *MARKING, "restore", "release"]
+    verbs: list[Verb] = [*MARKING, *MARKING, "release"]
     return dice.choice([
         *(Op(verb=verb, id=name) for verb in sorted(verbs)),
         Op(verb="edit", id=name, changes={"text": text}),

@@ -107,11 +107,11 @@ def test_what_was_changed_meanwhile_is_skipped_in_the_middle_of_many() -> None:
         async def raced(state: State, experiences: Sequence[Experience]) -> list[Op]:
             await m.aedit(ids[7], "edited meanwhile")
             await m.apurge(ids[8])
-            return [Op(verb="forget", id=name) for name in (*ids[:8], ids[5], *ids[9:], ids[5])]
+            return [Op(verb="forget", id=name) for name in (*ids, ids[5])]
 
         swept = m.sweep([raced])
         assert swept.transaction is not None
-        assert swept.transaction.skipped == (ids[7],)
+        assert swept.transaction.skipped == (ids[7], ids[8])
         assert [item.id for item in m.list()] == [ids[7]]
         assert len(m.history(ids[5])) == 2, "what is forgotten is not forgotten again"
 
@@ -121,7 +121,10 @@ def test_what_is_not_there_cannot_be_swept() -> None:
         m.insert("a")
         with pytest.raises(Misuse, match="no item 'nobody' to forget in this draft"):
             m.sweep([forgets(*[item.id for item in m.list()], "nobody")])
-        assert len(m.list()) == 1
+        with m.draft() as draft, pytest.raises(Misuse, match="no item 'nobody' to reinforce in this draft"):
+            draft.commit_with([Op(verb="reinforce", id=name) for name in (m.list()[0].id, "nobody")])
+        assert [(item.status, item.uses) for item in m.list(status="all")] == [("live", 0)]
+        assert m.apply([Op(verb="forget", id="nobody")]).skipped == ("nobody",), "a memory tells that, and goes on"
 
 
 def test_a_draft_is_committed_with_some_last_changes() -> None:
