@@ -12,6 +12,8 @@ ONE_CODE = "-XX:hashCode=2"
 """Objects have one hash code for all: an order by addresses would let the same actions end differently another time."""
 COUNTED_CODES = "-XX:hashCode=3"
 """Objects are numbered: each has its own hash code, the same in each machine that has done the same since its start."""
+USUAL_CODES = "-XX:hashCode=5"
+"""Each thread draws its own numbers for its objects, as in any virtual machine that is not told otherwise."""
 
 LOOPBACK = "127.0.0.1"
 NO_LOOPBACK = (

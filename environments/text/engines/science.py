@@ -32,16 +32,17 @@ class Science:
     def golds(self, settings: Settings) -> Iterator[Sequence[str]]:
         """Yield what the simulator finds; where that loses, what it finds where objects have hash codes of their own.
 
-        Which plants it crosses, say, depends on their order. The other machine is started anew each time, so that what
-        it finds is always the same.
+        Which plants it crosses, say, depends on their order. The other machines are started anew each time, so that
+        what they find is always the same.
         """
         yield _gold(self._machine, settings)
-        other = self._started(jvm.COUNTED_CODES)
-        try:
-            found = _gold(other, settings)
-        finally:
-            other.end()
-        yield found
+        for codes in (jvm.COUNTED_CODES, jvm.USUAL_CODES):
+            other = self._started(codes)
+            try:
+                found = _gold(other, settings)
+            finally:
+                other.end()
+            yield found
 
     def is_shared(self, settings: Settings) -> bool:
         return False
