@@ -177,18 +177,18 @@ def _plan(txn: int, name: str, reason: str, first: dict[str, Item | None], found
     ops: list[Op] = []
     expected: dict[str, int] = {}
     for item, before in reversed(first.items()):
-        needed = _needed(found[item].item, before) if item in found else []
+        needed = _needed(found[item].item, before, f"undo: {reason}") if item in found else []
         if needed:
             expected[item] = found[item].version
-            ops += [op.model_copy(update={"reason": f"undo: {reason}"}) for op in needed]
+            ops += needed
     return Undo(txn, name, reason, ops, expected, tuple(first))
 
 
-def _needed(now: Item, then: Item | None) -> list[Op]:
+def _needed(now: Item, then: Item | None, reason: str) -> list[Op]:
     """Return those of the ops back that change something; none where all they do comes to nothing."""
     ops: list[Op] = []
     item = now
-    for op in back(now, then):
+    for op in _back(now, then, reason):
         before, item = item, applied(item, op)
         ops += [op] if item is not before else []
     return ops if item != now else []
@@ -225,21 +225,24 @@ def _refuse_if_touched(
                 raise Misuse(f"cannot undo {name}: item {item} was changed again by transaction {later}")
 
 
-def back(now: Item, then: Item | None) -> list[Op]:
+def _back(now: Item, then: Item | None, reason: str) -> list[Op]:
     """Return the ops that make an item what it was; one that was not there is forgotten. Counts stay."""
     if then is None:
-        return [Op(verb="unpin", id=now.id), Op(verb="forget", id=now.id)]
+        return [Op(verb=verb, id=now.id, reason=reason) for verb in _GONE]
     verbs: list[Verb] = [*_status_verbs(now.status, then.status)]
     if verbs or now.pinned != then.pinned:  # what is pinned would not be forgotten
         verbs = ["unpin", *verbs, "pin" if then.pinned else "unpin"]
-    ops = [Op(verb=verb, id=now.id) for verb in verbs]
-    fields = EDITABLE - {"strength", "last_used_at"}
-    edited = {name: getattr(then, name) for name in sorted(fields) if getattr(then, name) != getattr(now, name)}
+    ops = [Op(verb=verb, id=now.id, reason=reason) for verb in verbs]
+    edited = {name: getattr(then, name) for name in _SAID if getattr(then, name) != getattr(now, name)}
     if not edited:
         return ops
-    edit = Op(verb="edit", id=now.id, changes=edited)
+    edit = Op(verb="edit", id=now.id, changes=edited, reason=reason)
     # What is forgotten and doubted is restored into quarantine; what is live may not say what another says by now.
     return [edit, *ops] if now.status == "forgotten" else [*ops, edit]
+
+
+_SAID = tuple(sorted(EDITABLE - {"strength", "last_used_at"}))
+_GONE: tuple[Verb, ...] = ("unpin", "forget")
 
 
 def _status_verbs(now: Status, then: Status) -> list[Verb]:

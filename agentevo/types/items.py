@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, Self, TypeAlias
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from agentevo.types.record import Json, Record, Score
 
@@ -23,7 +23,7 @@ class Item(Record):
     text: str
     key_text: str | None = None
     """What recall matches against, where that is not the text itself."""
-    metadata: dict[str, Json] = {}
+    metadata: dict[str, Json] = Field(default_factory=dict)
     source: str = "user"
     trust: Score = 1.0
     status: Status = "live"
@@ -51,7 +51,7 @@ class Hit(Record):
 
     item: Item
     score: float
-    parts: dict[str, float] = {}
+    parts: dict[str, float] = Field(default_factory=dict)
 
 
 Verb: TypeAlias = Literal[
@@ -66,7 +66,7 @@ class Op(Record):
     id: str
     item: Item | None = None
     """The new item of an insert, or the item that supersedes `id`."""
-    changes: dict[str, Json] = {}
+    changes: dict[str, Json] = Field(default_factory=dict)
     """Fields that an edit sets, or counts that a reinforcement adds."""
     to: tuple[str, ...] = ()
     """The items that a link leads to; of what is forgotten because it is untrue, what holds instead."""

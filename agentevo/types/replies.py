@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, TypeAlias, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from agentevo.types.record import Json, Record
 
@@ -39,7 +39,7 @@ class ToolCall(Record):
 
     id: str
     name: str
-    arguments: dict[str, Json] = {}
+    arguments: dict[str, Json] = Field(default_factory=dict)
 
 
 class TokenLogprob(Record):
@@ -47,7 +47,7 @@ class TokenLogprob(Record):
 
     token: str
     logprob: float
-    top: dict[str, float] = {}
+    top: dict[str, float] = Field(default_factory=dict)
 
 
 class Tool(Record):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal, Self, TypeAlias
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from agentevo.types.record import Json, Message, Record, Score
 from agentevo.types.replies import Tool, Usage
@@ -38,7 +38,7 @@ class Task(Record):
 
     id: str
     prompt: str
-    data: dict[str, Json] = {}
+    data: dict[str, Json] = Field(default_factory=dict)
     provenance: str = ""
     epoch: int = 0
 
@@ -53,7 +53,7 @@ class Outcome(Record):
     reward: float = 0.0
     terminated: bool = False
     truncated: bool = False
-    info: dict[str, Json] = {}
+    info: dict[str, Json] = Field(default_factory=dict)
 
 
 class Card(Record):
@@ -66,7 +66,7 @@ class Card(Record):
     """What an agent is told before each of its tasks, in a sentence or two."""
     licence: str = ""
     ability: str = ""
-    splits: dict[str, int] = {}
+    splits: dict[str, int] = Field(default_factory=dict)
     null_score: float | None = None
     gold_score: float | None = None
     trusted: bool = False
@@ -86,7 +86,7 @@ class Feedback(Record):
     verdict: str = ""
     text: str = ""
     source: FeedbackSource = "environment"
-    evidence: dict[str, Json] = {}
+    evidence: dict[str, Json] = Field(default_factory=dict)
 
 
 class Step(Record):
@@ -114,7 +114,7 @@ class Attempt(Record):
     """So many messages at the front are what it was given; what follows is what it did."""
     stopped: str = ""
     """Why it ended before its own end: a limit, a model that failed; empty where it came to an end."""
-    bare: dict[str, tuple[Message, ...]] = {}
+    bare: dict[str, tuple[Message, ...]] = Field(default_factory=dict)
     """Its prompt as it would have been without memory, hints, or "hints+memory"; only what stood in it is named."""
     tools: tuple[Tool, ...] = ()
     """The tools it was offered beside its messages; those described in words stand in its prompt."""
@@ -143,7 +143,7 @@ class Attempt(Record):
 
 def _steps(messages: tuple[Message, ...]) -> Iterator[Step]:
     action: Message | None = None
-    observations: list[Message] = []
+    observations: list[Message] = Field(default_factory=list)
     for message in messages:
         if message.get("role") == "assistant":
             if action is not None:
@@ -183,7 +183,7 @@ class Experience(Record):
 class Report(Record):
     """The outcome of an evaluation, or of a turn of the cycle."""
 
-    scores: dict[str, float] = {}
+    scores: dict[str, float] = Field(default_factory=dict)
     """Mean score an ability."""
     experiences: tuple[Experience, ...] = ()
     """The held-out tasks, as they were answered."""
@@ -213,5 +213,5 @@ class Section(Record):
 
     messages: tuple[Message, ...] = ()
     used: tuple[str, ...] = ()
-    bare: dict[str, tuple[Message, ...]] = {}
+    bare: dict[str, tuple[Message, ...]] = Field(default_factory=dict)
     """Of a whole prompt: what it would be without what is named, as on an Attempt."""
