@@ -64,6 +64,8 @@ class Writer:
         """What the journal's entry tells of so far."""
         self._own: set[str] = set()
         self._expected: Mapping[str, int] = {}
+        self._new: set[str] = set()
+        """The ids that its ops bring with them."""
         self._moot: set[str] = set()
         """Why items would be doubted, had the corrections not been skipped that these reasons tell of."""
         self.doubts = Doubts(stored)
@@ -98,7 +100,7 @@ class Writer:
 
         A transaction in which nothing changed is not kept, and has no id, unless a key or what was skipped tells of it.
         """
-        self._expected = expected or {}
+        self._expected, self._new = expected or {}, {op.item.id for op in ops if op.item}
         skipped = list(dict.fromkeys(self._skipped(ops, self._expected)))
         late = self.doubts.left()
         for op in late:
@@ -206,7 +208,8 @@ class Writer:
     def _must_have_been(self, name: str, op: Op, found: object) -> None:
         """Raise Misuse where an item that a draft would change never was here, so that it was not purged either."""
         query = "SELECT 1 FROM ops JOIN transactions USING (txn) WHERE item = ? AND ns = ?"
-        if found is None and name in self._expected and not self.db.execute(query, (name, self.ns)).fetchone():
+        is_asked = found is None and name in self._expected and name not in self._new
+        if is_asked and not self.db.execute(query, (name, self.ns)).fetchone():
             raise Misuse(f"no item {op.id!r:.80} to {op.verb} in this draft")
 
     def _put(self, op: Op, expected: int | None) -> bool:

@@ -372,6 +372,18 @@ def test_a_kept_draft_committed_with_last_changes_is_gone_from_the_disk(tmp_path
         assert (memory._must(item.id).status, memory._must(item.id).uses) == ("forgotten", 1)
 
 
+def test_what_was_to_take_the_place_of_something_changed_meanwhile_is_not_missed() -> None:
+    with open_memory(":memory:") as memory:
+        old = memory.insert("old")
+        draft = memory.draft()
+        new = draft.supersede(old.id, "new")
+        derived = draft.insert("derived", derived_from=(new.id,))
+        draft.pin(new.id)
+        memory.edit(old.id, "changed meanwhile")
+        done = draft.commit()
+        assert (done.items, done.skipped) == ((derived.id,), (old.id, new.id))
+
+
 def test_an_id_that_is_taken_is_refused_in_a_draft_and_skipped_by_a_memory() -> None:
     def named(text: str) -> Op:
         return Op(verb="insert", id="mine", item=Item(id="mine", text=text, created_at=1.0))
