@@ -6,6 +6,7 @@ call, but for the functions of mathematics; what it then does to memory and time
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
@@ -45,7 +46,7 @@ class Reasoning:
     def score(self, name: str, split: str, index: int, answer: str) -> float:
         """Return what an answer scores, from 0 to 1."""
         questions = _set(name, SEEDS[split])
-        return _scored(name, questions, questions[index], answer)
+        return _scored(name, questions, _entry(questions, index), answer)
 
 
 def _scored(name: str, questions: Any, entry: Entry, answer: str) -> float:
@@ -68,7 +69,7 @@ def _distinct(name: str, first: int, count: int, asked: set[str]) -> Iterator[En
         if found == count:
             return
         try:
-            entry = questions[index]
+            entry = _entry(questions, index)
             is_new = entry["question"] not in asked and _scored(name, questions, entry, entry["answer"]) == 1.0
         except Exception:  # noqa: BLE001 - a seed for which a set finds no question is passed over
             continue
@@ -78,6 +79,16 @@ def _distinct(name: str, first: int, count: int, asked: set[str]) -> Iterator[En
             yield {"index": index, "question": entry["question"], "answer": entry["answer"]}
     if found < count:
         raise ValueError(f"{name} has {found} questions of its own from seed {first} on, and {count} are wanted")
+
+
+def _entry(questions: Any, index: int) -> Entry:
+    """Return a question; the generators that a process shares, by which two of the sets draw, are set for it."""
+    import numpy as np
+
+    random.seed(questions.seed + index)
+    np.random.seed(questions.seed + index)
+    entry: Entry = questions[index]
+    return entry
 
 
 @lru_cache(maxsize=128)

@@ -120,6 +120,14 @@ def test_the_sets_of_reasoning_gym_find_their_own_answers_right(reasoning: Reaso
     assert [name for task in tasks for name in unlike(reasoning, task, reasoning.gold(task))] == []
 
 
+@needs_reasoning
+def test_the_questions_of_reasoning_gym_are_the_same_in_each_worker() -> None:
+    each = [ReasoningGym(tasks=8) for _ in range(2)]
+    one, other = ([task for split in gym.splits() for task in gym.tasks(split)] for gym in each)
+    assert len(one) == 24 * len(SETS)
+    assert [task.id for task, again in zip(one, other, strict=True) if task != again] == []
+
+
 # --- the contract
 
 
