@@ -33,9 +33,10 @@ class Science:
         """Yield what the simulator finds; where that loses, what it finds where objects have hash codes of their own.
 
         Which plants it crosses, say, depends on their order. The other machines are started anew each time, so that
-        what they find is always the same.
+        what they find is always the same. Where that loses too, what was chosen first is chosen again, later.
         """
-        yield _gold(self._machine, settings)
+        own = _gold(self._machine, settings)
+        yield own
         for codes in (jvm.COUNTED_CODES, jvm.USUAL_CODES):
             other = self._started(codes)
             try:
@@ -43,6 +44,7 @@ class Science:
             finally:
                 other.end()
             yield found
+        yield [*own, *_chosen_again(own)]
 
     def is_shared(self, settings: Settings) -> bool:
         return False
@@ -58,6 +60,13 @@ class Science:
 
 def _gold(machine: jvm.Machine, settings: Settings) -> Sequence[str]:
     return list(_loaded(machine, settings, with_gold=True).getGoldActionSequence())
+
+
+def _chosen_again(gold: Sequence[str]) -> Sequence[str]:
+    """Return what chooses the last thing focused on again and again: a fruit may ripen later in this order."""
+    last = max((n for n, command in enumerate(gold) if command.startswith("focus on ")), default=len(gold))
+    choice = [command for command in gold[last:] if not command.startswith(("wait", "look"))]
+    return [*["wait1"] * 5, *choice] * 10 if choice else []
 
 
 def _loaded(machine: jvm.Machine, settings: Settings, *, with_gold: bool) -> Any:
