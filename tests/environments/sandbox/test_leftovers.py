@@ -12,6 +12,8 @@ import pytest
 from processes import below, eventually, mounts, own_descriptors, pool, zygote
 
 from agentevo.environments.sandbox import Limits, Sandbox
+from agentevo.environments.sandbox.box.folder import PARTS
+from agentevo.environments.sandbox.box.shared import PLACES
 from agentevo.environments.sandbox.zygote import Zygote
 
 RUNS = 10_000 if os.environ.get("AGENTEVO_SOAK") else 500
@@ -49,12 +51,6 @@ def left(zygote: Zygote) -> Left:
     return Left(1 + len(below(zygote.process.pid)), own_descriptors(), kept)
 
 
-def workers_folders(zygote: Zygote) -> int:
-    """Count the folders of workers; those of runs that have just been reported may be on their way out."""
-    places = Path(zygote._folder).iterdir() if zygote._folder else ()
-    return sum(len([*place.iterdir()]) for place in places)
-
-
 def resident_mb(pid: int) -> float:
     return int(Path(f"/proc/{pid}/statm").read_text("ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
@@ -76,17 +72,19 @@ def test_many_runs_leave_nothing_behind(sandbox: Sandbox) -> None:
         for start in range(0, count, 50):
             await asyncio.gather(*(one(number) for number in range(start, min(start + 50, count))))
 
-    started = zygote(sandbox)
+    started, spares = zygote(sandbox), pool(sandbox).spares
     asyncio.run(many(100))
-    warm = 2 * pool(sandbox).spares + (2 if sandbox.tier == "namespaces" else 1)
+    processes = 2 * spares + (2 if sandbox.tier == "namespaces" else 1)
+    files = PLACES + spares * (1 + len(PARTS)) if started._folder else 0
     before = left(started)
 
     def is_settled() -> bool:
         nonlocal before
+        handed_over = [one.done() for one in pool(sandbox)._warm]  # with a descriptor each
         before = left(started)  # this very look counts: a moment later a process of the last run may be seen again
-        return before.processes == warm and workers_folders(started) <= pool(sandbox).spares
+        return handed_over == [True] * spares and (before.processes, before.files) == (processes, files)
 
-    assert eventually(is_settled)
+    assert eventually(is_settled), f"{before}, and not {processes} processes and {files} files"
     mounted = mounts(os.getpid())
     resident = {pid: resident_mb(pid) for pid in (os.getpid(), started.process.pid)}
     asyncio.run(many(RUNS))
