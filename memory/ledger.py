@@ -74,6 +74,7 @@ class Ledger:
         if self._writer is None:
             self._writer = self._connect()
             self._writer.execute(f"PRAGMA cache_size = -{_WRITER_CACHE_KB}")
+            self._writer.execute("PRAGMA temp_store = MEMORY")
         return self._writer
 
     def _enter_wal(self, db: sqlite3.Connection) -> None:

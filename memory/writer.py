@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from agentevo.errors import Misuse
 from agentevo.memory import images, rows
-from agentevo.memory.change import COMMUTING, MARKING, QUIET, applied, credited, marks, says_anew
+from agentevo.memory.change import COMMUTING, MARKING, QUIET, applied, credited, says_anew
 from agentevo.memory.doubt import Doubts, corrected
+from agentevo.memory.marking import Marking
 from agentevo.memory.trust import DOUBTED
 from agentevo.memory.words import body
-from agentevo.types import Item, Op, Status, Transaction
+from agentevo.types import Item, Op, Transaction, Verb
 
 if TYPE_CHECKING:
     from agentevo.memory.source import Stored
@@ -32,7 +33,6 @@ _UPDATE = f"""UPDATE items SET version = ?, digest = ?,
 # As SQLite itself counts, also where one of the two is damaged: numbers of lines that were purged are not used again.
 _LATEST = """SELECT max(coalesce((SELECT max(seq) FROM ops), 0),
     coalesce((SELECT CAST(seq AS INTEGER) FROM sqlite_sequence WHERE name = 'ops'), 0))"""
-_MARK = "UPDATE items SET version = ?, status = ?, pinned = ? WHERE row = ?"
 _JOURNAL = "INSERT INTO ops (seq, txn, verb, item, reason, detail, before) VALUES (?,?,?,?,?,?,?)"
 
 # As `Doubts` has it: a text that was edited into itself is none, nor is what was made of an item and says it better.
@@ -42,12 +42,6 @@ _CORRECTED = """SELECT 1 FROM ops JOIN transactions USING (txn) WHERE item = ? A
         OR (verb = 'supersede' AND NOT EXISTS (
             SELECT 1 FROM derived JOIN items ON items.ns = derived.ns AND items.id = child
             WHERE derived.ns = transactions.ns AND parent = item AND supersedes = item)))"""
-
-_SAID = """EXISTS (SELECT 1 FROM items AS other
-    WHERE other.ns = items.ns AND other.digest = items.digest AND other.status != 'forgotten')"""
-
-_AT_ONCE = 500
-"""So many ops that only set marks are read and written together."""
 
 _Read = tuple[int, int, Item]
 """An item as the ledger has it: its row, its version, and what it says."""
@@ -81,7 +75,7 @@ class Writer:
             "INSERT INTO transactions (id, ns, actor, reason, key, at, content, skipped) VALUES (?,?,?,?,?,?,1,'[]')",
             (self.transaction.id, self.ns, actor, reason, key, at),
         )
-        self.txn = cursor.lastrowid
+        self.txn = int(cursor.lastrowid or 0)
         return self.transaction
 
     def note(self, within: Sequence[Transaction]) -> None:
@@ -128,75 +122,43 @@ class Writer:
 
     def _skipped(self, ops: Sequence[Op], expected: Mapping[str, int]) -> Iterator[str]:
         """Carry the ops out in their order; yield the ids of those that were not."""
-        for alike, run in itertools.groupby(ops, key=_how):
-            if alike == "alone":
-                for op in run:
-                    if not self._put(op, expected.get(self.twins.get(op.id, op.id))):
-                        yield self._passed_over(op)
+        for verb, run in itertools.groupby(ops, key=lambda op: op.verb):
+            if verb in MARKING:
+                yield from self._mark(verb, [*run], expected)
                 continue
-            while part := list(itertools.islice(run, _AT_ONCE)):
-                yield from self._mark(part, expected, returning=alike == "restore")
+            for op in run:
+                if not self._put(op, expected.get(self.twins.get(op.id, op.id))):
+                    yield self._passed_over(op)
 
     def _passed_over(self, op: Op) -> str:
         """Return the id of an op that was not carried out; what it would have corrected gives no reason to doubt."""
         self._moot.add(corrected(self.twins.get(op.id, op.id)))
         return op.id
 
-    def _mark(self, ops: Sequence[Op], expected: Mapping[str, int], *, returning: bool) -> Iterator[str]:
-        """Carry out ops that set no more than a status or a pin, together; yield the ids of those that were not."""
+    def _mark(self, verb: Verb, ops: Sequence[Op], expected: Mapping[str, int]) -> list[str]:
+        """Carry out ops that set no more than a status or a pin, together; return the ids of those that were not."""
         names = [self.twins.get(op.id, op.id) for op in ops]
-        found, seq = self._marks(names), self._latest()
-        digests, said, doubted = self._returning(names) if returning else ({}, set(), set())
-        journal: list[tuple[object, ...]] = []
-        marked: dict[int, tuple[object, ...]] = {}
-        for op, name in zip(ops, names, strict=True):
-            row = found.get(name)
-            if row is None or not self._is_ours(name, row[1], expected.get(name)):
-                self._must_have_been(name, op, row)
-                yield self._passed_over(op)
-                continue
-            number, _, before = row
-            after = before if op.reason in self._moot else marks(op.verb, *before, doubted=name in doubted)
-            if after == before:
-                continue
-            if returning:
-                if digests[name] in said:
-                    yield self._passed_over(op)
-                    continue
-                said.add(digests[name])
-            seq += 1
-            journal.append((seq, self.txn, op.verb, name, op.reason, _detail(op), images.OF_MARKS[before]))
-            self.verbs.add(op.verb)
-            if op.to:
-                self.doubts.suspect(name, [self.twins.get(other, other) for other in op.to])
-            marked[number] = (seq, *after, number)
-            found[name] = (number, seq, after)
-        self.db.executemany(_JOURNAL, journal)
-        self.db.executemany(_MARK, (marked[row] for row in sorted(marked)))
-
-    def _marks(self, ids: Sequence[str]) -> dict[str, tuple[int, int, tuple[Status, bool]]]:
-        """Return row, version and marks of those of these items that are here."""
-        found = self._named(ids, "row, version, status, pinned")
-        return {name: (row, version, (status, bool(pinned))) for name, row, version, status, pinned in found}
-
-    def _returning(self, ids: Sequence[str]) -> tuple[dict[str, bytes], set[bytes], set[str]]:
-        """Return the digests of these forgotten items, which of those one has that is not, and who is doubted."""
-        digests: dict[str, bytes] = {}
-        said: set[bytes] = set()
-        doubted: set[str] = set()
-        columns = f"digest, {_SAID}, json_type(metadata, '$.{DOUBTED}') IS NOT NULL"
-        for name, digest, is_said, is_doubted in self._named(ids, columns):
-            digests[name] = digest
-            said.update([digest] if is_said else ())
-            doubted.update([name] if is_doubted else ())
-        return digests, said, doubted
-
-    def _named(self, ids: Sequence[str], columns: str) -> sqlite3.Cursor:
-        """Return the id and some columns of those of these items that are here."""
-        named = ", ".join(["(?)"] * len(ids))  # a join, because an `IN` would sort them first
-        query = f"""WITH named (name) AS (VALUES {named}) SELECT name, {columns}
-            FROM named CROSS JOIN items ON ns = ? AND items.id = named.name"""
-        return self.db.execute(query, (*ids, self.ns))
+        with Marking(self.db, self.ns, verb) as marking:
+            marking.want(
+                (n, name, None if name in self._own else expected.get(name), op.reason, _detail(op))
+                for n, (name, op) in enumerate(zip(names, ops, strict=True))
+            )
+            lost = dict(marking.lost())
+            for n, is_here in lost.items():
+                self._must_have_been(names[n], ops[n], is_here=is_here)
+            first: dict[str, int] = {}
+            for n, (name, op) in enumerate(zip(names, ops, strict=True)):
+                if n not in lost and op.reason not in self._moot:
+                    first.setdefault(name, n)  # a second time it would change nothing
+            marking.leave_out(set(range(len(ops))).difference(first.values()))
+            said = marking.said()
+            marking.leave_out(said)
+            if marking.carry_out(self.txn, self._latest() + 1):
+                self.verbs.add(verb)
+            for n in marking.changed() if any(op.to for op in ops) else ():
+                self.doubts.suspect(names[n], [self.twins.get(other, other) for other in ops[n].to])
+        self._own.update(first)
+        return [self._passed_over(ops[n]) for n in sorted((*lost, *said))]
 
     def _is_ours(self, name: str, version: int, expected: int | None) -> bool:
         """Say whether an item is as it was expected, or was changed by nobody but this transaction since."""
@@ -205,10 +167,10 @@ class Writer:
             self._own.add(name)
         return ours
 
-    def _must_have_been(self, name: str, op: Op, found: object) -> None:
+    def _must_have_been(self, name: str, op: Op, *, is_here: bool) -> None:
         """Raise Misuse where an item that a draft would change never was here, so that it was not purged either."""
         query = "SELECT 1 FROM ops JOIN transactions USING (txn) WHERE item = ? AND ns = ?"
-        is_asked = found is None and name in self._expected and name not in self._new
+        is_asked = not is_here and name in self._expected and name not in self._new
         if is_asked and not self.db.execute(query, (name, self.ns)).fetchone():
             raise Misuse(f"no item {op.id!r:.80} to {op.verb} in this draft")
 
@@ -221,7 +183,7 @@ class Writer:
         name = self.twins.get(op.id, op.id)
         found = self._read([name]).get(name)
         if found is None or not (self._is_ours(name, found[1], expected) or op.verb in COMMUTING):
-            self._must_have_been(name, op, found)
+            self._must_have_been(name, op, is_here=found is not None)
             return False
         if op.reason in self._moot:
             return True
@@ -332,11 +294,6 @@ class Writer:
         old = self.db.execute("SELECT changes FROM credits WHERE ns = ? AND key = ? AND item = ?", where).fetchone()
         self.db.execute("INSERT OR REPLACE INTO credits VALUES (?,?,?,?)", (*where, json.dumps(op.changes)))
         return credited(before, op, json.loads(old[0]) if old else None)
-
-
-def _how(op: Op) -> str:
-    """Say with which others an op may be carried out; what is restored must see what was forgotten before it."""
-    return "alone" if op.verb not in MARKING else "restore" if op.verb == "restore" else "mark"
 
 
 def _detail(op: Op) -> str:

@@ -137,7 +137,8 @@ def test_marks_set_together_are_as_if_they_were_set_one_by_one(seed: int) -> Non
     dice = random.Random(seed)
     items = [Item(id=f"{n}", text=f"text {n % 3}", created_at=float(n)) for n in range(9)]
     verbs: list[Verb] = sorted(MARKING)
-    ops = [Op(verb=dice.choice([*verbs, "restore"]), id=dice.choice(items).id) for _ in range(60)]
+    runs = [verb for verb in dice.choices([*verbs, "restore"], k=40) for _ in range(dice.choice([1, 1, 4]))]
+    ops = [Op(verb=verb, id=dice.choice(items).id, reason=f"{n}") for n, verb in enumerate(runs)]
     with open_memory(":memory:") as together, open_memory(":memory:") as one_by_one:
         for memory in (together, one_by_one):
             for item in items:
@@ -147,7 +148,14 @@ def test_marks_set_together_are_as_if_they_were_set_one_by_one(seed: int) -> Non
         assert together.apply(ops).skipped == tuple(dict.fromkeys(skipped))
         assert skipped
         assert together.list(status="all") == one_by_one.list(status="all")
+        assert [told(together, item) for item in items] == [told(one_by_one, item) for item in items]
         assert together.verify().ok
+
+
+def told(memory: Memory, item: Item) -> list[tuple[str, str, Item | None]]:
+    """Return what the journal tells of an item."""
+    changes = [change for change in memory.history(item.id) if isinstance(change, Change)]
+    return [(change.verb, change.reason, change.before) for change in changes]
 
 
 def agrees(memory: Memory, ids: Sequence[str], moments: Sequence[dict[str, Item]]) -> None:
