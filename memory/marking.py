@@ -10,43 +10,48 @@ import itertools
 import sqlite3
 from collections.abc import Iterable, Iterator
 from types import TracebackType
-from typing import Any, Self, get_args
+from typing import Any, Self, TypeAlias, get_args
 
 from agentevo.memory import images
 from agentevo.memory.change import marks
 from agentevo.memory.trust import DOUBTED
 from agentevo.types import Status, Verb
 
+Wanted: TypeAlias = tuple[int, Verb, str, int | None, str, str]
+"""An op: its place, its verb, its item and the version that this may have at most, its reason and its detail."""
+
 _TABLES = (
     """CREATE TEMP TABLE IF NOT EXISTS wanted (
-        n INTEGER PRIMARY KEY, item TEXT NOT NULL, expected INTEGER, reason TEXT NOT NULL, detail TEXT NOT NULL)""",
+        n INTEGER PRIMARY KEY, verb TEXT NOT NULL, item TEXT NOT NULL, expected INTEGER,
+        reason TEXT NOT NULL, detail TEXT NOT NULL)""",
     """CREATE TEMP TABLE IF NOT EXISTS due (
         n INTEGER PRIMARY KEY, row INTEGER NOT NULL, before TEXT NOT NULL,
         status TEXT NOT NULL, pinned INTEGER NOT NULL)""",
 )  # fmt: skip
-# `CROSS JOIN` keeps the order of the tables: what is wanted leads to its items, never all items to what is wanted.
+# Each goes from what is wanted to its items: `CROSS JOIN` and `LEFT JOIN` keep the order of the tables.
 _LOST = """SELECT n, row IS NOT NULL FROM wanted LEFT JOIN items ON ns = ? AND id = item
-    WHERE row IS NULL OR version > expected"""
+    WHERE row IS NULL OR version > expected ORDER BY n"""
 _SAID = """SELECT n FROM (
         SELECT n, ns, digest, row_number() OVER (PARTITION BY digest ORDER BY n) AS nth
-        FROM wanted CROSS JOIN items ON ns = ? AND id = item WHERE status = 'forgotten') AS back
+        FROM wanted CROSS JOIN items ON ns = ? AND id = item WHERE verb = 'restore' AND status = 'forgotten') AS back
     WHERE nth > 1 OR EXISTS (SELECT 1 FROM items AS other
         WHERE other.ns = back.ns AND other.digest = back.digest AND other.status != 'forgotten')"""
-_DUE = """WITH moves (status, pinned, is_doubted, before, to_status, to_pinned) AS (VALUES {moves})
+_DUE = f"""WITH moves (verb, status, pinned, is_doubted, before, to_status, to_pinned) AS (VALUES {{moves}})
     INSERT INTO due SELECT n, row, before, to_status, to_pinned
     FROM wanted CROSS JOIN items ON ns = ? AND id = item CROSS JOIN moves
-        ON moves.status = items.status AND moves.pinned = items.pinned AND is_doubted = {is_doubted}"""
+        ON moves.verb = wanted.verb AND moves.status = items.status AND moves.pinned = items.pinned
+        AND (is_doubted IS NULL OR is_doubted = (json_type(metadata, '$.{DOUBTED}') IS NOT NULL))"""
 _JOURNAL = """INSERT INTO ops (seq, txn, verb, item, reason, detail, before)
-    SELECT ? + n, ?, ?, item, reason, detail, before FROM due CROSS JOIN wanted USING (n)"""
+    SELECT ? + n, ?, verb, item, reason, detail, before FROM due CROSS JOIN wanted USING (n)"""
 _MARK = """UPDATE items SET version = ? + n, status = due.status, pinned = due.pinned
     FROM due WHERE items.row = due.row"""
 
 
 class Marking:
-    """Ops of one verb, each of another item, over an open transaction of the ledger; they are known by their place."""
+    """Ops over an open transaction of the ledger, no two of one item, known by their place among them."""
 
-    def __init__(self, db: sqlite3.Connection, ns: int, verb: Verb) -> None:
-        self._db, self._ns, self._verb = db, ns, verb
+    def __init__(self, db: sqlite3.Connection, ns: int) -> None:
+        self._db, self._ns = db, ns
 
     def __enter__(self) -> Self:
         for table in _TABLES:
@@ -54,12 +59,12 @@ class Marking:
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
-        self._db.execute("DELETE FROM wanted")
-        self._db.execute("DELETE FROM due")
+        if self._db.in_transaction:  # else SQLite has rolled back by itself, the tables with it
+            self._db.execute("DELETE FROM wanted")
+            self._db.execute("DELETE FROM due")
 
-    def want(self, lines: Iterable[tuple[int, str, int | None, str, str]]) -> None:
-        """Take in ops: each one's place, its item, the version that this had at most, its reason and its detail."""
-        self._db.executemany("INSERT INTO wanted VALUES (?,?,?,?,?)", lines)
+    def want(self, lines: Iterable[Wanted]) -> None:
+        self._db.executemany("INSERT INTO wanted VALUES (?,?,?,?,?,?)", lines)
 
     def lost(self) -> list[tuple[int, bool]]:
         """Return the places of those whose item is gone, or changed, and whether it is here."""
@@ -67,30 +72,28 @@ class Marking:
 
     def said(self) -> list[int]:
         """Return the places of those that would bring back what another item says, or one before them brings back."""
-        return [n for (n,) in self._db.execute(_SAID, (self._ns,))] if self._verb == "restore" else []
+        return [n for (n,) in self._db.execute(_SAID, (self._ns,))]
 
     def leave_out(self, places: Iterable[int]) -> None:
         self._db.executemany("DELETE FROM wanted WHERE n = ?", ((n,) for n in places))
 
-    def carry_out(self, txn: int, seq: int) -> int:
-        """Write what is left and changes something into journal, from a line on, and items; return how many."""
-        moves = [*_moves(self._verb)]
-        rows = ", ".join("(?,?,?,?,?,?)" for _ in moves)
-        is_doubted = f"(json_type(metadata, '$.{DOUBTED}') IS NOT NULL)" if self._verb == "restore" else "0"
-        due = _DUE.format(moves=rows, is_doubted=is_doubted)
-        self._db.execute(due, (*itertools.chain.from_iterable(moves), self._ns))
-        self._db.execute(_JOURNAL, (seq, txn, self._verb))
-        return self._db.execute(_MARK, (seq,)).rowcount
+    def carry_out(self, verbs: Iterable[Verb], txn: int, seq: int) -> list[int]:
+        """Write what is left, of these verbs, into journal and items, and return the places of what changed something.
 
-    def changed(self) -> list[int]:
-        """Return the places of those that changed something."""
+        A line of the journal has the number `seq` and its place, so that where nothing changed one is left out.
+        """
+        moves = [move for verb in verbs for move in _moves(verb)]
+        due = _DUE.format(moves=", ".join("(?,?,?,?,?,?,?)" for _ in moves))
+        self._db.execute(due, (*itertools.chain.from_iterable(moves), self._ns))
+        self._db.execute(_JOURNAL, (seq, txn))
+        self._db.execute(_MARK, (seq,))
         return [n for (n,) in self._db.execute("SELECT n FROM due ORDER BY n")]
 
 
 def _moves(verb: Verb) -> Iterator[tuple[Any, ...]]:
-    """Yield which marks an op changes, of what is doubted or not where that matters, into which."""
-    doubted = (False, True) if verb == "restore" else (False,)
+    """Yield which marks an op changes into which, of what is doubted or not, or, as None, of either."""
+    doubted = (False, True) if verb == "restore" else (None,)
     for status, pinned, is_doubted in itertools.product(get_args(Status), (False, True), doubted):
-        after = marks(verb, status, pinned, doubted=is_doubted)
+        after = marks(verb, status, pinned, doubted=bool(is_doubted))
         if after != (status, pinned):
-            yield status, pinned, is_doubted, images.OF_MARKS[status, pinned], *after
+            yield verb, status, pinned, is_doubted, images.OF_MARKS[status, pinned], *after

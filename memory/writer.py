@@ -6,6 +6,7 @@ import itertools
 import json
 import secrets
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeGuard
 
@@ -16,10 +17,10 @@ from agentevo.errors import Misuse
 from agentevo.memory import images, rows
 from agentevo.memory.change import COMMUTING, MARKING, QUIET, applied, credited, says_anew
 from agentevo.memory.doubt import Doubts, corrected
-from agentevo.memory.marking import Marking
+from agentevo.memory.marking import Marking, Wanted
 from agentevo.memory.trust import DOUBTED
 from agentevo.memory.words import body
-from agentevo.types import Item, Op, Transaction, Verb
+from agentevo.types import Item, Op, Transaction
 
 if TYPE_CHECKING:
     from agentevo.memory.source import Stored
@@ -42,6 +43,9 @@ _CORRECTED = """SELECT 1 FROM ops JOIN transactions USING (txn) WHERE item = ? A
         OR (verb = 'supersede' AND NOT EXISTS (
             SELECT 1 FROM derived JOIN items ON items.ns = derived.ns AND items.id = child
             WHERE derived.ns = transactions.ns AND parent = item AND supersedes = item)))"""
+
+_AT_ONCE = 10_000
+"""So many ops that only set marks are carried out together: what they are written into takes room in memory."""
 
 _Read = tuple[int, int, Item]
 """An item as the ledger has it: its row, its version, and what it says."""
@@ -122,43 +126,62 @@ class Writer:
 
     def _skipped(self, ops: Sequence[Op], expected: Mapping[str, int]) -> Iterator[str]:
         """Carry the ops out in their order; yield the ids of those that were not."""
-        for verb, run in itertools.groupby(ops, key=lambda op: op.verb):
-            if verb in MARKING:
-                yield from self._mark(verb, [*run], expected)
+        for alike, run in itertools.groupby(ops, key=_how):
+            if alike == "alone":
+                for op in run:
+                    if not self._put(op, expected.get(self.twins.get(op.id, op.id))):
+                        yield self._passed_over(op)
                 continue
-            for op in run:
-                if not self._put(op, expected.get(self.twins.get(op.id, op.id))):
-                    yield self._passed_over(op)
+            while part := list(itertools.islice(run, _AT_ONCE)):
+                yield from self._mark(part, expected)
 
     def _passed_over(self, op: Op) -> str:
         """Return the id of an op that was not carried out; what it would have corrected gives no reason to doubt."""
         self._moot.add(corrected(self.twins.get(op.id, op.id)))
         return op.id
 
-    def _mark(self, verb: Verb, ops: Sequence[Op], expected: Mapping[str, int]) -> list[str]:
+    def _mark(self, ops: Sequence[Op], expected: Mapping[str, int]) -> list[str]:
         """Carry out ops that set no more than a status or a pin, together; return the ids of those that were not."""
         names = [self.twins.get(op.id, op.id) for op in ops]
-        with Marking(self.db, self.ns, verb) as marking:
-            marking.want(
-                (n, name, None if name in self._own else expected.get(name), op.reason, _detail(op))
-                for n, (name, op) in enumerate(zip(names, ops, strict=True))
-            )
+        seq = self._latest() + 1
+        missed: list[int] = []
+        changed: list[int] = []
+        for turn in _turns(names):
+            not_done, done = self._mark_once(ops, names, turn, expected, seq)
+            missed += not_done
+            changed += done
+        for n in sorted(changed):
+            self.verbs.add(ops[n].verb)
+            if ops[n].to:
+                self.doubts.suspect(names[n], [self.twins.get(other, other) for other in ops[n].to])
+        return [ops[n].id for n in sorted(missed)]
+
+    def _mark_once(
+        self, ops: Sequence[Op], names: Sequence[str], turn: Sequence[int], expected: Mapping[str, int], seq: int
+    ) -> tuple[list[int], list[int]]:
+        """Carry out those ops whose turn it is, no two of one item, as a set.
+
+        Their lines in the journal are numbered from `seq`, by their places among all. Returned are the places of those
+        that were not carried out, and of those that changed something.
+        """
+
+        def wanted(n: int) -> Wanted:
+            op, name = ops[n], names[n]
+            return n, op.verb, name, None if name in self._own else expected.get(name), op.reason, _detail(op)
+
+        with Marking(self.db, self.ns) as marking:
+            marking.want(map(wanted, turn))
             lost = dict(marking.lost())
             for n, is_here in lost.items():
                 self._must_have_been(names[n], ops[n], is_here=is_here)
-            first: dict[str, int] = {}
-            for n, (name, op) in enumerate(zip(names, ops, strict=True)):
-                if n not in lost and op.reason not in self._moot:
-                    first.setdefault(name, n)  # a second time it would change nothing
-            marking.leave_out(set(range(len(ops))).difference(first.values()))
+                self._passed_over(ops[n])
+            self._own.update(names[n] for n in turn if n not in lost)
+            marking.leave_out(n for n in turn if n in lost or ops[n].reason in self._moot)
             said = marking.said()
+            for n in said:
+                self._passed_over(ops[n])
             marking.leave_out(said)
-            if marking.carry_out(self.txn, self._latest() + 1):
-                self.verbs.add(verb)
-            for n in marking.changed() if any(op.to for op in ops) else ():
-                self.doubts.suspect(names[n], [self.twins.get(other, other) for other in ops[n].to])
-        self._own.update(first)
-        return [self._passed_over(ops[n]) for n in sorted((*lost, *said))]
+            return [*lost, *said], marking.carry_out({ops[n].verb for n in turn}, self.txn, seq)
 
     def _is_ours(self, name: str, version: int, expected: int | None) -> bool:
         """Say whether an item is as it was expected, or was changed by nobody but this transaction since."""
@@ -294,6 +317,25 @@ class Writer:
         old = self.db.execute("SELECT changes FROM credits WHERE ns = ? AND key = ? AND item = ?", where).fetchone()
         self.db.execute("INSERT OR REPLACE INTO credits VALUES (?,?,?,?)", (*where, json.dumps(op.changes)))
         return credited(before, op, json.loads(old[0]) if old else None)
+
+
+def _how(op: Op) -> str:
+    """Say with which others an op may be carried out; what is restored must see what was forgotten before it."""
+    return "alone" if op.verb not in MARKING else "restore" if op.verb == "restore" else "mark"
+
+
+def _turns(names: Sequence[str]) -> Sequence[Sequence[int]]:
+    """Return the places of names, in turns: in none does a name come twice, and each comes in its order."""
+    if len(set(names)) == len(names):
+        return [range(len(names))]
+    turns: list[list[int]] = []
+    came: Counter[str] = Counter()
+    for place, name in enumerate(names):
+        if came[name] == len(turns):
+            turns.append([])
+        turns[came[name]].append(place)
+        came[name] += 1
+    return turns
 
 
 def _detail(op: Op) -> str:

@@ -133,6 +133,18 @@ def test_a_policy_that_restores_what_is_doubted_gets_it_quarantined() -> None:
         assert status(memory, child) == ["quarantined"]
 
 
+def test_what_only_fades_beside_what_is_found_untrue_puts_nothing_in_doubt() -> None:
+    with open_memory(":memory:") as memory:
+        faded, untrue, instead = (memory.insert(text) for text in ("faded, but true", "untrue", "what holds instead"))
+        memory.insert("made from what faded", kind="lesson", derived_from=[faded.id])
+        memory.insert("made from what is untrue", kind="lesson", derived_from=[untrue.id])
+        memory.apply([Op(verb="forget", id=faded.id), Op(verb="forget", id=untrue.id, to=(instead.id,))])
+        assert [item.status for item in memory.list(status="all", kind="lesson", order="oldest")] == [
+            "live",
+            "quarantined",
+        ]
+
+
 def test_doubt_travels_with_an_export(tmp_path: Path) -> None:
     with open_memory(tmp_path / "m") as memory, open_memory(tmp_path / "n") as copy:
         source, child, _ = family(memory)

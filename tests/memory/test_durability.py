@@ -67,6 +67,25 @@ print(*kept)
         memory.insert("there is room again")
 
 
+def test_a_sweep_for_which_there_is_no_room_says_so_and_changes_nothing(tmp_path: Path) -> None:
+    filled(tmp_path / "m", 2_000)
+    code = """
+import resource, signal
+from agentevo.memory import Evict
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+memory = open_memory(sys.argv[1])
+memory._store.ledger._writing_connection().execute("PRAGMA cache_size = 30")  # so that it is full within a statement
+resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, resource.RLIM_INFINITY))
+try:
+    memory.sweep([Evict(0)])
+except Exception as error:
+    print(type(error).__name__, "the disk failed" in str(error))
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+print(memory.stats().live, len(memory.sweep([Evict(0)]).ops), memory.stats().live, memory.verify().ok)
+"""
+    assert in_process(code, str(tmp_path / "m")).splitlines() == ["LedgerError True", "2000 2000 0 True"]
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 def test_a_folder_that_cannot_be_written_is_a_clear_error(tmp_path: Path) -> None:
     folder = tmp_path / "m"

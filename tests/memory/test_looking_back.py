@@ -152,6 +152,21 @@ def test_marks_set_together_are_as_if_they_were_set_one_by_one(seed: int) -> Non
         assert together.verify().ok
 
 
+def test_a_restore_under_two_names_of_one_item_is_refused_under_both() -> None:
+    same = {name: Item(id=name, text="the same", created_at=0.0) for name in ("first", "twin", "other")}
+    with open_memory(":memory:") as memory:
+        memory.apply([Op(verb="insert", id="first", item=same["first"])])
+        done = memory.apply([
+            Op(verb="insert", id="twin", item=same["twin"]),
+            Op(verb="forget", id="first"),
+            Op(verb="insert", id="other", item=same["other"]),
+            Op(verb="restore", id="twin"),
+            Op(verb="restore", id="first"),
+        ])  # fmt: skip
+        assert (done.skipped, done.items) == (("twin", "first"), ("other",))
+        assert {item.id: item.status for item in memory.list(status="all")} == {"first": "forgotten", "other": "live"}
+
+
 def told(memory: Memory, item: Item) -> list[tuple[str, str, Item | None]]:
     """Return what the journal tells of an item."""
     changes = [change for change in memory.history(item.id) if isinstance(change, Change)]
