@@ -143,7 +143,7 @@ class Attempt(Record):
 
 def _steps(messages: tuple[Message, ...]) -> Iterator[Step]:
     action: Message | None = None
-    observations: list[Message] = Field(default_factory=list)
+    observations: list[Message] = []
     for message in messages:
         if message.get("role") == "assistant":
             if action is not None:
