@@ -28,11 +28,7 @@ def wait(coroutine: Coroutine[Any, Any, T]) -> T:
     Who is interrupted meanwhile (Ctrl-C) goes on once the coroutine has closed what it opened; a second time, at once.
     """
     loop = _background()
-    try:
-        inside = asyncio.get_running_loop() is loop
-    except RuntimeError:
-        inside = False
-    if inside:
+    if _is_inside(loop):
         coroutine.close()
         raise RuntimeError("a plain verb was called from within agentevo's own loop; await its a... twin there")
     running = _Running(coroutine)
@@ -44,6 +40,22 @@ def wait(coroutine: Coroutine[Any, Any, T]) -> T:
             loop.call_soon_threadsafe(running.cancel)
             futures.wait([running.outcome])
         raise
+
+
+def later(delay_s: float, call: Callable[[], object]) -> None:
+    """Have something called after a while, also where the loop that runs here ends before that."""
+    loop = _background()
+    if _is_inside(loop):
+        loop.call_later(delay_s, call)
+    else:
+        loop.call_soon_threadsafe(loop.call_later, delay_s, call)
+
+
+def _is_inside(loop: asyncio.AbstractEventLoop) -> bool:
+    try:
+        return asyncio.get_running_loop() is loop
+    except RuntimeError:
+        return False
 
 
 class _Running(Generic[T]):

@@ -39,6 +39,16 @@ def below(root: int) -> dict[int, int]:
         depths |= new
 
 
+def processor_s(root: int) -> float:
+    """Return the processor time that a process and all its descendants have used so far."""
+    used = 0
+    for pid in (root, *below(root)):
+        with contextlib.suppress(OSError):
+            fields = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
+            used += sum(int(ticks) for ticks in fields[11:15])
+    return used / os.sysconf("SC_CLK_TCK")
+
+
 def named(name: str) -> list[int]:
     """Return the processes that bear a name."""
     found = []

@@ -42,7 +42,8 @@ async def send(worker: Worker, message: wire.Message, descriptors: Sequence[int]
 async def report(worker: Worker, limits: Limits) -> wire.Message:
     """Wait for the report of a run; a supervisor that is long past its own limits counts as gone."""
     try:
-        return await asyncio.wait_for(receive(worker), limits.wall_s * limits.stretch + OVERTIME_S)
+        async with asyncio.timeout(limits.wall_s * limits.stretch + OVERTIME_S):
+            return await receive(worker)
     except TimeoutError:
         raise SandboxBroken(f"a worker did not report within {OVERTIME_S:.0f} s after its time was up") from None
 

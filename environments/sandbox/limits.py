@@ -54,4 +54,4 @@ class Limits:
 
     def as_dict(self) -> dict[str, float]:
         """Return the limits as they cross to a worker."""
-        return dataclasses.asdict(self)
+        return {name: getattr(self, name) for name in self.__slots__}

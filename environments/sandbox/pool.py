@@ -10,12 +10,15 @@ from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from agentevo.blocking import later
 from agentevo.environments.sandbox import channel
 from agentevo.environments.sandbox.limits import Limits
 from agentevo.environments.sandbox.results import SandboxBroken
 from agentevo.environments.sandbox.zygote import TierFailed, Worker, Zygote
 
 WORKER_TIMEOUT_S = 30.0
+RENEW_S = 0.001
+"""So long after a run the next worker is asked for: to make one at once would keep its caller from the processors."""
 
 
 @dataclass(slots=True)
@@ -30,6 +33,7 @@ class Pool:
     is_closed: bool = field(default=False, init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
     _warm: deque[Future[Worker]] = field(default_factory=deque, init=False)
+    _left: deque[tuple[Zygote, int]] = field(default_factory=deque, init=False)
 
     def start(self) -> Zygote:
         """Return the zygote, a new one where there is none or the last has died."""
@@ -58,8 +62,7 @@ class Pool:
             raise
         finally:
             worker.channel.close()
-            zygote.leave(worker.number)
-            self._refill(zygote)
+            self._give_up(zygote, worker)
 
     async def _ready(self, limits: Limits) -> tuple[Zygote, Worker]:
         """Return a worker that says it is ready; warm ones may have died since they were made."""
@@ -68,7 +71,8 @@ class Pool:
             if zygote is None or not zygote.is_alive:
                 zygote = await asyncio.to_thread(self.start)
             try:
-                return zygote, await asyncio.wait_for(self._warmed(zygote, limits), WORKER_TIMEOUT_S)
+                async with asyncio.timeout(WORKER_TIMEOUT_S):
+                    return zygote, await self._warmed(zygote, limits)
             except TimeoutError:
                 raise SandboxBroken(f"no worker was ready within {WORKER_TIMEOUT_S:.0f} s") from None
             except SandboxBroken:
@@ -79,7 +83,7 @@ class Pool:
     async def _warmed(self, zygote: Zygote, limits: Limits) -> Worker:
         given = self._next(zygote, limits)
         try:
-            worker = await asyncio.wrap_future(given)
+            worker = given.result() if given.done() else await asyncio.wrap_future(given)
         except BaseException:
             given.add_done_callback(_close)  # it may have come in the same moment in which nobody waited any more
             raise
@@ -99,11 +103,22 @@ class Pool:
         with self._lock:
             return self._warm.popleft() if fits and self._warm else zygote.ask(limits)
 
-    def _refill(self, zygote: Zygote) -> None:
-        """Have as many workers warmed up as there were; after a run, so that it does not wait for that."""
+    def _give_up(self, zygote: Zygote, worker: Worker) -> None:
+        """Have a worker that has served replaced soon."""
         with self._lock:
-            if zygote is self.zygote and zygote.is_alive:
-                self._warm.extend(zygote.ask(self.limits) for _ in range(self.spares - len(self._warm)))
+            self._left.append((zygote, worker.number))
+            is_first = len(self._left) == 1
+        if is_first:
+            later(RENEW_S, self._renew)
+
+    def _renew(self) -> None:
+        """Have as many workers warmed up as there were."""
+        with self._lock:
+            while self._left:
+                zygote, number = self._left.popleft()
+                zygote.leave(number)
+            if self.zygote is not None and self.zygote.is_alive:
+                self._warm.extend(self.zygote.ask(self.limits) for _ in range(self.spares - len(self._warm)))
 
     def _discard_warm(self) -> None:
         """Give up the warm workers, those too that are still on their way."""

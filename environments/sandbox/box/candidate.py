@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib
 import socket
 import sys
@@ -49,6 +48,8 @@ def do(verb: str, fields: wire.Message, module: types.ModuleType) -> object:
         case "call" if callable(target):
             return target(*positional, **named)
         case "run" if callable(target):
+            import asyncio  # large, and few need it: see PRELOADED
+
             return asyncio.run(target(*positional, **named))
         case "get":
             return getattr(target, name)

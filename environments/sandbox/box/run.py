@@ -19,6 +19,8 @@ from agentevo.environments.sandbox.box.link import Link
 from agentevo.environments.sandbox.box.watch import Tree
 
 TICK_S = 0.01
+QUIET_S = 0.003
+"""So long at first nobody reads what a program writes: to be woken for that takes the processor from a short one."""
 STALL_S = 2.0
 """A supervisor that looks so much later than it meant to was itself kept from running, as all of the machine may be."""
 LEAVE_S = 0.2
@@ -54,6 +56,8 @@ class Child:
     err: int
     births: Births | None
     folder: Folder | None
+    waited: float = 0.0
+    """How long it had waited for a processor when it was ready."""
 
     @property
     def asking(self) -> int:
@@ -88,22 +92,23 @@ class Run:
     folder_at: float = 0.0
     stop_at: float = math.inf
     is_judge: bool = False
+    is_talking: bool = False
+    """Whether its process has anything to say on its link: a judge, or a session."""
     reports: list[wire.Message] = field(default_factory=list)
 
 
 def watch(host: socket.socket, run: Run, zygote: int) -> None:
     """Wait until the program or the step ends, or until a limit, or the agent, ends it."""
-    poll = select.poll()
-    for descriptor in (host, run.child.handle, run.out.descriptor, run.err.descriptor):
-        poll.register(descriptor, select.POLLIN)
-    poll.register(run.child.link, _awaited(run.child.link))
-    if run.child.births:
-        poll.register(run.child.asking, select.POLLIN)
+    poll, patience = _polled(host, run), QUIET_S
     looked = woke = run.since
     while not run.kind and run.status is None and not run.is_done:
-        ready = {descriptor for descriptor, _ in poll.poll(TICK_S * 1000)}
+        ready = dict(poll.poll(patience * 1000))
         _attend(run, ready, poll)
         now = time.monotonic()
+        if patience < TICK_S and now >= run.since + QUIET_S:
+            patience = TICK_S
+            for drain in (run.out, run.err):
+                poll.register(drain.descriptor, select.POLLIN)
         run.stalled += now - woke if now - woke > STALL_S else 0
         woke = now
         if host.fileno() in ready:
@@ -120,7 +125,18 @@ def watch(host: socket.socket, run: Run, zygote: int) -> None:
         pass
 
 
-def _attend(run: Run, ready: set[int], poll: select.poll) -> None:
+def _polled(host: socket.socket, run: Run) -> select.poll:
+    poll = select.poll()
+    for descriptor in (host, run.child.handle):
+        poll.register(descriptor, select.POLLIN)
+    if run.is_talking or run.child.link.is_sending:
+        poll.register(run.child.link, _awaited(run.child.link))
+    if run.child.births:
+        poll.register(run.child.asking, select.POLLIN)
+    return poll
+
+
+def _attend(run: Run, ready: dict[int, int], poll: select.poll) -> None:
     """Take what is there: output, messages, questions, the end."""
     for drain in (run.out, run.err):
         if drain.descriptor in ready and not drain.read():
@@ -132,7 +148,10 @@ def _attend(run: Run, ready: set[int], poll: select.poll) -> None:
         else:
             poll.unregister(run.child.link)
     if run.child.births and run.child.asking in ready:
-        run.child.births.answer(int(run.limits["processes"]))
+        if ready[run.child.asking] & select.POLLIN:
+            run.child.births.answer(int(run.limits["processes"]))
+        else:  # nobody is left who could ask
+            poll.unregister(run.child.asking)
     if run.child.handle in ready:
         _reap(run)
 

@@ -7,7 +7,6 @@ the process ended, what came through the pipes, time and memory. Nothing of that
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import select
 import signal
@@ -15,17 +14,18 @@ import socket
 import time
 from typing import Protocol
 
-from agentevo.environments.sandbox.box import files, wire, worker
+from agentevo.environments.sandbox.box import files, rehearsal, wire, worker
 from agentevo.environments.sandbox.box.births import Births
-from agentevo.environments.sandbox.box.drain import Drain
 from agentevo.environments.sandbox.box.folder import Folder
+from agentevo.environments.sandbox.box.job import begun, hand_over
 from agentevo.environments.sandbox.box.link import Link
 from agentevo.environments.sandbox.box.run import REPORTED, Child, Limits, Run, judged, outcome, watch
 from agentevo.environments.sandbox.box.watch import Bystanders, Tree
 
-FIXED = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 IDLE_S = 0.25
 """How often a session is looked at between its steps, beside once before each."""
+HEAD_START_S = 0.001
+"""So long the end of a worker leaves the processors to whoever reads its report."""
 
 
 class Walls(Protocol):
@@ -74,12 +74,14 @@ def start(host: socket.socket, walls: Walls, tree: Tree) -> Child:
     os.close(theirs_out)
     os.close(theirs_err)
     handle = os.pidfd_open(pid)
+    rehearsal.supervise(tree)
     said, asking = wire.receive_all(ours, REPORTED)
     if said is None or "shown" not in said:
         raise OSError(str((said or {}).get("failed", "the process behind the walls ended before it began")))
     births = Births(asking[0], lambda: tree.usage().tasks) if asking else None
     link = Link(ours, REPORTED)
-    return Child(pid, handle, int(str(said["shown"])), link, out, err, births, walls.folder)
+    shown = int(str(said["shown"]))
+    return Child(pid, handle, shown, link, out, err, births, walls.folder, tree.waited_s(shown))
 
 
 def _work(host: socket.socket, walls: Walls, child: Child, tree: Tree) -> None:
@@ -94,13 +96,13 @@ def _work(host: socket.socket, walls: Walls, child: Child, tree: Tree) -> None:
         if "file" in job:
             wire.send(host, files.do(job))
             continue
-        if last is None:
-            tree.learn(walls.bystanders.pids, child.shown)
         run = last = begun(job, child, tree, is_first=last is None)
         if over:
             run.kind = over
         else:
             hand_over(job, run, descriptors)
+            if run.is_first:
+                tree.learn(walls.bystanders.pids, child.shown)
             watch(host, run, zygote)
         has_ended = run.status is not None or bool(run.kind)
         if has_ended:
@@ -109,34 +111,8 @@ def _work(host: socket.socket, walls: Walls, child: Child, tree: Tree) -> None:
         run.err.rest()
         wire.send(host, {**outcome(run), "ended": has_ended})
         if has_ended:
+            time.sleep(HEAD_START_S)
             return
-
-
-def begun(job: wire.Message, child: Child, tree: Tree, *, is_first: bool) -> Run:
-    """Return the run that a job asks for, which is not yet handed over."""
-    table = job["limits"]
-    assert isinstance(table, dict)
-    limits = {str(name): float(value) for name, value in table.items()}
-    output = int(limits["output_bytes"])
-    run = Run(child, limits, tree, Drain(child.out, output), Drain(child.err, output), is_first)
-    run.is_judge = job["mode"] == "judge"
-    if not is_first:
-        run.cpu_before = tree.usage().cpu_s
-    run.waited_before = tree.waited_s(child.shown)
-    return run
-
-
-def hand_over(job: wire.Message, run: Run, descriptors: list[int]) -> None:
-    """Tell the process what to run; its standard input is a file of its own."""
-    stdin = os.memfd_create("stdin", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    with os.fdopen(stdin, "wb", closefd=False) as file:
-        file.write(str(job.pop("stdin", "")).encode("utf-8", "surrogateescape"))
-    fcntl.fcntl(stdin, fcntl.F_ADD_SEALS, FIXED)  # or a program could keep in it what no limit counts
-    os.lseek(stdin, 0, os.SEEK_SET)
-    run.since = time.monotonic()
-    run.child.link.say(job, [stdin, *descriptors])
-    for one in (stdin, *descriptors):
-        os.close(one)
 
 
 def _idle(host: socket.socket, last: Run | None, zygote: int) -> str:
@@ -151,9 +127,12 @@ def _idle(host: socket.socket, last: Run | None, zygote: int) -> str:
         poll.register(births.asking, select.POLLIN)
     looked = time.monotonic()
     while os.getppid() == zygote:
-        ready = {descriptor for descriptor, _ in poll.poll(IDLE_S * 1000)}
+        ready = dict(poll.poll(IDLE_S * 1000))
         if last and births and births.asking in ready:
-            births.answer(int(last.limits["processes"]))
+            if ready[births.asking] & select.POLLIN:
+                births.answer(int(last.limits["processes"]))
+            else:
+                poll.unregister(births.asking)
         now = time.monotonic()
         if last and not over and (host.fileno() in ready or now >= looked + IDLE_S):
             looked, over = now, judged(last, now, is_idle=True)

@@ -10,10 +10,11 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
-from processes import alive, below, eventually, named, parents, pool, zygote
+from processes import alive, below, eventually, named, parents, pool, processor_s, zygote
 
 from agentevo.environments.sandbox import Limits, Sandbox, SandboxBroken, SandboxUnavailable
 from agentevo.environments.sandbox.box.zygote import LEAVING
@@ -276,3 +277,22 @@ def test_a_machine_that_stood_still_takes_no_time_from_a_program(own: Sandbox) -
         assert result.waited_s > limits.wall_s
 
     asyncio.run(scenario())
+
+
+def test_spares_are_made_again_also_where_each_run_has_an_event_loop_of_its_own(own: Sandbox) -> None:
+    first = [*pool(own)._warm]
+    for number in range(len(first)):
+        assert asyncio.run(own.arun(f"print({number})")).stdout == f"{number}\n"
+    assert eventually(lambda: len(pool(own)._warm) == len(first))
+    assert not {*first} & {*pool(own)._warm}
+
+
+def test_a_session_whose_program_has_ended_between_steps_takes_no_processor(own: Sandbox) -> None:
+    with own.session() as session:
+        session.run(NAMED.format(name="ends-between"))
+        program = {*named("ends-between")}
+        session.run("import os, threading\nthreading.Timer(0.2, os._exit, [0]).start()")
+        assert eventually(lambda: not alive(program))
+        before, begin = processor_s(zygote(own).process.pid), time.monotonic()
+        time.sleep(1)
+        assert processor_s(zygote(own).process.pid) - before < (time.monotonic() - begin) / 2
