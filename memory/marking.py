@@ -7,8 +7,9 @@ from there; what an op does to which marks is asked of `change.marks` before, on
 from __future__ import annotations
 
 import itertools
+import json
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeAlias, get_args
 
@@ -28,6 +29,9 @@ _TABLES = (
         n INTEGER PRIMARY KEY, row INTEGER NOT NULL, before TEXT NOT NULL,
         status TEXT NOT NULL, pinned INTEGER NOT NULL)""",
 )  # fmt: skip
+_ALIKE = "INSERT INTO wanted SELECT key, ?, value, ?, ?, ? FROM json_each(?)"
+_NUL = json.dumps("\0")[1:-1]
+"""At which SQLite ends a text that it takes out of JSON."""
 # Each goes from what is wanted to its items: `CROSS JOIN` and `LEFT JOIN` keep the order of the tables.
 _LOST = """SELECT n, row IS NOT NULL FROM wanted LEFT JOIN items ON ns = ? AND id = item
     WHERE row IS NULL OR version > expected ORDER BY n"""
@@ -36,11 +40,13 @@ _SAID = """SELECT n FROM (
         FROM wanted CROSS JOIN items ON ns = ? AND id = item WHERE verb = 'restore' AND status = 'forgotten') AS back
     WHERE nth > 1 OR EXISTS (SELECT 1 FROM items AS other
         WHERE other.ns = back.ns AND other.digest = back.digest AND other.status != 'forgotten')"""
-_DUE = f"""WITH moves (verb, status, pinned, is_doubted, before, to_status, to_pinned) AS (VALUES {{moves}})
-    INSERT INTO due SELECT n, row, before, to_status, to_pinned
+_DUE = f"""INSERT INTO due
+    WITH moves (verb, status, pinned, is_doubted, before, to_status, to_pinned) AS (VALUES {{moves}})
+    SELECT n, row, before, to_status, to_pinned
     FROM wanted CROSS JOIN items ON ns = ? AND id = item CROSS JOIN moves
         ON moves.verb = wanted.verb AND moves.status = items.status AND moves.pinned = items.pinned
-        AND (is_doubted IS NULL OR is_doubted = (json_type(metadata, '$.{DOUBTED}') IS NOT NULL))"""
+        AND (is_doubted IS NULL OR is_doubted = (json_type(metadata, '$.{DOUBTED}') IS NOT NULL))
+    WHERE coalesce(version <= expected, 1)"""
 _JOURNAL = """INSERT INTO ops (seq, txn, verb, item, reason, detail, before)
     SELECT ? + n, ?, verb, item, reason, detail, before FROM due CROSS JOIN wanted USING (n)"""
 _MARK = """UPDATE items SET version = ? + n, status = due.status, pinned = due.pinned
@@ -66,6 +72,14 @@ class Marking:
     def want(self, lines: Iterable[Wanted]) -> None:
         self._db.executemany("INSERT INTO wanted VALUES (?,?,?,?,?,?)", lines)
 
+    def want_alike(self, items: Sequence[str], verb: Verb, expected: int | None, reason: str, detail: str) -> None:
+        """Take in ops that differ by their items only, one at each place from the first on."""
+        named = json.dumps(items)
+        if _NUL in named:
+            self.want((n, verb, item, expected, reason, detail) for n, item in enumerate(items))
+        else:
+            self._db.execute(_ALIKE, (verb, expected, reason, detail, named))
+
     def lost(self) -> list[tuple[int, bool]]:
         """Return the places of those whose item is gone, or changed, and whether it is here."""
         return [(n, bool(is_here)) for n, is_here in self._db.execute(_LOST, (self._ns,))]
@@ -77,16 +91,23 @@ class Marking:
     def leave_out(self, places: Iterable[int]) -> None:
         self._db.executemany("DELETE FROM wanted WHERE n = ?", ((n,) for n in places))
 
-    def carry_out(self, verbs: Iterable[Verb], txn: int, seq: int) -> list[int]:
-        """Write what is left, of these verbs, into journal and items, and return the places of what changed something.
+    def settle(self, verbs: Iterable[Verb]) -> int:
+        """Find out what is to be done of what is wanted, of these verbs; return how many would change something."""
+        moves = [move for verb in verbs for move in _moves(verb)]
+        due = _DUE.format(moves=", ".join("(?,?,?,?,?,?,?)" for _ in moves))
+        self._db.execute("DELETE FROM due")
+        return self._db.execute(due, (*itertools.chain.from_iterable(moves), self._ns)).rowcount
+
+    def carry_out(self, txn: int, seq: int) -> None:
+        """Write what was settled into journal and items.
 
         A line of the journal has the number `seq` and its place, so that where nothing changed one is left out.
         """
-        moves = [move for verb in verbs for move in _moves(verb)]
-        due = _DUE.format(moves=", ".join("(?,?,?,?,?,?,?)" for _ in moves))
-        self._db.execute(due, (*itertools.chain.from_iterable(moves), self._ns))
         self._db.execute(_JOURNAL, (seq, txn))
         self._db.execute(_MARK, (seq,))
+
+    def changed(self) -> list[int]:
+        """Return the places of those that were carried out and changed something."""
         return [n for (n,) in self._db.execute("SELECT n FROM due ORDER BY n")]
 
 

@@ -17,7 +17,7 @@ from agentevo.errors import Misuse
 from agentevo.memory import images, rows
 from agentevo.memory.change import COMMUTING, MARKING, QUIET, applied, credited, says_anew
 from agentevo.memory.doubt import Doubts, corrected
-from agentevo.memory.marking import Marking, Wanted
+from agentevo.memory.marking import Marking
 from agentevo.memory.trust import DOUBTED
 from agentevo.memory.words import body
 from agentevo.types import Item, Op, Transaction
@@ -158,19 +158,20 @@ class Writer:
 
     def _mark_once(
         self, ops: Sequence[Op], names: Sequence[str], turn: Sequence[int], expected: Mapping[str, int], seq: int
-    ) -> tuple[list[int], list[int]]:
+    ) -> tuple[Sequence[int], Sequence[int]]:
         """Carry out those ops whose turn it is, no two of one item, as a set.
 
         Their lines in the journal are numbered from `seq`, by their places among all. Returned are the places of those
         that were not carried out, and of those that changed something.
         """
 
-        def wanted(n: int) -> Wanted:
-            op, name = ops[n], names[n]
-            return n, op.verb, name, None if name in self._own else expected.get(name), op.reason, _detail(op)
-
+        verbs = {ops[n].verb for n in turn}
         with Marking(self.db, self.ns) as marking:
-            marking.want(map(wanted, turn))
+            self._want(marking, ops, names, turn, expected)
+            if "restore" not in verbs and not self._moot and marking.settle(verbs) == len(turn):
+                self._own.update(names[n] for n in turn)
+                marking.carry_out(self.txn, seq)
+                return [], turn
             lost = dict(marking.lost())
             for n, is_here in lost.items():
                 self._must_have_been(names[n], ops[n], is_here=is_here)
@@ -181,7 +182,29 @@ class Writer:
             for n in said:
                 self._passed_over(ops[n])
             marking.leave_out(said)
-            return [*lost, *said], marking.carry_out({ops[n].verb for n in turn}, self.txn, seq)
+            marking.settle(verbs)
+            marking.carry_out(self.txn, seq)
+            return [*lost, *said], marking.changed()
+
+    def _want(
+        self,
+        marking: Marking,
+        ops: Sequence[Op],
+        names: Sequence[str],
+        turn: Sequence[int],
+        expected: Mapping[str, int],
+    ) -> None:
+        """Tell what is to be marked; in a sweep most ops differ by their item only, and no tuple is made of each."""
+
+        def newest(name: str) -> int | None:
+            return None if name in self._own else expected.get(name)
+
+        every = zip(ops, names, strict=True) if len(turn) == len(ops) else ()
+        alike = {(op.verb, newest(name), op.reason, _detail(op)) for op, name in every}
+        if len(alike) == 1:
+            marking.want_alike(names, *alike.pop())
+        else:
+            marking.want((n, ops[n].verb, names[n], newest(names[n]), ops[n].reason, _detail(ops[n])) for n in turn)
 
     def _is_ours(self, name: str, version: int, expected: int | None) -> bool:
         """Say whether an item is as it was expected, or was changed by nobody but this transaction since."""

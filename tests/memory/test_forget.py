@@ -13,6 +13,7 @@ from moments import DAY, NOW, memory, moment, ops
 from agentevo.errors import Misuse
 from agentevo.memory import Decay, Discard, Evict, Expire, Memory, retention
 from agentevo.memory.forget import Curve, Order
+from agentevo.memory.history import Change
 from agentevo.types import Item, Json, Op
 
 days = st.floats(0.01, 300)
@@ -361,3 +362,38 @@ def test_policies_see_a_draft_as_it_would_be() -> None:
         draft.insert("above", created_at=NOW + 1)
         draft.forget(draft.list(order="oldest")[0].id)
         assert [op.id for op in ops(Evict(0), moment(draft))] == [draft.list()[0].id]
+
+
+def test_items_of_whatever_names_are_forgotten_together_and_come_back_together() -> None:
+    given = ["a", "a\0", "a\0b", "a\0c", '"', "\\", "\\u0000", "[1]", "1", "null", "\u2028", "é😀", " ", "'"]
+    with memory() as m:
+        m.apply([Op(verb="insert", id=one, item=item(one, text=f"item {n}")) for n, one in enumerate(given)])
+        gone = given[1:]
+        m.apply([Op(verb="forget", id=one, reason="too old") for one in gone])
+        assert [found.id for found in m.list()] == ["a"]
+        assert {change.reason for one in gone for change in changes(m, one)[1:]} == {"too old"}
+        m.undo()
+        assert {found.id for found in m.list()} == {*given}
+
+
+def changes(m: Memory, id: str) -> list[Change]:
+    return [change for change in m.history(id) if isinstance(change, Change)]
+
+
+@pytest.mark.parametrize("meanwhile", ["edited", "purged", "both"])
+def test_of_ops_that_are_alike_those_whose_item_changed_meanwhile_are_left_out(meanwhile: str) -> None:
+    with memory() as m:
+        m.insert([f"item {n}" for n in range(6)])
+        found = m.list(order="oldest")
+        edited = {found[1].id} if meanwhile != "purged" else set()
+        purged = {found[4].id} if meanwhile != "edited" else set()
+        with m.draft() as draft:
+            draft.apply([Op(verb="forget", id=one.id, reason="too old") for one in found])
+            for one in edited:
+                m.edit(one, text="another")
+            for one in purged:
+                m.purge(one)
+            done = draft.commit()
+        assert {*done.skipped} == edited | purged
+        assert {one.id for one in m.list()} == edited
+        assert {one.id for one in m.list(status="forgotten")} == {one.id for one in found} - edited - purged
