@@ -23,6 +23,8 @@ Progress: TypeAlias = Callable[[str, int, int], None]
 BUSY_TIMEOUT_S = 30.0
 _CHECKPOINT_S = 1.0  # a reader that holds on for longer makes a purge say `pending` rather than wait
 _PAGES = 2_000
+_LOG_PAGES = 8000
+"""The log may grow to so many pages, 32 MB, before what it holds is moved into the ledger: a large sweep writes 20."""
 _WRITER_CACHE_KB = 16_000  # with SQLite's own 2 MB a sweep writes the pages of the journal's indexes again and again
 
 
@@ -75,6 +77,7 @@ class Ledger:
             self._writer = self._connect()
             self._writer.execute(f"PRAGMA cache_size = -{_WRITER_CACHE_KB}")
             self._writer.execute("PRAGMA temp_store = MEMORY")
+            self._writer.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
         return self._writer
 
     def _enter_wal(self, db: sqlite3.Connection) -> None:
