@@ -378,7 +378,9 @@ def test_what_an_engine_left_behind_ends_with_it() -> None:
 
 @pytest.mark.parametrize("walls", WALLS)
 @pytest.mark.parametrize("method", ["add", "hang"])
-def test_an_engine_ends_with_the_process_that_asks_it_also_in_the_middle_of_a_call(walls: Walls, method: str) -> None:
+def test_an_engine_ends_with_the_process_that_asks_it_also_in_the_middle_of_a_call(
+    walls: Walls, method: str, tmp_path: Path
+) -> None:
     mark = uuid4().hex
     code = f"""
 import asyncio, sys
@@ -392,7 +394,8 @@ async def act():
     await (engine.ask("hang") if {method == "hang"} else asyncio.sleep(600))
 asyncio.run(act())
 """
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as owner:
+    env = {**os.environ, "TMPDIR": str(tmp_path)}  # nobody is left to remove the engine's empty home
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env=env) as owner:
         assert owner.stdout is not None
         assert owner.stdout.readline() == b"ready\n"
         owner.send_signal(signal.SIGKILL)
