@@ -128,7 +128,8 @@ def test_a_service_that_is_killed_is_a_typed_error_and_leaves_nothing(tmp_path: 
             await seen(name)
             started = {process.pid, *below(process.pid)}
             os.kill(process.pid, signal.SIGKILL)
-            with pytest.raises(SandboxBroken, match="cannot be reached"):
+            # The kernel may still let the second try in, while it closes what the service had open.
+            with pytest.raises(SandboxBroken, match=r"remote sandbox (cannot be reached|went in the middle of a run)"):
                 await running
             process.wait()
             assert eventually(lambda: not alive(started))
