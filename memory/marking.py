@@ -74,7 +74,7 @@ class Marking:
 
     def want_alike(self, items: Sequence[str], verb: Verb, expected: int | None, reason: str, detail: str) -> None:
         """Take in ops that differ by their items only, one at each place from the first on."""
-        named = json.dumps(items)
+        named = json.dumps(items, ensure_ascii=False)  # half of a surrogate pair is refused, as in any text
         if _NUL in named:
             self.want((n, verb, item, expected, reason, detail) for n, item in enumerate(items))
         else:

@@ -376,6 +376,15 @@ def test_items_of_whatever_names_are_forgotten_together_and_come_back_together()
         assert {found.id for found in m.list()} == {*given}
 
 
+def test_a_name_that_no_memory_can_hold_is_refused_also_where_many_are_forgotten_together() -> None:
+    with memory() as m:
+        m.insert("kept")
+        forgets = [Op(verb="forget", id=one, reason="too old") for one in (m.list()[0].id, "\ud800")]
+        with pytest.raises(Misuse, match="half of a surrogate pair"):
+            m.apply(forgets)
+        assert texts(m) == ["kept"]
+
+
 def changes(m: Memory, id: str) -> list[Change]:
     return [change for change in m.history(id) if isinstance(change, Change)]
 
