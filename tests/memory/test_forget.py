@@ -364,8 +364,11 @@ def test_policies_see_a_draft_as_it_would_be() -> None:
         assert [op.id for op in ops(Evict(0), moment(draft))] == [draft.list()[0].id]
 
 
-def test_items_of_whatever_names_are_forgotten_together_and_come_back_together() -> None:
-    given = ["a", "a\0", "a\0b", "a\0c", '"', "\\", "\\u0000", "[1]", "1", "null", "\u2028", "é😀", " ", "'"]
+@pytest.mark.parametrize(
+    "odd", [["a\0", "a\0b", "a\0c"], ["\u2028", "é", '"', "\\", "\\u0000", "[1]", "1"], ["😀", "é😀"]]
+)
+def test_items_of_whatever_names_are_forgotten_together_and_come_back_together(odd: list[str]) -> None:
+    given = ["a", *odd]
     with memory() as m:
         m.apply([Op(verb="insert", id=one, item=item(one, text=f"item {n}")) for n, one in enumerate(given)])
         gone = given[1:]
@@ -379,8 +382,8 @@ def test_items_of_whatever_names_are_forgotten_together_and_come_back_together()
 def test_a_name_that_no_memory_can_hold_is_refused_also_where_many_are_forgotten_together() -> None:
     with memory() as m:
         m.insert("kept")
-        forgets = [Op(verb="forget", id=one, reason="too old") for one in (m.list()[0].id, "\ud800")]
-        with pytest.raises(Misuse, match="half of a surrogate pair"):
+        forgets = [Op(verb="forget", id=one, reason="too old") for one in (m.list()[0].id, "x\udc00")]
+        with pytest.raises(Misuse, match=r"^'x.udc00' holds half of a surrogate pair"):
             m.apply(forgets)
         assert texts(m) == ["kept"]
 
