@@ -23,8 +23,9 @@ Progress: TypeAlias = Callable[[str, int, int], None]
 BUSY_TIMEOUT_S = 30.0
 _CHECKPOINT_S = 1.0  # a reader that holds on for longer makes a purge say `pending` rather than wait
 _PAGES = 2_000
-_LOG_PAGES = 8000
-"""The log may grow to so many pages, 32 MB, before what it holds is moved into the ledger: a large sweep writes 20."""
+_LOG_PAGES, _LONG_LOG_PAGES = 2_000, 8_000
+"""The log may grow to 8 MB before what it holds is moved into the ledger, and to 32 by a transaction that is large."""
+_LARGE = 1_000  # rows changed
 _WRITER_CACHE_KB = 16_000  # with SQLite's own 2 MB a sweep writes the pages of the journal's indexes again and again
 
 
@@ -46,6 +47,7 @@ class Ledger:
         self._lent = 0
         self._closed = False
         self._writer: sqlite3.Connection | None = None
+        self._log_pages = 0
         with explained(self.name):
             try:
                 db = self._writing_connection()
@@ -77,7 +79,7 @@ class Ledger:
             self._writer = self._connect()
             self._writer.execute(f"PRAGMA cache_size = -{_WRITER_CACHE_KB}")
             self._writer.execute("PRAGMA temp_store = MEMORY")
-            self._writer.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
+            self._limit_log(self._writer, _LOG_PAGES)
         return self._writer
 
     def _enter_wal(self, db: sqlite3.Connection) -> None:
@@ -260,10 +262,11 @@ class Ledger:
                 yield db
                 return
             db.execute("BEGIN IMMEDIATE")
-            self._local.writes = True
+            self._local.writes, before = True, db.total_changes
             try:
                 with blamed_on_damage(self.name, db):
                     yield db
+                self._limit_log(db, _LONG_LOG_PAGES if db.total_changes - before > _LARGE else _LOG_PAGES)
                 db.execute("COMMIT")
             except BaseException:
                 if db.in_transaction:
@@ -271,6 +274,12 @@ class Ledger:
                 raise
             finally:
                 self._local.writes = False
+
+    def _limit_log(self, db: sqlite3.Connection, pages: int) -> None:
+        """Say from which length on a commit moves what the log holds into the ledger."""
+        if pages != self._log_pages:
+            db.execute(f"PRAGMA wal_autocheckpoint = {pages}")
+            self._log_pages = pages
 
     @property
     def _writes(self) -> bool:

@@ -87,6 +87,15 @@ print(memory.stats().live, len(memory.sweep([Evict(0)]).ops), memory.stats().liv
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_a_large_change_leaves_moving_its_log_to_the_next_small_one(tmp_path: Path) -> None:
+    ledger = tmp_path / "m" / "ledger.db"
+    with open_memory(tmp_path / "m") as memory:
+        memory.insert([f"number {n} is l{'o' * 10_000}ng" for n in range(1_200)])
+        size = ledger.stat().st_size
+        assert memory.get(memory.insert("a short one").id) is not None
+        assert ledger.stat().st_size > size + 10_000_000
+
+
 def test_a_folder_that_cannot_be_written_is_a_clear_error(tmp_path: Path) -> None:
     folder = tmp_path / "m"
     filled(folder)
