@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 
 from agentevo.blocking import wait
 from agentevo.memory import Evict, Memory
+from agentevo.memory.admit import shows
 from agentevo.memory.forget import Order
 from agentevo.models import as_embedder
 from agentevo.protocols import Embedder
@@ -119,6 +120,8 @@ HALVES = {
     "half, outcome not told, utility": Half("question", False, "utility"),
     "half, outcome not told, lru": Half("question", False, "lru"),
     "half, in other words, utility": Half("answer", True, "utility"),
+    "half, other words, not told, utility": Half("answer", False, "utility"),
+    "half, in other words, help": Half("answer", True, "help"),
     "half, asked before, near": Half("question", True, "near"),
     "half, outcome not told, near": Half("question", False, "near"),
     "half, in other words, near": Half("answer", True, "near"),
@@ -134,7 +137,7 @@ def _questions(file: Path) -> Iterator[dict[str, Any]]:
             row = json.loads(line)
             parts = zip(row["haystack_session_ids"], row["haystack_dates"], row["haystack_sessions"], strict=True)
             kept = [
-                (name, _time(date), [{**t, "content": t["content"][:2000]} for t in turns if t["content"].strip()])
+                (name, _time(date), [{**t, "content": t["content"][:2000]} for t in turns if shows(t["content"])])
                 for name, date, turns in parts
             ]
             yield {**row, "sessions": kept, "at": _time(row["question_date"])}
@@ -249,7 +252,7 @@ def main() -> int:
     for what, figures in results.items():
         print(f"\n{what}")
         for name, values in figures.items():
-            print(f"  {name:34}", "  ".join(f"{key} {value:.3f}" for key, value in values.items()))
+            print(f"  {name:36}", "  ".join(f"{key} {value:.3f}" for key, value in values.items()))
     return 0
 
 
