@@ -174,14 +174,15 @@ def plan_undo(stored: Stored, actor: str) -> Undo:
 
 def _plan(txn: int, name: str, reason: str, first: dict[str, Item | None], found: Mapping[str, Found]) -> Undo:
     """Return how to give items their first images again, but for those that are as they were, or no more there."""
+    said = f"undo: {reason or name}"
     ops: list[Op] = []
     expected: dict[str, int] = {}
     for item, before in reversed(first.items()):
-        needed = _needed(found[item].item, before, f"undo: {reason}") if item in found else []
+        needed = _needed(found[item].item, before, said) if item in found else []
         if needed:
             expected[item] = found[item].version
             ops += needed
-    return Undo(txn, name, reason, ops, expected, tuple(first))
+    return Undo(txn, name, said, ops, expected, tuple(first))
 
 
 def _needed(now: Item, then: Item | None, reason: str) -> list[Op]:
@@ -198,7 +199,7 @@ def take_back(stored: Stored, plan: Undo, vectors: Mapping[str, Vector], actor: 
     """Carry the plan out; raise Misuse where what it is about was undone or changed meanwhile."""
     with stored.ledger.writing() as db:
         writer = Writer(db, stored, vectors)
-        if writer.begin(actor=actor, reason=f"undo: {plan.reason}", key=f"{UNDO}{plan.id}", at=at) is None:
+        if writer.begin(actor=actor, reason=plan.reason, key=f"{UNDO}{plan.id}", at=at) is None:
             raise Misuse(f"{plan.id} was undone by another process meanwhile")
         writer.doubts.settle(plan.touched)
         done = writer.put(plan.ops, plan.expected)

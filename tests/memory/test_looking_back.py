@@ -427,7 +427,7 @@ def test_what_changes_nothing_is_not_noted_and_undo_takes_back_what_came_before(
             nothing(item.id)
         assert memory.apply([]).id == ""
         assert memory.history() == noted
-        assert memory.undo().reason == "undo: "
+        assert memory.undo().reason == f"undo: {noted[0].id}"
         assert memory.list() == [item]
 
 
