@@ -427,7 +427,8 @@ def test_what_changes_nothing_is_not_noted_and_undo_takes_back_what_came_before(
             nothing(item.id)
         assert memory.apply([]).id == ""
         assert memory.history() == noted
-        assert memory.undo().reason == f"undo: {noted[0].id}"
+        edited = next(change.id for change in noted if isinstance(change, Transaction))
+        assert memory.undo().reason == f"undo: {edited}"
         assert memory.list() == [item]
 
 
