@@ -38,8 +38,9 @@ _PAUSE_S = 0.02  # a recall needs several turns at Python's lock: without a paus
 _CONNECT_TIMEOUT_S, _SERVER_TIMEOUT_S = 1.0, 10.0  # Chroma itself waits for ever
 _PATIENCE_S = 0.02  # a recall does not wait for a catch-up: it searches exactly
 _CONFIGURATION = {
-    "hnsw": {"space": "ip", "ef_construction": 100, "ef_search": 100, "max_neighbors": 16, "sync_threshold": 10_000}
+    "hnsw": {"space": "ip", "ef_construction": 100, "ef_search": 100, "max_neighbors": 16, "sync_threshold": 2_000}
 }
+"""What Chroma has not written to its own file, `sync_threshold` at most, it works into the graph at every opening."""
 
 _ran_in: int | None = None
 """The process in which an embedded Chroma was started."""
