@@ -125,9 +125,10 @@ def screened(ops: Sequence[Op], get: Callable[[str], Item | None]) -> list[Op]:
             continue
         op = _without_secrets(op)
         if op.item is not None:
-            because = held_because(op.item) if op.item.status != "forgotten" else None
-            status = "quarantined" if because else op.item.status
-            new[op.item.id] = item = op.item.model_copy(update={"status": status})
+            trusted = _trusted(op.item, [new.get(parent) or get(parent) for parent in op.item.derived_from])
+            because = held_because(trusted) if trusted.status != "forgotten" else None
+            status = "quarantined" if because else trusted.status
+            new[op.item.id] = item = trusted.model_copy(update={"status": status})
             checked.append(_told(op.model_copy(update={"item": item}) if item != op.item else op, because))
             continue
         told = {name: value for name, value in op.changes.items() if name in _READ}
@@ -156,6 +157,13 @@ def _still_doubted(op: Op, item: Item) -> Op:
     return op
 
 
+def _trusted(item: Item, parents: Sequence[Item | None]) -> Item:
+    """Return an item trusted as it says, else as its source is, and no more than what it was derived from."""
+    own = item.trust if "trust" in item.model_fields_set else trust_of(item.source)
+    trust = lowest(own, (parent.trust for parent in parents if parent is not None))
+    return item if trust == item.trust else item.model_copy(update={"trust": trust})
+
+
 _SAID = ("text", "key_text", "metadata")
 _READ = (*_SAID, "trust")
 
@@ -166,6 +174,8 @@ def _without_secrets(op: Op) -> Op:
         said = {name: masked_within(getattr(op.item, name)) for name in _SAID}
         item = op.item.model_copy(update=said)
         return op if item == op.item else op.model_copy(update={"item": item})
+    if strange := next((said for said in _texts(op.changes) if not is_text(said)), None):
+        raise Misuse(f"{strange!r:.40} holds half of a surrogate pair; a memory takes whole characters")
     said = {name: masked_within(value) for name, value in op.changes.items() if name in _SAID}
     if "text" in said:
         must_be_text(said["text"])
@@ -206,6 +216,8 @@ def masked_within(value: Any) -> Any:
 
 
 def _beside(name: str, value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        return [_beside(name, inner) for inner in value]
     if not isinstance(value, str):
         return masked_within(value)
     told = masked(f"{name}={value}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import cast
 
@@ -24,7 +25,8 @@ MARKING: frozenset[Verb] = frozenset({"forget", "restore", "quarantine", "pin", 
 EDITABLE = frozenset(
     {"text", "key_text", "metadata", "kind", "source", "trust", "importance", "expires_at", "strength", "last_used_at"}
 )
-COUNTED = frozenset({"wins", "losses", "uses", "strength", "at"})
+COUNTED: Mapping[str, float] = {"wins": 1e100, "losses": 1e100, "uses": 1e9, "strength": 1e100, "at": math.inf}
+"""What a reinforcement adds, and how much of it at most: no sum of these is beyond counting."""
 
 _STATUS: Mapping[Verb, tuple[tuple[Status, ...], Status]] = {
     "forget": (("live", "quarantined"), "forgotten"),
@@ -93,6 +95,9 @@ def _edited(item: Item, changes: Mapping[str, Json]) -> Item:
     unknown = sorted(set(changes) - EDITABLE)
     if unknown:
         raise Misuse(f"an edit cannot change {unknown[0]!r}; it can change {', '.join(sorted(EDITABLE))}")
+    source = changes.get("source", item.source)
+    if isinstance(source, str) and not source.strip():
+        raise Misuse(f"source is {source!r}; expected where the text is from, such as 'user', 'document' or 'web'")
     if all(getattr(item, name) == value for name, value in changes.items()):
         return item
     try:
@@ -102,7 +107,7 @@ def _edited(item: Item, changes: Mapping[str, Json]) -> Item:
 
 
 def _reinforced(item: Item, changes: Mapping[str, Json]) -> Item:
-    unknown = sorted(set(changes) - COUNTED)
+    unknown = sorted(set(changes) - COUNTED.keys())
     if unknown:
         raise Misuse(f"a reinforcement cannot add {unknown[0]!r}; it can add {', '.join(sorted(COUNTED))}")
     strange = [
@@ -111,6 +116,9 @@ def _reinforced(item: Item, changes: Mapping[str, Json]) -> Item:
     if strange:
         raise Misuse(f"a reinforcement adds numbers, and {strange[0]} is {changes[strange[0]]!r:.80}")
     counts = cast(Mapping[str, float], changes)
+    for name, value in counts.items():
+        if not abs(value) <= COUNTED[name]:
+            raise Misuse(f"a reinforcement adds {COUNTED[name]:g} at most, and {name} is {value!r:.40}")
     at = counts.get("at")
     return item.model_copy(
         update={

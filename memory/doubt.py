@@ -67,12 +67,14 @@ class Doubts:
         self._why: dict[str, str] = {}
         self._settled: set[str] = set()
 
-    def see(self, op: Op, before: Item, after: Item, instead: Collection[str] = ()) -> None:
-        """Look at an op that was carried out; `instead` is what holds where it takes something back."""
+    def see(self, op: Op, before: Item, after: Item, instead: Collection[str] = ()) -> bool:
+        """Look at an op that was carried out, and say whether it corrects; `instead` is what holds from then on."""
         if before.metadata.get(DOUBTED) != after.metadata.get(DOUBTED):
             self.settle([before.id])
-        if _corrects(op, before, after):
+        corrects = _corrects(op, before, after)
+        if corrects:
             self.suspect(before.id, instead)
+        return corrects
 
     def suspect(self, id: str, instead: Collection[str]) -> None:
         """Suspect what is derived from an item that is not true; what holds instead is not doubted with it."""

@@ -153,7 +153,7 @@ def plan_undo(stored: Stored, actor: str) -> Undo:
     Raises Misuse where there is none, or where a later one touched what it changed.
     """
     query = """SELECT txn, id, reason FROM transactions WHERE ns = ? AND actor = ? AND content AND undone_by IS NULL
-        AND (key IS NULL OR key NOT LIKE 'undo:%') ORDER BY txn DESC"""
+        AND (key IS NULL OR key NOT GLOB 'undo:*') ORDER BY txn DESC"""
     passed: set[int] = set()
     with stored.ledger.reading() as db:
         for txn, name, reason in db.execute(query, (stored.ns, actor)):
@@ -219,7 +219,7 @@ def _refuse_if_touched(
     """Raise Misuse where a later transaction changed one of these items, unless that one was passed over."""
     for chunk in chunks(items):
         query = f"""SELECT item, transactions.id, txn FROM ops CROSS JOIN transactions USING (txn)
-            WHERE ns = ? AND txn > ? AND undone_by IS NULL AND (key IS NULL OR key NOT LIKE 'undo:%')
+            WHERE ns = ? AND txn > ? AND undone_by IS NULL AND (key IS NULL OR key NOT GLOB 'undo:*')
             AND verb NOT IN ({marks(list(QUIET))}) AND item IN ({marks(chunk)})"""
         for item, later, number in db.execute(query, (ns, txn, *QUIET, *chunk)):
             if number not in passed:

@@ -83,8 +83,16 @@ def _found(rule: _Rule, index: int, hint: str, text: str, lower: str) -> Iterato
             is_secret = rule.is_secret(match[group])
             seen = max(seen, match.end() if is_secret or not group else match.start(group))
             if is_secret:
-                yield _Span(match.start(group), index, match.end(group), rule.kind)
+                end = _end_of_word(text, match.end(group)) if group and len(match[group]) > 99 else match.end(group)
+                seen = max(seen, end)
+                yield _Span(match.start(group), index, end, rule.kind)
         at = lower.find(hint, seen)
+
+
+def _end_of_word(text: str, at: int) -> int:
+    """Return where a long secret ends of which a pattern read no more than so far."""
+    rest = _compiled(_REST).match(text, at)
+    return rest.end() if rest else at
 
 
 def _lower(text: str) -> str:
@@ -194,6 +202,7 @@ _KEY_TAIL = r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
 _KEY_LINES = (  # of a key that was cut off before its end
     r"(?:(?:\s|\\n)*+(?:[A-Za-z-]{4,20}: [^\n]{1,80}|[A-Za-z0-9+/=]{16,}))*+(?:(?:\s|\\n)++[A-Za-z0-9+/]{1,15}={1,2})?"
 )
+_REST = r"[^\s\"'`,;<>&@()\[\]{}«»“”「」。，、]*[A-Za-z0-9+/=_-]"
 _PASSWORD_HINTS = (
     "pass", "pwd", "kennwort", "contrase", "senha", "wachtwoord", "hasło", "пароль", "密码", "密碼", "パスワード",
 )  # fmt: skip
@@ -281,7 +290,7 @@ _RULES = (
         ("eyj",),
         r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{8,}+\.[A-Za-z0-9_-]{8,}+(?:\.[A-Za-z0-9_-]*+){0,3}(?<!\.)",
     ),
-    _Rule("password", ("://",), r"://[^\s/:@\[\]]{0,64}:(?P<s>[^\s/@]{1,128})@", _is_given, False),
+    _Rule("password", ("://",), r"://[^\s/:@\[\]]{0,64}:(?P<s>[^\s/@]{1,4096}+)@", _is_given, False),
     _Rule("password", ("curl",), rf"curl\s[^\n|;]{{0,200}}?{_USER}:{_TYPED}", _is_given, False),
     _Rule("password", ("mysql",), rf"mysql\w{{0,9}}\s[^\n|;]{{0,100}}?(?<=\s)-p{_TYPED}", _is_strong, False),
     _Rule("password", ("login",), rf"login\s{{1,4}}\S{{1,64}}\s{{1,4}}password\s{{1,4}}{_TYPED}", _is_strong, False),

@@ -99,7 +99,7 @@ class Overlay:
             after = before
         if after.status == "forgotten" != before.status:
             self._held[before.id] = before.status == "quarantined"
-        self._keep(after, row, vectors.get(op.id) if op.verb == "edit" else None)
+        self._keep(after, row, vectors.get(op.id) if op.verb == "edit" and after is not before else None)
         self.doubts.see(op, before, after, [self._twins.get(name, name) for name in op.to])
         if op.verb == "supersede" and op.item:
             return self._insert(op.item.model_copy(update={"supersedes": before.id}), vectors)

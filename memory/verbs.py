@@ -13,7 +13,7 @@ from agentevo.blocking import threaded
 from agentevo.errors import Misuse
 from agentevo.memory.admit import admitted, inserting, link_near, near_linked, screened
 from agentevo.memory.arguments import checked, known_names, must_be_known
-from agentevo.memory.change import applied
+from agentevo.memory.change import applied, says_anew
 from agentevo.memory.doubt import corrected, descendants, questioned
 from agentevo.memory.exact import Vector
 from agentevo.memory.fields import ALL_KINDS, ALL_STATUSES, Fields, Hits, Ids, Items, Kinds, Statuses, VectorLike
@@ -130,7 +130,11 @@ class Verbs(ABC):
         said = {name: item.key_text or item.text for name, item in known.items()}
         for op in ops:
             if op.verb == "edit" and ("text" in op.changes or "key_text" in op.changes):
-                item = known[op.id] = applied(known.get(op.id) or self._must(op.id), op)
+                before = known.get(op.id) or self._must(op.id)
+                item = applied(before, op)
+                if says_anew(before, item) and self._twin_of(item):
+                    continue  # it will be skipped
+                known[op.id] = item
                 said[op.id] = item.key_text or item.text
         return dict(zip(said, self._embedded(list(said.values())), strict=True)) if said else {}
 
@@ -201,9 +205,14 @@ class Verbs(ABC):
             self._write(ops, vectors, reason)
         return self._must(id)
 
-    def _refuse_twin(self, item: Item) -> None:
+    def _twin_of(self, item: Item) -> Item | None:
+        """Return the other item that says just that."""
         twin = self._source.twin(item.kind, item.text)
-        if twin is not None and twin.id != item.id:
+        return twin if twin is not None and twin.id != item.id else None
+
+    def _refuse_twin(self, item: Item) -> None:
+        twin = self._twin_of(item)
+        if twin is not None:
             raise Misuse(f"item {twin.id} says just that already; forget it first, or leave {item.id} as it is")
 
     @checked

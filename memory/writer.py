@@ -66,6 +66,8 @@ class Writer:
         """The ids that its ops bring with them."""
         self._moot: set[str] = set()
         """Why items would be doubted, had the corrections not been skipped that these reasons tell of."""
+        self._true: set[str] = set()
+        """Why items are doubted: what these reasons tell of was corrected."""
         self.doubts = Doubts(stored)
 
     def begin(self, *, actor: str, reason: str, key: str | None, at: float) -> Transaction | None:
@@ -137,7 +139,7 @@ class Writer:
 
     def _passed_over(self, op: Op) -> str:
         """Return the id of an op that was not carried out; what it would have corrected gives no reason to doubt."""
-        self._moot.add(corrected(self.twins.get(op.id, op.id)))
+        self._moot.update({corrected(self.twins.get(op.id, op.id))} - self._true)
         return op.id
 
     def _mark(self, ops: Sequence[Op], expected: Mapping[str, int]) -> list[str]:
@@ -239,7 +241,9 @@ class Writer:
             return False
         if after is not before:
             self._change(row, before, after, op)
-            self.doubts.see(op, before, after)
+            if self.doubts.see(op, before, after):
+                self._true.add(corrected(name))
+                self._moot.discard(corrected(name))
         if op.verb == "supersede" and op.item:
             self._insert(op.item.model_copy(update={"supersedes": before.id}), op)
         return True

@@ -461,3 +461,39 @@ def test_supersede_gives_the_item_that_says_the_new_text_wherever_it_is() -> Non
         for to in (memory.draft(), memory):
             assert to.supersede(source, "the sky is green").id == said.id
             assert status(to, source, child) == ["forgotten", "quarantined"]
+
+
+@pytest.mark.parametrize("is_drafted", [False, True])
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_what_was_corrected_stays_doubtful_where_another_correction_of_it_is_skipped(
+    is_drafted: bool, order: tuple[int, int]
+) -> None:
+    with open_memory(":memory:") as memory:
+        memory.insert("the river is blue")
+        source, child, _ = family(memory)
+        edits = [
+            Op(verb="edit", id=source, changes={"text": text}) for text in ("the sky is green", "the river is blue")
+        ]
+        made = [edits[n] for n in order]
+        if is_drafted:
+            with memory.draft() as draft:
+                draft.apply(made)
+                assert held(draft, child)
+                draft.commit()
+        else:
+            memory.apply(made)
+        assert text(memory, source) == "the sky is green"
+        assert held(memory, child)
+        (first, *_) = memory.recall("the sky is green", mode="vector")
+        assert first.item.id == source
+        assert first.score == pytest.approx(1, abs=1e-5)
+
+
+def held(memory: Memory | Draft, name: str) -> bool:
+    item = memory.get(name)
+    return item is not None and item.status == "quarantined"
+
+
+def text(memory: Memory, name: str) -> str | None:
+    item = memory.get(name)
+    return None if item is None else item.text

@@ -491,3 +491,15 @@ def test_of_ops_that_a_draft_refuses_none_is_carried_out(last: Op, how: str) -> 
         if how == "nested":
             return
         assert {item.text for item in memory.list()} == {"as it was", "said before"}
+
+
+def test_an_edit_that_a_draft_refuses_leaves_the_vector_too() -> None:
+    with open_memory(":memory:") as memory:
+        memory.insert("the river is blue")
+        item = memory.insert("cats sleep all day")
+        with memory.draft() as draft:
+            draft.apply([Op(verb="edit", id=item.id, changes={"text": "the river is blue"})])
+            scores = {hit.item.id: hit.score for hit in draft.recall("blue river", mode="vector")}
+            draft.commit()
+        after = {hit.item.id: hit.score for hit in memory.recall("blue river", mode="vector")}
+        assert scores[item.id] == pytest.approx(after[item.id], abs=1e-6)

@@ -469,3 +469,13 @@ def test_a_key_is_kept_also_where_nothing_changed() -> None:
         assert done.id
         assert memory.draft().commit(key="k") == done
         assert memory.undo().items == (item.id,)
+
+
+def test_a_key_that_only_looks_like_that_of_an_undo_is_taken_back_like_any() -> None:
+    with open_memory(":memory:") as memory:
+        item = memory.insert("the limit is 500")
+        with memory.draft() as draft:
+            draft.edit(item.id, "the limit is 900")
+            draft.commit(key="UNDO:ticket 7")
+        memory.undo()
+        assert memory.get(item.id) == item

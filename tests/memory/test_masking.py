@@ -291,3 +291,21 @@ def test_time_grows_no_faster_than_the_text(unit: str) -> None:
     seconds(small)
     shortest = min(seconds(small) for _ in range(3))
     assert min(seconds(large) for _ in range(2)) < 8 * 3 * shortest + 0.05
+
+
+def long(count: int) -> str:
+    return "".join(random.Random(count).choices(string.ascii_letters + string.digits + "+", k=count))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (f"aws_session_token = {long(400)}", "aws_session_token = [secret: token]"),
+        (f"token={long(3000)}.", "token=[secret: token]."),
+        (f"password: {long(160)}", "password: [secret: password]"),
+        (f"the password is {long(400)}, and more", "the password is [secret: password], and more"),
+        (f"https://aws:{long(900)}@host/", "https://aws:[secret: password]@host/"),
+    ],
+)
+def test_a_long_secret_is_masked_to_its_end(text: str, expected: str) -> None:
+    assert masked(text) == expected

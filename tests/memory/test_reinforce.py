@@ -7,7 +7,7 @@ from moments import DAY, NOW, attempt, experience, learned, memory, moment, ops
 
 from agentevo.errors import Misuse
 from agentevo.memory import Credit, Memory, Reinforce
-from agentevo.types import Experience, Item
+from agentevo.types import Experience, Item, Json, Op
 
 
 def one(memory: Memory, id: str) -> Item:
@@ -96,3 +96,18 @@ def test_items_that_are_gone_or_strange_are_left_out(policy: Credit | Reinforce)
 def test_a_strength_below_zero_is_refused() -> None:
     with pytest.raises(Misuse, match="strength is -1"):
         Reinforce(-1)
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ({"strength": 1e308}, "adds 1e\\+100 at most, and strength is 1e\\+308"),
+        ({"uses": 10**30}, "adds 1e\\+09 at most, and uses is 1000"),
+    ],
+)
+def test_what_would_not_be_counted_any_more_is_refused(told: dict[str, Json], said: str) -> None:
+    with memory() as m:
+        item = m.insert("text")
+        with pytest.raises(Misuse, match=said):
+            m.apply([Op(verb="reinforce", id=item.id, changes=told)])
+        assert m.get(item.id) == item

@@ -119,11 +119,15 @@ def _read(file: Path) -> Given:
 
 
 def _parts(given: Given, kind: str) -> list[Line]:
-    """Split a text, and cite each part: the file, which part of how many, its headings and its lines."""
+    """Split a text, and cite each part: the file, which part of how many, its headings and its lines.
+
+    Its secrets are masked while it is whole: half of a key looks like none.
+    """
+    from agentevo.memory.masking import masked
     from agentevo.memory.split import split
 
     is_code = given.file is not None and given.file.suffix.lower() in CODE
-    chunks = [chunk for chunk in split(given.text, headings=not is_code) if chunk.text.strip()]
+    chunks = [chunk for chunk in split(masked(given.text), headings=not is_code) if chunk.text.strip()]
     if not chunks:
         raise Misuse(_EMPTY)
     if given.file is None and len(chunks) == 1:

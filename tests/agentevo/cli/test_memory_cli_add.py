@@ -188,3 +188,13 @@ def test_a_line_that_is_no_item_is_named_and_nothing_is_added(
 def test_no_lines_at_all_are_refused(console: Console, stdin: Callable[[bytes], None]) -> None:
     stdin(b"\n")
     assert "stdin is empty; expected one JSON object a line" in console.refused("add", "--jsonl", "-")
+
+
+def test_a_key_longer_than_a_part_is_masked_whole(console: Console, tmp_path: Path) -> None:
+    rows = [f"{n:02}" + "Ab3+" * 15 + "xY" for n in range(50)]
+    key = "\n".join(["-----BEGIN PRIVATE KEY-----", *rows, "-----END PRIVATE KEY-----"])
+    file = tmp_path / "notes.md"
+    file.write_text(f"{LONG}\n{key}\n{LONG}")
+    texts = [item["text"] for item in console.data("add", str(file))]
+    assert [text for text in texts if any(row in text for row in rows)] == []
+    assert any("[secret: private key]" in text for text in texts)
