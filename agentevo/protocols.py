@@ -189,6 +189,8 @@ class Memory(Protocol):
 
     async def aget(self, id: str) -> Item | None: ...
 
+    async def awas_purged(self, attempt: str) -> bool: ...
+
     async def alist(
         self,
         *,

@@ -146,14 +146,16 @@ def _must_not_be_blocked(item: Item | None) -> None:
 
 
 def _still_doubted(op: Op, item: Item) -> Op:
-    """Return an op on a doubted item: one that restores it says why it is held, and new metadata keeps the doubt."""
-    doubt, metadata = item.metadata.get(DOUBTED), op.changes.get("metadata")
-    if doubt is None:
-        return op
-    if op.verb == "restore":
-        return _told(op, f"quarantined: {doubt}")
-    if isinstance(metadata, Mapping):
-        return op.model_copy(update={"changes": {**op.changes, "metadata": {**metadata, DOUBTED: doubt}}})
+    """Return an op on an item that is doubted, or an adapter that is blocked: new metadata keeps that.
+
+    One that restores what is doubted says why it is held.
+    """
+    kept = {name: item.metadata[name] for name in (DOUBTED, BLOCKED) if name in item.metadata}
+    metadata = op.changes.get("metadata")
+    if op.verb == "restore" and DOUBTED in kept:
+        return _told(op, f"quarantined: {kept[DOUBTED]}")
+    if kept and isinstance(metadata, Mapping):
+        return op.model_copy(update={"changes": {**op.changes, "metadata": {**metadata, **kept}}})
     return op
 
 

@@ -64,13 +64,17 @@ def _descends(memory: Memory) -> None:
 
 
 def _purges(memory: Memory) -> None:
-    """A purge destroys an item, quarantines what came from it, and leaves the rest whole."""
+    """A purge destroys an item, quarantines what came from it, leaves the rest whole, and is known of its attempt."""
     source = memory.insert("the source")
     child = memory.insert("a lesson from it", kind="lesson", derived_from=[source.id])
     other = memory.insert("unrelated")
     same(memory.purge(source.id).derived, (child.id,), "what was derived")
     same((memory.get(source.id), current(memory, child).status), (None, "quarantined"), "the item and its child")
     same(live(memory), {other.text}, "what is live")
+    done = memory.insert("asked, and answered", kind="experience", derived_from=["an attempt"])
+    known = [memory.was_purged("an attempt")]
+    memory.purge(done.id)
+    same([*known, memory.was_purged("an attempt")], [False, True], "whether what came of an attempt was purged")
 
 
 def _records(memory: Memory) -> None:

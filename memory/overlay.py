@@ -243,6 +243,9 @@ class Overlay:
     def children(self, id: str) -> list[str]:
         return [*self._base.children(id), *self._children.get(id, ())]
 
+    def was_purged(self, attempt: str) -> bool:
+        return self._base.was_purged(attempt)
+
     def was_held(self, id: str) -> bool:
         return self._held[id] if id in self._held else self._base.was_held(id)
 

@@ -17,6 +17,7 @@ from agentevo.memory import images, rows
 from agentevo.memory.damage import read_back
 from agentevo.memory.doubt import barred, descendants, questioned
 from agentevo.memory.source import Stored
+from agentevo.memory.trust import PURGED
 from agentevo.memory.writer import Writer, drop_words
 from agentevo.types import Experience, Item
 
@@ -45,7 +46,9 @@ def destroy(stored: Stored, ids: Sequence[str], *, actor: str, reason: str, at: 
     derived: list[Item] = []
     if ids:
         with stored.ledger.writing() as db:  # what others derive from it meanwhile is seen, too
-            found = descendants(stored, [*ids, *_attempts(stored, ids)])
+            attempts, learned = _attempts(stored, ids), _learned_from(stored, ids)
+            found = descendants(stored, [*ids, *attempts])
+            found += [item for item in descendants(stored, learned) if item.kind == "adapter" and item not in found]
             derived = [item for item in found if item.id not in ids]
             said = ", ".join(ids[:_NAMED]) + (f" and {len(ids) - _NAMED} others" if len(ids) > _NAMED else "")
             writer = Writer(db, stored, {})
@@ -56,6 +59,8 @@ def destroy(stored: Stored, ids: Sequence[str], *, actor: str, reason: str, at: 
             # An undo would let what was made from it be recalled again, and bring nothing back.
             db.execute("UPDATE transactions SET content = 0 WHERE txn = ?", (writer.txn,))
             _erase(db, stored, ids)
+            marks = [(stored.ns, attempt, PURGED) for attempt in (*attempts, *learned)]
+            db.executemany("INSERT OR IGNORE INTO derived VALUES (?,?,?)", marks)
     pending = _scrub(stored)
     adapters = [item for item in derived if item.kind == "adapter"]
     retired = tuple(item.id for item in adapters if item.status == "live")
@@ -70,6 +75,12 @@ def _attempts(stored: Stored, ids: Sequence[str]) -> list[str]:
         found = [row for name in ids for row in db.execute(query, (stored.ns, name))]
     with read_back(stored.ledger.name):
         return [attempt.id for (body,) in found for attempt in Experience.model_validate_json(body).attempts]
+
+
+def _learned_from(stored: Stored, ids: Sequence[str]) -> list[str]:
+    """Return the attempts that the experience items among these ids were made of."""
+    found = stored.found(ids).values()
+    return list(dict.fromkeys(name for one in found if one.item.kind == "experience" for name in one.item.derived_from))
 
 
 def _note(writer: Writer, ids: Sequence[str]) -> None:

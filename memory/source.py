@@ -18,6 +18,7 @@ from agentevo.memory.narrow import Filter
 from agentevo.memory.nearby import Nearby, chunks, fetched, live, marks
 from agentevo.memory.rank import Candidate
 from agentevo.memory.rows import SELECT, digest, to_item
+from agentevo.memory.trust import PURGED
 from agentevo.memory.where import Node, to_sql
 from agentevo.types import Item, Status
 
@@ -70,6 +71,8 @@ class Source(Protocol):
     def twin(self, kind: str, text: str) -> Item | None: ...
 
     def children(self, id: str) -> list[str]: ...
+
+    def was_purged(self, attempt: str) -> bool: ...
 
     def was_held(self, id: str) -> bool: ...
 
@@ -205,6 +208,12 @@ class Stored:
         query = "SELECT child FROM derived WHERE ns = ? AND parent = ?"
         with self.ledger.reading() as db:
             return [child for (child,) in db.execute(query, (self.ns, id))]
+
+    def was_purged(self, attempt: str) -> bool:
+        """Say whether the experience with this attempt was purged, or an experience item that was made of it."""
+        query = "SELECT 1 FROM derived WHERE ns = ? AND parent = ? AND child = ?"
+        with self.ledger.reading() as db:
+            return db.execute(query, (self.ns, attempt, PURGED)).fetchone() is not None
 
     def was_held(self, id: str) -> bool:
         """Say whether a forgotten item was in quarantine when it was forgotten."""

@@ -20,6 +20,9 @@ UNKNOWN_SOURCE = 0.3
 BLOCKED = "blocked"
 """The name in an adapter's metadata of why it must not be put into use: what it was trained on was purged."""
 
+PURGED = ""
+"""What stands in the ledger for the child of an attempt whose experience was purged: no item has this id."""
+
 DOUBTED = "doubted"
 """The name in an item's metadata of why it is doubted: what it was derived from was purged or corrected."""
 

@@ -257,6 +257,11 @@ class Verbs(ABC):
     # --- reading
 
     @checked
+    def was_purged(self, attempt: str) -> bool:
+        """Say whether the experience with this attempt was purged, or an experience item that was made of it."""
+        return self._source.was_purged(attempt)
+
+    @checked
     def get(self, id: str) -> Item | None:
         """Return the item of this id, whatever its status; None where there is none."""
         found = self._source.find(id)
@@ -330,6 +335,7 @@ class Verbs(ABC):
     asupersede = threaded(supersede)
     areinforce = threaded(reinforce)
     aget = threaded(get)
+    awas_purged = threaded(was_purged)
     alist = threaded(list)  # noqa: A003 -- the verb above, not the builtin
     arecall = sharing_thread(recall)
 

@@ -18,7 +18,7 @@ from agentevo.memory import images, rows
 from agentevo.memory.change import COMMUTING, MARKING, QUIET, applied, credited, says_anew
 from agentevo.memory.doubt import Doubts, corrected
 from agentevo.memory.marking import Marking
-from agentevo.memory.trust import DOUBTED
+from agentevo.memory.trust import BLOCKED, DOUBTED, PURGED
 from agentevo.memory.words import body
 from agentevo.types import Item, Op, Transaction
 
@@ -264,15 +264,28 @@ class Writer:
 
     def _doubted(self, item: Item, op: Op) -> tuple[Item, Op]:
         """Quarantine what was derived from something that was purged or corrected after it can have been read."""
+        if item.kind == "adapter":
+            return self._barred(item, op)
         read = ((name, self._expected[name]) for name in item.derived_from if name in self._expected)
         corrected = next(
             (n for n, at in read if self.db.execute(_CORRECTED, (n, self.ns, at, self.txn)).fetchone()), None
         )
-        if corrected is None or item.kind == "adapter":
+        if corrected is None:
             return item, op
         why = f"derived from {corrected}, which was purged or corrected meanwhile"
         status = "quarantined" if item.status == "live" else item.status
         item = item.model_copy(update={"status": status, "metadata": {**item.metadata, DOUBTED: why}})
+        return item, op.model_copy(update={"reason": "; ".join(part for part in (op.reason, why) if part)})
+
+    def _barred(self, item: Item, op: Op) -> tuple[Item, Op]:
+        """Keep an adapter from use that was trained on attempts whose experience has been purged since."""
+        query = "SELECT 1 FROM derived WHERE ns = ? AND parent = ? AND child = ?"
+        names = item.derived_from if BLOCKED not in item.metadata else ()
+        if not any(self.db.execute(query, (self.ns, name, PURGED)).fetchone() for name in names):
+            return item, op
+        why = "trained on what was purged meanwhile"
+        status = "quarantined" if item.status == "live" else item.status
+        item = item.model_copy(update={"status": status, "metadata": {**item.metadata, BLOCKED: why}})
         return item, op.model_copy(update={"reason": "; ".join(part for part in (op.reason, why) if part)})
 
     def _twin(self, item: Item) -> str | None:

@@ -82,6 +82,8 @@ class Standing:
 
     def must_be_good(self, attempt: Attempt, *, is_correction: bool = False) -> None:
         """Raise Left, saying why, where an attempt must not be learned from, or what a person said instead."""
+        if self._memory and self._memory.was_purged(attempt.id):
+            raise Left("purged")
         for item in self._memory.made_from(attempt.id) if self._memory else ():
             says_it = item.metadata.get(ANSWER) == attempt.answer if is_correction else item.kind == "experience"
             if says_it and (why := self._fate(item) or self._edited(item, attempt)):

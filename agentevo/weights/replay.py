@@ -75,7 +75,7 @@ class Earlier:
         _must_be_share(self.share)
 
     async def __call__(self, state: State, own: int) -> list[Row]:
-        practised = [x for report in state.history for x in report.practised]
+        practised = [x for report in state.history for x in report.practised if not await _was_purged(state, x)]
         if self.pairs:
             return _drawn(state, "earlier", pair_rows(practised, WITHOUT), self.share, own)
         kept = [x.but(attempts=[a for a in x.attempts if self._is_enough(a)], pairs=()) for x in practised]
@@ -83,6 +83,10 @@ class Earlier:
 
     def _is_enough(self, attempt: Attempt) -> bool:
         return self.least is None or (attempt.score is not None and attempt.score >= self.least)
+
+
+async def _was_purged(state: State, experience: Experience) -> bool:
+    return any([await state.memory.awas_purged(attempt.id) for attempt in experience.attempts])
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from agentevo.cycle import evolve
 from agentevo.errors import Misuse, UnknownName
 from agentevo.memory import Memory, succeeded
 from agentevo.memory.insert import Insert
+from agentevo.memory.trust import BLOCKED
 from agentevo.models import FunctionModel
 from agentevo.phases.act import Sample
 from agentevo.phases.context import Recalled
@@ -26,9 +28,11 @@ from agentevo.phases.refine import Threshold
 from agentevo.protocols import Gate, Recipe, State
 from agentevo.recipes import load
 from agentevo.record import Record
-from agentevo.types import Attempt, Decision, Message, Report, Task
+from agentevo.types import Attempt, Decision, Item, Message, Op, Report, Task
+from agentevo.weights import export_sft
 from agentevo.weights.adapters import adapters, find, in_use, name_of, promote, rollback
 from agentevo.weights.policies import Train
+from agentevo.weights.replay import Earlier
 
 
 class Shaky:
@@ -175,6 +179,64 @@ def test_an_adapter_that_was_trained_on_what_is_purged_is_named_and_never_promot
         for verb in (store.release, store.restore):
             with pytest.raises(Misuse, match="is not put into use: trained on purged"):
                 verb(item.id)
+
+
+def test_an_edit_does_not_take_back_that_an_adapter_is_blocked() -> None:
+    weights = Weights()
+    with memory() as store:
+        evolved(store, model(weights), recipe(weights, HeldOut()))
+        (item,) = adapters(store)
+        ((name, _), *_) = store.experiences()
+        store.purge(name)
+        store.edit(item.id, metadata={"name": "a"})
+        assert adapters(store)[0].metadata == {"name": "a", BLOCKED: f"trained on purged {name}"}
+
+
+def test_once_the_item_made_of_an_attempt_is_purged_the_attempt_trains_nothing_more() -> None:
+    weights = Weights()
+    with memory() as store:
+        made = replace(recipe(weights, HeldOut()), update=[Insert(when=succeeded), Train(by=weights.train, at_least=1)])
+        evolved(store, model(weights), made)
+        (item,) = adapters(store)
+        first, *others = store.list(kind="experience")
+        assert store.purge(first.id).adapters == (item.id,)
+        card = export_sft(store, io.StringIO())
+        assert (card.rows, card.dropped) == (len(others), {"purged": 1})
+
+
+@pytest.mark.parametrize("replay", [Earlier(1.0), Earlier(1.0, pairs=True)])
+def test_what_was_purged_between_turns_is_replayed_no_more(replay: Earlier) -> None:
+    weights, told = Weights(), list[Item]()
+
+    async def run(store: Memory) -> None:
+        train = Train(by=weights.train, at_least=1, replay=[replay])
+        used = replace(recipe(weights, HeldOut()), update=[train])
+        state = State(model=model(weights), memory=store, environment=Sums(), recipe=used)
+        async for report in evolve(state, Record.open(clock=lambda: NOW), 3):
+            if not told:
+                told.extend(adapters(store))
+                purged.update(attempt.id for x in report.practised for attempt in x.attempts)
+                store.purge([name for name, _ in store.experiences()])
+
+    purged: set[str] = set()
+    with memory() as store:
+        asyncio.run(run(store))
+        later = [item for item in adapters(store) if item.id != told[0].id]
+        assert len(later) == 2
+        assert not any(purged.intersection(item.derived_from) for item in later)
+
+
+def test_an_adapter_whose_attempts_were_purged_while_it_was_trained_is_not_put_into_use() -> None:
+    weights = Weights()
+    with memory() as store:
+        evolved(store, model(weights), recipe(weights, HeldOut()))
+        (item,) = adapters(store)
+        store.purge([name for name, _ in store.experiences()])
+        late = item.model_copy(update={"id": "late", "text": "late", "status": "live", "metadata": {"name": "late"}})
+        store.apply([Op(verb="insert", id="late", item=late)])
+        found = store.get("late")
+        assert found is not None
+        assert (found.status, found.metadata[BLOCKED]) == ("quarantined", "trained on what was purged meanwhile")
 
 
 def test_an_adapter_in_use_answers_no_more_once_what_it_was_trained_on_is_purged() -> None:
