@@ -150,15 +150,17 @@ async def rollback(memory: Memory, name: str, reason: str = "") -> Transaction:
 
 
 async def _replaced(memory: Memory, item: Item) -> list[Item]:
-    """Return what was put aside by the very transaction that made an adapter live."""
+    """Return what was put aside by the last transaction that made an adapter live in place of others.
+
+    A rollback that brought it back put nothing aside.
+    """
     said = _replacing(item)
-    made_live = [c.transaction for c in _changes(memory, item) if c.verb in ("release", "restore")]
-    others = (other for other in adapters(memory) if other.status == "quarantined" and BLOCKED not in other.metadata)
-    return [
-        other
-        for other in others
-        if any(c.reason == said and c.transaction in made_live[-1:] for c in _changes(memory, other))
-    ]
+    others = [other for other in adapters(memory) if other.status == "quarantined" and BLOCKED not in other.metadata]
+    aside = {other.id: {c.transaction for c in _changes(memory, other) if c.reason == said} for other in others}
+    for change in reversed(_changes(memory, item)):
+        if replaced := [other for other in others if change.transaction in aside[other.id]]:
+            return replaced
+    return []
 
 
 def _replacing(item: Item) -> str:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Tensors: TypeAlias = "Mapping[str, NDArray[np.float32]]"
 
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
-_SAME = ("base_model_name_or_path", "r", "lora_alpha", "target_modules", "use_rslora", "use_dora")
+_SAME = ("base_model_name_or_path", "base_sha256", "r", "lora_alpha", "target_modules", "use_rslora", "use_dora")
 """What adapters must agree in for their tensors to mean the same."""
 
 
@@ -112,9 +112,13 @@ def _settings(folder: Path) -> dict[str, object]:
     try:
         told = json.loads((folder / CONFIG).read_text("utf-8"))
         told["target_modules"] = sorted(told.get("target_modules") or [])
-        return dict(told)
+        record = folder / RECORD
+        about = json.loads(record.read_text("utf-8")) if record.exists() else {}
+        return {**told, "base_sha256": about.get("base_sha256")}
     except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise WeightsError(f"{folder} is no adapter of peft: its {CONFIG} cannot be read ({error})") from error
+        raise WeightsError(
+            f"{folder} is no adapter of peft: its {CONFIG} or {RECORD} cannot be read ({error})"
+        ) from error
 
 
 def _shapes(tensors: Tensors) -> dict[str, tuple[int, ...]]:

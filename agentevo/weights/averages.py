@@ -120,8 +120,9 @@ class Average:
         if online is None:
             return []
         now, last = tensors_of(_folder(online)), await self._so_far(state, base)
-        average = moved(tensors_of(_folder(last)) if last else nothing(now), now, self.decay)
         parts = [online, last] if last else [online]
+        must_match([_folder(item) for item in parts])
+        average = moved(tensors_of(_folder(last)) if last else nothing(now), now, self.decay)
         if (state.round + 1) % self.every:
             return [await self._made(state, average, parts, MOVING)]
         reset = await self._made(state, average, parts, self.role)

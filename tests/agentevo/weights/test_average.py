@@ -74,6 +74,10 @@ def test_adapters_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     one, other = adapter(tmp_path / "one", 1), adapter(tmp_path / "other", 1, rank=2)
     with pytest.raises(Misuse, match="other and one are not averaged: r is 2 and 1"):
         must_match([one, other])
+    for name, base in (("same", "a"), ("replaced", "b")):
+        (adapter(tmp_path / name, 1) / "training.json").write_text(json.dumps({"base_sha256": base}))
+    with pytest.raises(Misuse, match="replaced and same are not averaged: base_sha256 is 'b' and 'a'"):
+        must_match([tmp_path / "same", tmp_path / "replaced"])
     with pytest.raises(WeightsError, match="no adapter of peft"):
         must_match([tmp_path / "none"])
     with pytest.raises(WeightsError, match="cannot be read"):

@@ -162,6 +162,21 @@ def test_one_adapter_is_live_at_a_time_and_rollback_brings_back_the_one_before()
             find(store, "three")
 
 
+def test_rollbacks_go_back_one_promotion_after_the_other() -> None:
+    with memory() as store:
+        for name in ("one", "two", "three"):
+            item = store.insert(
+                f"Adapter {name}", kind="adapter", metadata={"name": name, "base": "small", "role": "policy"}
+            )
+            store.quarantine(item.id)
+            asyncio.run(promote(store, name))
+        found = []
+        for name in ("three", "two", "one"):
+            asyncio.run(rollback(store, name))
+            found.append(live(store))
+        assert found == [["two"], ["one"], []]
+
+
 def live(store: Memory) -> list[str]:
     return [name_of(item) for item in store.list(kind="adapter")]
 
