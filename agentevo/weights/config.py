@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeAlias
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, ValidationError
 
 from agentevo.errors import Misuse, UnknownName, WeightsError
 from agentevo.types import Json, Record, why_invalid
@@ -66,10 +66,10 @@ class TrainConfig(Record):
     max_grad_norm: PositiveFloat = 1.0
     min_real: Share = 0.1
     """Refuse rows of which a smaller share is real, that is, not marked as synthetic."""
-    seed: NonNegativeInt = 0
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     save_every: PositiveInt = 25
     """Steps between two checkpoints, from which a training that was killed goes on."""
-    threads: PositiveInt | None = None
+    threads: Annotated[int, Field(ge=1, le=1024)] | None = None
     """By default as many as there are idle cores."""
 
     @classmethod

@@ -79,8 +79,8 @@ def prepare(data: Data, chat: Chat, config: TrainConfig, limit: int) -> Prepared
     prepared, digest = Prepared(limit), hashlib.sha256()
     add = _add_answer if config.method == "sft" else _add_pair
     for i, row in enumerate(read(data), 1):
-        digest.update(json.dumps(row, sort_keys=True, ensure_ascii=True, separators=(",", ":")).encode() + b"\n")
         try:
+            digest.update(_written(row) + b"\n")
             add(prepared, row, chat, config)
         except Misuse as error:
             raise Misuse(f"row {i}: {error}") from error
@@ -110,7 +110,7 @@ def parsed(lines: Iterable[bytes], name: str) -> Iterator[Row]:
             continue
         try:
             row = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise Misuse(f"{name}, line {i} is no JSON ({error}): {line[:_SHOWN]!r}") from error
         if not isinstance(row, dict):
             raise Misuse(f"{name}, line {i} is no object with fields: {line[:_SHOWN]!r}")
@@ -146,6 +146,23 @@ def card_beside(data: Data) -> dict[str, Json]:
 
 
 # --- one row
+
+
+def _written(row: object) -> bytes:
+    """Return a row as JSON that hashes alike wherever it comes from; raise Misuse where it is no row of whole texts."""
+    if not isinstance(row, dict):
+        raise Misuse(f"it is no object with fields: {row!r:.{_SHOWN}}")
+    try:
+        written = json.dumps(row, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+        if "\\ud" in written:
+            json.dumps(row, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise Misuse(
+            f"it holds half of a surrogate pair, which is no character: {error.object[error.start]!r}"
+        ) from error
+    except (TypeError, ValueError, RecursionError) as error:
+        raise Misuse(f"it cannot be written as JSON ({error}): {row!r:.{_SHOWN}}") from error
+    return written.encode()
 
 
 def _add_answer(prepared: Prepared, row: Row, chat: Chat, config: TrainConfig) -> None:
@@ -218,6 +235,8 @@ def _messages(row: Row, name: str, role: str) -> list[Message]:
         if not isinstance(message, dict) or not isinstance(message.get("role"), str):
             raise Misuse(f"{name} holds what is no chat message: {json.dumps(message)[:_SHOWN]}")
         kept = {key: part for key, part in message.items() if part is not None}
+        for call in _listed(kept.get("tool_calls"), "tool_calls"):
+            _must_name_a_function(call, "tool_calls")
         messages.append({"content": "", **kept})
     return messages
 
@@ -225,14 +244,31 @@ def _messages(row: Row, name: str, role: str) -> list[Message]:
 def _tools(row: Row) -> list[Mapping[str, Json]]:
     tools = row.get("tools") or []
     if isinstance(tools, str):
-        tools = json.loads(tools)
-    if not isinstance(tools, list):
-        raise Misuse(f"tools must be a list, but it is {json.dumps(tools)[:_SHOWN]}")
-    return [tool for tool in tools if isinstance(tool, dict)]
+        try:
+            tools = json.loads(tools)
+        except (ValueError, RecursionError) as error:
+            raise Misuse(f"tools is a text that is no JSON ({error}): {tools[:_SHOWN]!r}") from error
+    return [_must_name_a_function(tool, "tools") for tool in _listed(tools, "tools")]
+
+
+def _listed(value: Json, name: str) -> list[Json]:
+    if value is not None and not isinstance(value, list):
+        raise Misuse(f"{name} must be a list, but it is {json.dumps(value)[:_SHOWN]}")
+    return value or []
+
+
+def _must_name_a_function(one: Json, name: str) -> Mapping[str, Json]:
+    function = one.get("function") if isinstance(one, dict) else None
+    if not isinstance(one, dict) or not isinstance(function, dict) or not isinstance(function.get("name"), str):
+        raise Misuse(f"{name} holds what names no function: {json.dumps(one)[:_SHOWN]}")
+    return one
 
 
 def _is_synthetic(row: Row) -> bool:
-    return row.get("synthetic") is True
+    value = row.get("synthetic")
+    if value is not None and not isinstance(value, bool):
+        raise Misuse(f"synthetic must be true or false, but it is {json.dumps(value)[:_SHOWN]}")
+    return bool(value)
 
 
 # --- all rows

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from agentevo.memory.corrections import ANSWER
 from agentevo.phases.calls import as_sent
-from agentevo.phases.context import MEMORY
+from agentevo.phases.context import HINT, HINTS, MEMORY
 from agentevo.types import Attempt, Experience, Feedback, Json, Message, Tool
 
 Row: TypeAlias = dict[str, Json]
@@ -71,7 +71,8 @@ def said(attempt: Attempt, strip: Collection[Strip] = (), turns: Turns = "all") 
         did = did[:-1]
     if not any(_text(m).strip() or m.get("tool_calls") for m in did if m.get("role") == "assistant"):
         raise Left("no answer")
-    bare = _prompt(attempt, begin, frozenset(_stands(attempt)))
+    every = "+".join(sorted(_stands(attempt)))
+    bare = attempt.bare.get(every, prompt)
     about = (_all_said(m) for m in (*bare, *did) if m.get("role") != "system")
     return Said(attempt, _portable(prompt), _portable(did), "\n".join(about))
 
@@ -113,7 +114,12 @@ def _prompt(attempt: Attempt, begin: int, strip: frozenset[str]) -> Sequence[Mes
     stands = _stands(attempt)
     if MEMORY in strip and attempt.used and MEMORY not in stands:
         raise Left("memory cannot be stripped")
+    hint = attempt.task.data.get(HINT)
+    if HINTS in strip - stands and isinstance(hint, str) and any(hint in _text(m) for m in attempt.messages[:begin]):
+        raise Left("hints cannot be stripped")
     names = "+".join(sorted(strip & stands))
+    if names and names not in attempt.bare:
+        raise Left(f"{' and '.join(sorted(strip & stands))} cannot be stripped together")
     return attempt.bare[names] if names else attempt.messages[:begin]
 
 

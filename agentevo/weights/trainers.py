@@ -175,6 +175,8 @@ def _made(kind: Any, config: TrainConfig, parts: Parts, **given: Any) -> Trainer
     except ValueError as error:
         if "lm_head" in str(error):
             raise Misuse("targets: the head of a model, lm_head, gets no matrices of its own; leave it out") from error
+        if "is not supported" in str(error):
+            raise Misuse(f"targets: {' '.join(str(error).split())[:200]}") from error
         if "arget modules" not in str(error):
             raise
         names = sorted({name.rpartition(".")[2] for name, module in parts.model.named_modules() if _is_linear(module)})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -84,6 +85,10 @@ def test_pairs_that_are_equal_or_too_long_are_counted(small: str) -> None:
     assert (found.rows, dict(found.dropped)) == (2, {"identical": 1, "too long": 1})
 
 
+def called(calls: Json) -> Row:
+    return {"prompt": "a", "completion": [{"role": "assistant", "content": "x", "tool_calls": calls}]}
+
+
 @pytest.mark.parametrize(
     ("data", "settings", "why"),
     [
@@ -98,10 +103,18 @@ def test_pairs_that_are_equal_or_too_long_are_counted(small: str) -> None:
         ([{"messages": [{"content": "a"}]}], {}, "row 1: messages holds what is no chat message"),
         ([{"messages": [], "tools": []}], {}, "row 1: messages must be chat messages"),
         ([{**ROWS[0], "tools": {}}, {**ROWS[1], "tools": {"a": 1}}], {}, "row 2: tools must be a list"),
+        ([{**ROWS[0], "tools": "x"}], {}, "row 1: tools is a text that is no JSON"),
+        ([{**ROWS[0], "tools": [{"type": "function"}]}], {}, "row 1: tools holds what names no function"),
+        ([called("abc")], {}, "row 1: tool_calls must be a list"),
+        ([called([{"function": {"arguments": "{}"}}])], {}, "row 1: tool_calls holds what names no function"),
+        ([*ROWS, row("a", "b\udfff")], {}, "row 3: it holds half of a surrogate pair"),
+        ([*ROWS, 5], {}, "row 3: it is no object with fields: 5"),
+        ([*ROWS, {"prompt": b"x", "completion": "y"}], {}, "row 3: it cannot be written as JSON"),
+        ([*ROWS, {**ROWS[0], "synthetic": "true"}], {}, "row 3: synthetic must be true or false"),
     ],
 )
 def test_rows_that_cannot_be_trained_on_say_why(
-    small: str, data: list[Row], settings: dict[str, object], why: str
+    small: str, data: list[Any], settings: dict[str, object], why: str
 ) -> None:
     with pytest.raises(Misuse, match=why):
         prepared(data, limit=100, **settings)
@@ -121,6 +134,7 @@ def test_too_few_real_rows_are_refused(small: str) -> None:
         (b'{"prompt": "a"}\n{"pro\n', "line 2 is no JSON"),
         (b"[1]\n", "line 1 is no object"),
         (b"\xff\n", "line 1 is no JSON"),
+        (b"[" * 100_000, "line 1 is no JSON"),
     ],
 )
 def test_lines_that_are_no_rows_are_named(small: str, tmp_path: Path, text: bytes, why: str) -> None:
@@ -147,7 +161,8 @@ def test_a_folder_of_several_splits_asks_for_one(small: str, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("rank", 0), ("method", "ppo"), ("warmup", 1.0), ("min_real", 2), ("x", 1)]
+    ("field", "value"),
+    [("rank", 0), ("method", "ppo"), ("warmup", 1.0), ("min_real", 2), ("x", 1), ("seed", 2**32), ("threads", 10**9)],
 )
 def test_settings_that_cannot_be_are_named(field: str, value: object) -> None:
     with pytest.raises(Misuse, match=f"training: {field}|unknown setting of a training '{field}'"):

@@ -221,3 +221,18 @@ def test_one_shape_is_messages_and_one_choice_the_answer_alone() -> None:
     assert exported["messages"] == [
         {"role": "user", "content": TASK.prompt}, {"role": "assistant", "content": "There."},
     ]  # fmt: skip
+
+
+def test_a_hint_that_cannot_be_taken_out_is_left_out_with_its_attempt() -> None:
+    said: list[Message] = [
+        {"role": "system", "content": "Hint: it is foo"}, {"role": "user", "content": "q"},
+        {"role": "assistant", "content": "foo"},
+    ]  # fmt: skip
+    asked = Task(id="t", prompt="q", data={"hint": "it is foo"})
+    whole = attempt("a", score=1.0, messages=said).but(prompt=2, task=asked)
+    halves = whole.but(bare={"memory": said[1:2], "hints": said[1:2]})
+    for one, why in ((whole, "hints cannot be stripped"), (halves, "hints and memory cannot be stripped together")):
+        with pytest.raises(ExportError) as raised:
+            export_sft([Experience(task=asked, attempts=(one,))], io.StringIO(), strip=["memory", "hints"])
+        assert raised.value.dropped == {why: 1}
+        assert export_sft([Experience(task=asked, attempts=(one,))], io.StringIO()).rows == 1
