@@ -48,8 +48,9 @@ def alike(one: set[int], other: set[int]) -> float:
 class Held:
     """Texts that must not be learned from, and whether a text is one of them, holds most of one, or is part of one.
 
-    Covered: the same text but for case and spacing; shared runs of n words that are at least `share` of the shorter
-    text's. Not covered: translations and free paraphrases; of texts of fewer than n words only the same text counts.
+    Covered: the same text but for case, spacing and the mark it ends with; shared runs of n words that are at least
+    `share` of the shorter text's. Not covered: translations and free paraphrases; of texts of fewer than n words only
+    the same text counts.
     """
 
     def __init__(self, texts: Iterable[str], *, n: int = 8, share: float = 0.5) -> None:
@@ -65,7 +66,7 @@ class Held:
         return len(self._digests)
 
     def _add(self, text: str) -> None:
-        name = digest(text)
+        name = digest(_unmarked(text))
         if name in self._digests:
             return
         self._digests.add(name)
@@ -76,7 +77,7 @@ class Held:
 
     def has(self, text: str) -> bool:
         """Say whether a text overlaps with one that is held."""
-        if digest(text) in self._digests:
+        if digest(_unmarked(text)) in self._digests:
             return True
         runs = self._runs(text)
         shared = Counter(place for run in runs for place in self._places.get(run, ()))
@@ -85,3 +86,8 @@ class Held:
     def _runs(self, text: str) -> set[int]:
         said = words(text)
         return grams(said, self._n) if len(said) >= self._n else set()
+
+
+def _unmarked(text: str) -> str:
+    """Return a text without the marks that a sentence ends with, unless it is nothing else."""
+    return text.rstrip(".?!…。？！ \t\r\n") or text

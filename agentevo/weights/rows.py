@@ -50,8 +50,9 @@ class Said(NamedTuple):
 
     @property
     def asked(self) -> list[str]:
-        """The texts it was asked, those from memory too, without instructions."""
-        return [self.attempt.task.prompt, *(_text(m) for m in self.prompt if m.get("role") != "system")]
+        """The texts it was asked, those from memory and of later turns too, without instructions."""
+        later = [m for m in self.completion if m.get("role") == "user"]
+        return [self.attempt.task.prompt, *(_text(m) for m in [*self.prompt, *later] if m.get("role") != "system")]
 
     @property
     def is_synthetic(self) -> bool:

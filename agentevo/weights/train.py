@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from agentevo.errors import Misuse, TrainingError
+from agentevo.errors import Misuse, TrainingError, WeightsError
 from agentevo.models.installed import sha256_of
 from agentevo.models.threads import idle_cores
 from agentevo.settings import settings
@@ -151,7 +151,22 @@ def _checked_start(start: Path, on: Base, config: TrainConfig) -> str:
         theirs, ours = getattr(made.config, name), getattr(config, name)
         if theirs != ours:
             raise Misuse(f"{start} has {name} {theirs}, and going on cannot change that to {ours}; ask for {theirs}")
+    _must_be_whole(start)
     return sha256_of(start / ADAPTER)
+
+
+def _must_be_whole(start: Path) -> None:
+    """Raise WeightsError where an adapter's files are missing or damaged: peft would look for them online."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        json.loads((start / SHAPE).read_bytes())
+        with safe_open(str(start / ADAPTER), "np"):
+            pass
+    except (OSError, ValueError, SafetensorError) as error:
+        raise WeightsError(
+            f"the adapter in {start} cannot be read: {error}; train it again, or take another"
+        ) from error
 
 
 def _device(config: TrainConfig) -> tuple[str, str]:

@@ -75,3 +75,7 @@ def test_short_texts_are_held_only_as_a_whole() -> None:
         True,
         False,
     )
+    assert held.has("Name a fruit?!")
+    assert not Held(["...", "2 + 3 = ?"]).has("2 + 4 = ?")
+    assert Held(["..."]).has("...")
+    assert not Held(["..."]).has("!")

@@ -499,3 +499,13 @@ def test_a_memory_without_experiences_is_told_where_these_come_from(m: Memory) -
     m.insert("Berlin is large.")
     with pytest.raises(ExportError, match="no experience that the filter lets through; experiences come of runs"):
         rows(m)
+
+
+def test_what_was_asked_in_a_later_turn_is_held_against_a_suite_too(m: Memory) -> None:
+    said: list[Message] = [
+        {"role": "user", "content": "Begin"}, {"role": "assistant", "content": "yes"},
+        {"role": "user", "content": LONG}, {"role": "assistant", "content": "done"},
+    ]  # fmt: skip
+    one = attempt("a", score=1.0, messages=said).but(prompt=1)
+    m.record(Experience(task=one.task, attempts=(one,)))
+    assert dropped(m, against={"held": [LONG]}) == {"in held": 1}

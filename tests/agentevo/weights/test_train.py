@@ -253,6 +253,15 @@ def test_an_adapter_of_another_base_or_shape_is_not_gone_on_from(whole: Trained,
         trained(tmp_path / "a", start=first)
     with pytest.raises(WeightsError, match=r"home is no adapter of `agentevo train`: it has no readable training.json"):
         trained(tmp_path / "a", start=tmp_path / "home")
+    for file in (ADAPTER, "adapter_config.json"):
+        broken = shutil.copytree(whole.path, tmp_path / f"without {file}")
+        (broken / file).write_bytes((broken / file).read_bytes()[:40])
+        with pytest.raises(WeightsError, match=f"the adapter in .*without {file} cannot be read"):
+            trained(tmp_path / "a", start=broken)
+        (broken / file).unlink()
+        with pytest.raises(WeightsError, match=f"the adapter in .*without {file} cannot be read"):
+            trained(tmp_path / "a", start=broken)
+    assert not (tmp_path / "a").exists()
 
 
 def test_modules_that_the_model_lacks_are_named_with_those_it_has(small: str, tmp_path: Path) -> None:
