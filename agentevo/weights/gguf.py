@@ -124,13 +124,15 @@ def matrices(adapter: Path, header: Mapping[str, Value]) -> dict[str, tuple[Matr
     names = get_tensor_name_map(MODEL_ARCH.LLAMA, _number(header, "block_count"))
     found = {}
     for name, a in sorted(tensors.items()):
-        if name.endswith(".lora_B.weight"):
+        if name.endswith(".lora_B.weight") and name.replace(".lora_B.", ".lora_A.") in tensors:
             continue
-        module = name.removeprefix("base_model.model.").removesuffix(".lora_A.weight")
+        module = name.removeprefix("base_model.model.").removesuffix(".lora_A.weight").removesuffix(".lora_B.weight")
         known = names.get_name(module)
         if known is None or module.rpartition(".")[2] not in _KINDS:
             raise Misuse(f"{adapter} adapts {module}, which the offline runtime cannot")
-        b = tensors[name.replace(".lora_A.", ".lora_B.")]
+        b = tensors.get(name.replace(".lora_A.", ".lora_B."))
+        if b is None or ".lora_B." in name:
+            raise WeightsError(f"{adapter / ADAPTER} is not whole: it has one matrix of {module}, {name}, and not both")
         found[f"{known}.weight"] = (a.astype("float32"), _reordered(known, b.astype("float32"), header))
     return found
 
@@ -193,8 +195,12 @@ def _number(header: Mapping[str, Value], field: str) -> int:
 def _shape(adapter: Path) -> dict[str, object]:
     try:
         shape = dict(json.loads((adapter / SHAPE).read_bytes()))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError) as error:
         raise WeightsError(f"{adapter / SHAPE} cannot be read: {error}") from error
+    for name in ("r", "lora_alpha"):
+        value = shape.get(name)
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
+            raise WeightsError(f"{adapter / SHAPE} has {name} {value!r:.80}; expected a number above 0")
     unknown = [name for name in _PLAIN if shape.get(name) not in (None, False, "none", {}, [])]
     if unknown:
         raise Misuse(f"{adapter} was made with {', '.join(unknown)}, which the offline runtime cannot compute")

@@ -170,6 +170,10 @@ def test_an_adapter_of_another_base_is_not_installed(whole: Trained, copied: Pat
         ("training.json", "{}", WeightsError, "training.json is damaged"),
         ("adapter_model.safetensors", "", WeightsError, "safetensors cannot be read"),
         ("adapter_config.json", "", WeightsError, "adapter_config.json cannot be read"),
+        ("adapter_config.json", '{"r": 0, "lora_alpha": 1}', WeightsError, "has r 0; expected a number above 0"),
+        ("adapter_config.json", '{"r": 1, "lora_alpha": "x"}', WeightsError, "has lora_alpha 'x'; expected a number"),
+        ("adapter_config.json", "[]", WeightsError, "has r None; expected a number above 0"),
+        ("adapter_config.json", "null", WeightsError, "adapter_config.json cannot be read"),
         ("adapter_config.json", '{"use_dora": true, "lora_alpha": 1, "r": 1}', Misuse, "was made with use_dora"),
     ],
 )
@@ -224,3 +228,16 @@ def test_modules_that_the_runtime_cannot_adapt_are_refused(copied: Path) -> None
         with pytest.raises(Misuse, match=r"adapts .*(lm_head|embed_tokens).*, which the offline runtime cannot"):
             install_adapter(copied)
     assert not find("small").adapters
+
+
+@pytest.mark.parametrize("part", ["lora_A", "lora_B"])
+def test_an_adapter_that_lacks_a_matrix_is_refused(whole: Trained, small: str, tmp_path: Path, part: str) -> None:
+    folder = shutil.copytree(whole.path, tmp_path / "a")
+    tensors = load_file(folder / ADAPTER)
+    gone = next(name for name in tensors if part in name)
+    save_file({name: tensor for name, tensor in tensors.items() if name != gone}, folder / ADAPTER)
+    with pytest.raises(WeightsError, match=r"is not whole: it has one matrix of model\.layers\.0"):
+        convert(folder, tmp_path / "a.gguf")
+    with pytest.raises(WeightsError, match="is not whole"):
+        merge(folder, tmp_path / "merged")
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(("a.gguf", "merged"))] == []
