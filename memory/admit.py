@@ -25,6 +25,8 @@ NEAR = 0.95
 
 MAX_TEXT = 1_000_000
 """So many characters fit one item; longer texts are split before they are inserted."""
+_MOST_BITS = 13_000
+"""So long may a whole number be: Python reads and writes none of more than 4,300 digits."""
 
 
 def new_id() -> str:
@@ -214,6 +216,8 @@ def masked_within(value: Any) -> Any:
         return masked(value)
     if isinstance(value, Mapping):
         return {masked_within(key): _beside(key, inner) for key, inner in value.items()}
+    if isinstance(value, int) and value.bit_length() > _MOST_BITS:
+        raise Misuse("metadata holds a number of more than 4,000 digits; keep it as a text")
     return [masked_within(inner) for inner in value] if isinstance(value, (list, tuple)) else value
 
 

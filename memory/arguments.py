@@ -48,10 +48,13 @@ def checked(verb: V) -> V:
 
     @functools.wraps(verb)
     def asked(handle: object, *args: object, **kwargs: object) -> object:
-        for name, value in (*zip(names, args, strict=False), *kwargs.items()):
-            if name in rules:
-                _must_hold(f"{said}({name}=...)", value, rules[name])
-        return verb(handle, *args, **kwargs)
+        try:
+            for name, value in (*zip(names, args, strict=False), *kwargs.items()):
+                if name in rules:
+                    _must_hold(f"{said}({name}=...)", value, rules[name])
+            return verb(handle, *args, **kwargs)
+        except RecursionError as error:
+            raise Misuse(f"{said}(...) was given what is nested too deeply, or holds itself") from error
 
     return cast(V, asked)
 

@@ -177,6 +177,8 @@ class Verbs(ABC):
     @checked
     def link(self, id: str, to: Ids, *, reason: str = "") -> Item:
         """Link an item to others."""
+        if not _listed(to):
+            raise Misuse("link needs at least one id to link to")
         for name in _listed(to):
             self._must(name)
         return self._do("link", id, reason, to=tuple(_listed(to)))

@@ -86,6 +86,7 @@ SHARED: dict[str, Call] = {
     "reinforce ids": lambda of, one, bad: of.reinforce(bad),
     **{f"reinforce {name}": with_field("reinforce", name) for name in ("wins", "losses", "strength", "key")},
     "get id": lambda of, one, bad: of.get(bad),
+    "was_purged attempt": lambda of, one, bad: of.was_purged(bad),
     **{f"list {name}": listed_with(name) for name in ("where", "kind", "status", "order", "limit")},
     "list where a value": lambda of, one, bad: of.list(where={"a": bad}),
     "list where an own field": lambda of, one, bad: of.list(where={"$text": {"$gt": bad}}),

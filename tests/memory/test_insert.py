@@ -464,3 +464,26 @@ def test_an_edit_takes_no_more_than_an_insert(changes: dict[str, Any], said: str
         with pytest.raises(Misuse, match=said):
             m.edit(item.id, **changes)
         assert m.get(item.id) == item
+
+
+def test_metadata_that_cannot_be_written_is_refused_wherever_it_comes() -> None:
+    itself: list[Any] = []
+    itself.append(itself)
+    deep: list[Any] = []
+    for _ in range(3_000):
+        deep = [deep]
+    with memory() as m:
+        item = m.insert("text")
+        for value, said in (
+            (itself, "nested too deeply|cyclic reference"),
+            (deep, "nested too deeply"),
+            (10**5_000, "4,000 digits"),
+        ):
+            with pytest.raises(Misuse, match=said):
+                m.insert("other", metadata={"x": value})
+            with pytest.raises(Misuse, match=said):
+                m.edit(item.id, metadata={"x": value})
+        with pytest.raises(Misuse, match="at least one id to link to"):
+            m.link(item.id, [])
+        assert m.list() == [item]
+        assert m.insert("large", metadata={"x": 10**3_900}).metadata == {"x": 10**3_900}
