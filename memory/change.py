@@ -73,6 +73,11 @@ def marks(verb: Verb, status: Status, pinned: bool, *, doubted: bool = False) ->
     return "quarantined" if doubted and verb == "restore" else after, pinned
 
 
+def succeeding(before: Item, after: Item) -> Item:
+    """Return an item that is put in another's place: it is kept from forgetting as that one was."""
+    return after.model_copy(update={"supersedes": before.id, "pinned": after.pinned or before.pinned})
+
+
 def applied(item: Item, op: Op) -> Item:
     """Return the item as the op leaves it; the very same object where the op changes nothing."""
     if op.verb == "release" and item.status == "quarantined" and DOUBTED in item.metadata:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agentevo.errors import Misuse
-from agentevo.memory.change import COMMUTING, applied, credited, says_anew
+from agentevo.memory.change import COMMUTING, applied, credited, says_anew, succeeding
 from agentevo.memory.doubt import Doubts
 from agentevo.memory.exact import Scored, Vector, likenesses
 from agentevo.memory.narrow import Filter
@@ -102,7 +102,7 @@ class Overlay:
         self._keep(after, row, vectors.get(op.id) if op.verb == "edit" and after is not before else None)
         self.doubts.see(op, before, after, [self._twins.get(name, name) for name in op.to])
         if op.verb == "supersede" and op.item:
-            return self._insert(op.item.model_copy(update={"supersedes": before.id}), vectors)
+            return self._insert(succeeding(before, op.item), vectors)
         return after
 
     def yet_unchanged(self, ops: Sequence[Op]) -> set[str]:

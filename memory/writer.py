@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from agentevo.errors import Misuse
 from agentevo.memory import images, rows
-from agentevo.memory.change import COMMUTING, MARKING, QUIET, applied, credited, says_anew
+from agentevo.memory.change import COMMUTING, MARKING, QUIET, applied, credited, says_anew, succeeding
 from agentevo.memory.doubt import Doubts, corrected
 from agentevo.memory.marking import Marking
 from agentevo.memory.trust import BLOCKED, DOUBTED, PURGED
@@ -245,7 +245,7 @@ class Writer:
                 self._true.add(corrected(name))
                 self._moot.discard(corrected(name))
         if op.verb == "supersede" and op.item:
-            self._insert(op.item.model_copy(update={"supersedes": before.id}), op)
+            self._insert(succeeding(before, op.item), op)
         return True
 
     def _is_taken(self, id: str) -> bool:

@@ -409,3 +409,21 @@ def test_of_ops_that_are_alike_those_whose_item_changed_meanwhile_are_left_out(m
         assert {*done.skipped} == edited | purged
         assert {one.id for one in m.list()} == edited
         assert {one.id for one in m.list(status="forgotten")} == {one.id for one in found} - edited - purged
+
+
+@pytest.mark.parametrize("is_drafted", [False, True])
+def test_what_takes_the_place_of_a_pinned_item_is_pinned(is_drafted: bool) -> None:
+    with memory() as m:
+        old = m.insert("the limit is 500")
+        m.pin(old.id)
+        if is_drafted:
+            with m.draft() as draft:
+                new = draft.supersede(old.id, "the limit is 900")
+                assert new.pinned
+                draft.commit()
+        else:
+            new = m.supersede(old.id, "the limit is 900")
+        m.sweep([Evict(0)])
+        assert m.list() == [m.get(new.id)]
+        m.undo()
+        assert [(item.text, item.pinned) for item in m.list()] == [("the limit is 500", True)]
