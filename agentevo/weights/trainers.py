@@ -175,7 +175,7 @@ def _made(kind: Any, config: TrainConfig, parts: Parts, **given: Any) -> Trainer
     except ValueError as error:
         if "lm_head" in str(error):
             raise Misuse("targets: the head of a model, lm_head, gets no matrices of its own; leave it out") from error
-        if "is not supported" in str(error):
+        if str(error).startswith("Target module") and "is not supported" in str(error):
             raise Misuse(f"targets: {' '.join(str(error).split())[:200]}") from error
         if "arget modules" not in str(error):
             raise

@@ -267,6 +267,8 @@ def test_an_adapter_of_another_base_or_shape_is_not_gone_on_from(whole: Trained,
 def test_modules_that_the_model_lacks_are_named_with_those_it_has(small: str, tmp_path: Path) -> None:
     with pytest.raises(Misuse, match="the model has none of query; its modules are down_proj, gate_proj"):
         trained(tmp_path / "a", targets=("query",))
+    with pytest.raises(Misuse, match=r"targets: Target module .* is not supported"):
+        trained(tmp_path / "a", targets=("input_layernorm",))
     assert [path.name for path in tmp_path.iterdir()] == ["home"]
 
 
