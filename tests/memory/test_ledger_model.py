@@ -171,7 +171,7 @@ class LedgerMachine(RuleBasedStateMachine):
         new = self.memory.supersede(id, text)
         changes = {id: item.gone()}
         if twin is None:
-            changes[new.id] = Known(text, metadata=item.metadata, supersedes=id)
+            changes[new.id] = Known(text, pinned=item.pinned, metadata=item.metadata, supersedes=id)
         else:
             assert new.id == twin
         self.world.change(**changes)
