@@ -152,6 +152,8 @@ class Index:
         self._disconnect()
         if self.url is None and self._holds_lease():
             shutil.rmtree(self.folder, ignore_errors=True)
+            if self.folder.is_file():
+                self.folder.unlink()  # nothing of ours, where the index has to be
 
     # --- asking
 

@@ -229,3 +229,18 @@ def test_a_server_that_goes_away_is_done_without(tmp_path: Path) -> None:
     assert found(memory, memory.insert("written without a server").text)
     assert memory.verify().problems == ()
     memory.close()
+
+
+def test_a_file_where_the_index_has_to_be_makes_room_for_it(tmp_path: Path) -> None:
+    with open_memory(tmp_path / "m") as memory:
+        memory.insert("kept")
+    index = tmp_path / "m" / "index"
+    shutil.rmtree(index, ignore_errors=True)
+    index.write_text("not ours")
+    with open_memory(tmp_path / "m", exact_limit=0) as memory:
+        assert memory.recall("kept", mode="vector")[0].item.text == "kept"
+        memory.reindex()
+        assert index.is_dir()
+        assert memory.recall("kept", mode="vector")[0].item.text == "kept"
+        assert memory._stored.index is not None
+        assert memory._stored.index.asked > 0
