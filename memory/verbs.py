@@ -132,8 +132,9 @@ class Verbs(ABC):
             if op.verb == "edit" and ("text" in op.changes or "key_text" in op.changes):
                 before = known.get(op.id) or self._must(op.id)
                 item = applied(before, op)
-                if says_anew(before, item) and self._twin_of(item):
-                    continue  # it will be skipped
+                twin = self._twin_of(item) if says_anew(before, item) else None
+                if twin is not None and all(other.id != twin.id for other in ops):
+                    continue  # it will be skipped: none of these ops takes the other away
                 known[op.id] = item
                 said[op.id] = item.key_text or item.text
         return dict(zip(said, self._embedded(list(said.values())), strict=True)) if said else {}

@@ -503,3 +503,20 @@ def test_an_edit_that_a_draft_refuses_leaves_the_vector_too() -> None:
             draft.commit()
         after = {hit.item.id: hit.score for hit in memory.recall("blue river", mode="vector")}
         assert scores[item.id] == pytest.approx(after[item.id], abs=1e-6)
+
+
+@pytest.mark.parametrize("is_drafted", [False, True])
+def test_an_edit_into_what_was_just_forgotten_has_the_vector_of_its_new_text(is_drafted: bool) -> None:
+    with open_memory(":memory:") as memory:
+        other = memory.insert("the river is blue")
+        item = memory.insert("cats sleep all day")
+        made = [Op(verb="forget", id=other.id), Op(verb="edit", id=item.id, changes={"text": "the river is blue"})]
+        if is_drafted:
+            with memory.draft() as draft:
+                draft.apply(made)
+                draft.commit()
+        else:
+            memory.apply(made)
+        (hit,) = memory.recall("the river is blue", mode="vector")
+        assert (hit.item.id, hit.item.text) == (item.id, "the river is blue")
+        assert hit.score == pytest.approx(1, abs=1e-5)
