@@ -155,6 +155,8 @@ class Draft(Verbs):
             raise Misuse("this draft is closed already; a draft commits once")
         if key is not None and key.startswith(UNDO):
             raise Misuse(f"the key is {key!r:.80}; keys that begin with {UNDO!r} are those of undo: choose another key")
+        if key in self._keys:
+            raise Misuse(f"{key!r:.80} is the key of what was committed into this draft: choose another for the whole")
         within, expected = tuple(self._keys.values()), self._origins | self._overlay.expected
         done = self._below._committed(self._ops, self._vectors, expected, key, reason, within)
         self._open = False

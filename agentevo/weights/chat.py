@@ -60,6 +60,10 @@ class Chat:
         said = [any(begin <= at < end for begin, end in spans) for at, _ in encoded["offset_mapping"]]
         return Tokens(encoded["input_ids"], said)
 
+    def text(self, ids: Sequence[int]) -> str:
+        """Return what tokens stand for, control tokens too."""
+        return str(self._tokenizer.decode(list(ids)))
+
     def _spans(
         self, messages: Sequence[Message], given: int, tools: Sequence[Mapping[str, Json]], text: str
     ) -> Iterator[tuple[int, int]]:

@@ -6,7 +6,7 @@ import hashlib
 import json
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -39,8 +39,8 @@ class Prepared:
     dropped: Counter[str] = field(default_factory=Counter)
     sha256: str = ""
     columns: dict[str, _Column] = field(default_factory=dict)
-    answers: set[bytes] = field(default_factory=set)
-    """Hashes of what is learnt from each row, two at most: enough to know if all learn the same."""
+    answers: set[str] = field(default_factory=set)
+    """What is learnt from each row, but for case and space; two at most: enough to know if all learn the same."""
 
     def dataset(self) -> Dataset:
         """Return the rows as the trainers take them."""
@@ -50,13 +50,13 @@ class Prepared:
 
         return Dataset(InMemoryTable(pa.table({name: column.arrow() for name, column in self.columns.items()})))
 
-    def add(self, columns: Mapping[str, Sequence[int]], learnt: Sequence[int], *, synthetic: bool) -> None:
+    def add(self, columns: Mapping[str, Sequence[int]], learnt: Callable[[], str], *, synthetic: bool) -> None:
         for name, values in columns.items():
             self.columns.setdefault(name, _Column()).add(values)
         self.rows += 1
         self.synthetic += synthetic
         if len(self.answers) < 2:
-            self.answers.add(hashlib.sha256(array("i", learnt).tobytes()).digest())
+            self.answers.add("".join(learnt().casefold().split()))
 
 
 class _Column:
@@ -179,8 +179,8 @@ def _add_answer(prepared: Prepared, row: Row, chat: Chat, config: TrainConfig) -
         return
     (tokens,) = fitted
     labels = [token if said else IGNORED for token, said in zip(tokens.ids, tokens.said, strict=True)]
-    learnt = [label for label in labels if label != IGNORED]
-    prepared.add({"input_ids": tokens.ids, "labels": labels}, learnt, synthetic=_is_synthetic(row))
+    columns = {"input_ids": tokens.ids, "labels": labels}
+    prepared.add(columns, lambda: chat.text([n for n in labels if n != IGNORED]), synthetic=_is_synthetic(row))
 
 
 def _add_pair(prepared: Prepared, row: Row, chat: Chat, config: TrainConfig) -> None:
@@ -204,7 +204,7 @@ def _add_pair(prepared: Prepared, row: Row, chat: Chat, config: TrainConfig) -> 
     columns = {"prompt_ids": chosen.ids[:begins]}
     for side, tokens in (("chosen", chosen), ("rejected", rejected)):
         columns |= {f"{side}_ids": tokens.ids[begins:], f"{side}_said": [*map(int, tokens.said[begins:])]}
-    prepared.add(columns, [*columns["chosen_ids"], IGNORED, *columns["rejected_ids"]], synthetic=_is_synthetic(row))
+    prepared.add(columns, lambda: chat.text(columns["chosen_ids"]), synthetic=_is_synthetic(row))
 
 
 def _fitted(sides: list[Tokens], config: TrainConfig, prepared: Prepared) -> list[Tokens] | None:

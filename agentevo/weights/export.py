@@ -14,6 +14,7 @@ from typing import NamedTuple, TypeAlias, Unpack
 from agentevo import __version__
 from agentevo.errors import ExportError, Misuse
 from agentevo.memory.admit import masked_within
+from agentevo.memory.masking import masked
 from agentevo.memory.memory import Memory
 from agentevo.overlap import Held
 from agentevo.types import Attempt, Experience, Item
@@ -266,7 +267,7 @@ def _staged(candidate: _Candidate, held: Mapping[str, Held], max_chars: int) -> 
     is_masked = row != candidate.row
     line = _line(row) if is_masked else line
     whole = line.encode("utf-8", "replace").decode()
-    ability = candidate.ability.encode("utf-8", "replace").decode()
+    ability = masked(candidate.ability.encode("utf-8", "replace").decode())
     return Staged(
         whole, candidate.core, ability, candidate.attempt, candidate.value, candidate.is_correction,
         candidate.is_synthetic, is_masked, whole != line,

@@ -336,6 +336,19 @@ def test_a_key_committed_elsewhere_meanwhile_stops_the_draft_that_took_it_in() -
         assert [item.text for item in memory.list()] == ["from another"]
 
 
+@pytest.mark.parametrize("name", [None, "nightly"])
+def test_the_key_of_what_was_committed_into_a_draft_is_not_that_of_the_whole(tmp_path: Path, name: str | None) -> None:
+    with open_memory(tmp_path / "m") as memory:
+        outer = memory.draft(name)
+        inner = outer.draft()
+        inner.insert("from the inner draft")
+        inner.commit(key="turn")
+        with pytest.raises(Misuse, match="'turn' is the key of what was committed into this draft"):
+            outer.commit(key="turn")
+        outer.commit(key="day")
+        assert [item.text for item in memory.list()] == ["from the inner draft"]
+
+
 def test_two_that_go_on_with_one_kept_draft_lose_nothing(tmp_path: Path) -> None:
     with open_memory(tmp_path / "m") as memory, open_memory(tmp_path / "m") as other:
         memory.draft("nightly").insert("first")

@@ -306,6 +306,13 @@ def test_abilities_are_balanced_by_lot() -> None:
     assert numbers != [int(row["lineage"]["attempt"][1:]) for row in rows(found, per_ability=5, seed=1)[0]]
 
 
+def test_a_secret_in_the_name_of_an_ability_is_masked_in_the_card() -> None:
+    secret = "sk-proj-" + "aB3dE5fG7h" * 4
+    kept, card = rows([of_ability(1, f"key {secret}")])
+    assert secret not in json.dumps(kept) + card.model_dump_json()
+    assert list(card.abilities.values()) == [1]
+
+
 def test_the_ability_is_what_a_function_says() -> None:
     _, card = rows([right(1), right(2)], ability=lambda x: x.task.prompt[-2])
     assert card.abilities == {"1": 1, "2": 1}
