@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
@@ -215,10 +216,21 @@ def masked_within(value: Any) -> Any:
     if isinstance(value, str):
         return masked(value)
     if isinstance(value, Mapping):
-        return {masked_within(key): _beside(key, inner) for key, inner in value.items()}
+        told = {masked_within(key): _beside(key, inner) for key, inner in value.items()}
+        return told if len(told) == len(value) else _numbered(value)
     if isinstance(value, int) and value.bit_length() > _MOST_BITS:
         raise Misuse("metadata holds a number of more than 4,000 digits; keep it as a text")
     return [masked_within(inner) for inner in value] if isinstance(value, (list, tuple)) else value
+
+
+def _numbered(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Mask a mapping several of whose names are alike once they are masked: those after the first get a number."""
+    told: dict[str, Any] = {}
+    for key, inner in value.items():
+        name = masked_within(key)
+        names = itertools.chain([name], (f"{name} {n}" for n in itertools.count(2)))
+        told[next(one for one in names if one not in told)] = _beside(key, inner)
+    return told
 
 
 def _beside(name: str, value: Any) -> Any:

@@ -444,6 +444,17 @@ def test_an_op_that_inserts_is_trusted_as_its_source_and_what_it_comes_from_are(
         assert applied("d", source="web", trust=0.9).trust == 0.9
 
 
+def test_values_whose_names_are_alike_once_they_are_masked_are_all_kept() -> None:
+    told: dict[str, Json] = {f"AKIAIOSFODNN7EXAMPL{end}": n for n, end in enumerate("EFG")}
+    name = "[secret: aws access key]"
+    with memory() as m:
+        item = m.insert("keys", metadata={"inner": told, f"{name} 2": "was there", **told})
+        numbered = {name: 0, f"{name} 3": 1, f"{name} 4": 2}
+        inner = {name: 0, f"{name} 2": 1, f"{name} 3": 2}
+        assert item.metadata == {"inner": inner, f"{name} 2": "was there", **numbered}
+        assert m.edit(item.id, metadata=item.metadata).metadata == item.metadata
+
+
 def test_a_list_beside_a_name_of_secrets_is_masked() -> None:
     with memory() as m:
         item = m.insert("note", metadata={"password": ["hunter2", "swordfish9"], "tags": ["hunter2"]})
