@@ -193,6 +193,7 @@ _NAMED: Mapping[str, Rule] = {
     "order": _NAME,
     "by": _NAME,
     "seed": Rule("a whole number", is_whole),
+    "now": Rule("a finite number", lambda value: is_number(value) and math.isfinite(value)).optional(),
     "wins": _AMOUNT,
     "losses": _AMOUNT,
     "strength": _AMOUNT,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -194,6 +195,8 @@ def test_so_does_opening(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: 
         (lambda m: m.forget(7), r"forget\(ids=...\) got 7; expected an id, or a list of ids"),
         (lambda m: m.insert("x", reason=b"y"), r"insert\(reason=...\) got b'y'; expected a text, of whole characters"),
         (lambda m: m.sweep([], seed="x"), r"sweep\(seed=...\) got 'x'; expected a whole number"),
+        (lambda m: m.recall("x", now=math.inf), r"recall\(now=...\) got inf; expected a finite number, or None"),
+        (lambda m: m.sweep([], now=-math.inf), r"sweep\(now=...\) got -inf; expected a finite number"),
         (lambda m: m.recall("x", kind="facts"), "unknown kind 'facts'; known: fact, "),
         (lambda m: m.recall("x", mode="fuzzy"), "unknown recall mode 'fuzzy'; known: bm25, hybrid, vector"),
     ],
