@@ -150,9 +150,13 @@ class Verbs(ABC):
     @checked
     def restore(self, ids: Ids, *, reason: str = "") -> Item:
         """Bring forgotten items back, into quarantine what was there; refuse where another says the same by now."""
-        gone = [item for item in map(self._must, _listed(ids)) if item.status == "forgotten"]
+        gone = [item for item in map(self._must, dict.fromkeys(_listed(ids))) if item.status == "forgotten"]
+        back: dict[tuple[str, str], str] = {}
         for item in gone:
             self._refuse_twin(item)
+            first = back.setdefault((item.kind, item.text), item.id)
+            if first != item.id:
+                raise Misuse(f"items {first} and {item.id} say the very same; restore one of them")
         return self._do("restore", ids, reason, held=[item.id for item in gone if self._source.was_held(item.id)])
 
     @checked

@@ -412,6 +412,20 @@ def test_of_ops_that_are_alike_those_whose_item_changed_meanwhile_are_left_out(m
 
 
 @pytest.mark.parametrize("is_drafted", [False, True])
+def test_items_that_say_the_very_same_are_not_restored_together(is_drafted: bool) -> None:
+    with memory() as m:
+        same = []
+        for _ in range(2):
+            same.append(m.insert("said twice").id)
+            m.forget(same[-1])
+        to = m.draft() if is_drafted else m
+        with pytest.raises(Misuse, match=f"items {same[0]} and {same[1]} say the very same; restore one of them"):
+            to.restore(same)
+        assert to.list() == []
+        assert to.restore([same[1], same[1]]).status == "live"
+
+
+@pytest.mark.parametrize("is_drafted", [False, True])
 def test_what_takes_the_place_of_a_pinned_item_is_pinned(is_drafted: bool) -> None:
     with memory() as m:
         old = m.insert("the limit is 500")
