@@ -102,7 +102,8 @@ class Overlay:
         self._keep(after, row, vectors.get(op.id) if op.verb == "edit" and after is not before else None)
         self.doubts.see(op, before, after, [self._twins.get(name, name) for name in op.to])
         if op.verb == "supersede" and op.item:
-            return self._insert(succeeding(before, op.item), vectors)
+            new = self._insert(succeeding(before, op.item), vectors)
+            return self._put(Op(verb="pin", id=new.id), {}, {}) if before.pinned and not new.pinned else new
         return after
 
     def yet_unchanged(self, ops: Sequence[Op]) -> set[str]:

@@ -226,6 +226,7 @@ class Verbs(ABC):
     def supersede(self, id: str, text: str, **fields: Unpack[Fields]) -> Item:
         """Put a new item in an item's place; the old one is forgotten, and `supersedes` leads to it.
 
+        Where an item says the new text already, that one is in its place, as it is but for the pin.
         What was derived from the old one is quarantined until somebody releases it.
         """
         old = self._must(id)

@@ -246,7 +246,17 @@ class Writer:
                 self._moot.discard(corrected(name))
         if op.verb == "supersede" and op.item:
             self._insert(succeeding(before, op.item), op)
+            if before.pinned and op.item.id in self.twins:
+                self._pin(self.twins[op.item.id], op.reason)
         return True
+
+    def _pin(self, name: str, reason: str) -> None:
+        """Pin what was here already and took a pinned item's place, also where others changed it meanwhile."""
+        row, version, before = self._read([name])[name]
+        if not before.pinned:
+            self._is_ours(name, version, self._expected.get(name))  # else the pin is what a later op conflicts with
+            op = Op(verb="pin", id=name, reason=reason)
+            self._change(row, before, applied(before, op), op)
 
     def _is_taken(self, id: str) -> bool:
         """Say whether there is an item of this id: callers may choose ids, and two may choose one."""

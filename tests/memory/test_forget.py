@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from moments import DAY, NOW, memory, moment, ops
 
 from agentevo.errors import Misuse
-from agentevo.memory import Decay, Discard, Evict, Expire, Memory, retention
+from agentevo.memory import Decay, Discard, Draft, Evict, Expire, Memory, retention
 from agentevo.memory.forget import Curve, Order
 from agentevo.memory.history import Change
 from agentevo.types import Item, Json, Op
@@ -441,3 +441,37 @@ def test_what_takes_the_place_of_a_pinned_item_is_pinned(is_drafted: bool) -> No
         assert m.list() == [m.get(new.id)]
         m.undo()
         assert [(item.text, item.pinned) for item in m.list()] == [("the limit is 500", True)]
+
+
+@pytest.mark.parametrize("is_drafted", [False, True])
+def test_an_item_that_takes_a_pinned_ones_place_by_saying_its_new_text_already_is_pinned(is_drafted: bool) -> None:
+    with memory() as m:
+        old, other = m.insert("the limit is 500"), m.insert("the limit is 900")
+        m.pin(old.id)
+        to = m.draft() if is_drafted else m
+        assert to.supersede(old.id, other.text) == to.get(other.id)
+        assert [(item.id, item.pinned, item.supersedes) for item in to.list()] == [(other.id, True, None)]
+        if isinstance(to, Draft):
+            to.edit(other.id, importance=0.9)
+            assert to.commit().skipped == ()
+        assert [(item.id, item.pinned) for item in m.list()] == [(other.id, True)]
+        m.undo()
+        assert {item.id: item.pinned for item in m.list()} == {old.id: True, other.id: False}
+
+
+def test_what_took_a_pinned_ones_place_in_a_draft_and_is_said_by_another_meanwhile_is_pinned() -> None:
+    with memory() as m:
+        old, changed = m.insert("the limit is 500"), m.insert("the limit is 900")
+        more = m.insert("the limit is 700")
+        m.pin([old.id, more.id])
+        draft = m.draft()
+        draft.supersede(old.id, changed.text)
+        draft.edit(changed.id, importance=0.9)
+        draft.supersede(more.id, "the limit is 1,000")
+        m.edit(changed.id, importance=0.1)
+        new = m.insert("the limit is 1,000")
+        assert draft.commit().skipped == (changed.id,)
+        assert {(item.id, item.pinned, item.importance) for item in m.list()} == {
+            (changed.id, True, 0.1),
+            (new.id, True, 0.5),
+        }

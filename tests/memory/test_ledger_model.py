@@ -174,6 +174,8 @@ class LedgerMachine(RuleBasedStateMachine):
             changes[new.id] = Known(text, pinned=item.pinned, metadata=item.metadata, supersedes=id)
         else:
             assert new.id == twin
+            if item.pinned and not self.world.items[twin].pinned:
+                changes[twin] = replace(self.world.items[twin], pinned=True)
         self.world.change(**changes)
         return new.id
 
