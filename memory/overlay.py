@@ -19,6 +19,7 @@ from agentevo.memory.exact import Scored, Vector, likenesses
 from agentevo.memory.narrow import Filter
 from agentevo.memory.rank import Candidate
 from agentevo.memory.source import SORTS, Found, Frequencies, Source, Stored
+from agentevo.memory.twins import Twins
 from agentevo.memory.where import Node, fits
 from agentevo.memory.words import Stemmer, body
 from agentevo.types import Item, Op, Status
@@ -40,7 +41,7 @@ class Overlay:
         self._changes: Counter[str] = Counter()
         self._credits: dict[tuple[str, str], Mapping[str, Any]] = {}
         self._saying: dict[tuple[str, str], set[int]] = {}
-        self._twins: dict[str, str] = {}
+        self._twins: Twins = Twins(base._twins if isinstance(base, Overlay) else None)
         self._children: dict[str, list[str]] = {}
         """Of what is new here and derived from something: what it is derived from, and its id."""
         self._held: dict[str, bool] = {}
@@ -83,6 +84,7 @@ class Overlay:
         return found
 
     def _put(self, op: Op, vectors: Mapping[str, Vector], below: Mapping[str, Found]) -> Item:
+        op = self._twins.led(op) if self._twins else op
         if op.verb == "insert" and op.item:
             return self._insert(op.item, vectors)
         found = self._must(self._twins.get(op.id, op.id), op, below)
@@ -100,7 +102,7 @@ class Overlay:
         if after.status == "forgotten" != before.status:
             self._held[before.id] = before.status == "quarantined"
         self._keep(after, row, vectors.get(op.id) if op.verb == "edit" and after is not before else None)
-        self.doubts.see(op, before, after, [self._twins.get(name, name) for name in op.to])
+        self.doubts.see(op, before, after, op.to)
         if op.verb == "supersede" and op.item:
             new = self._insert(succeeding(before, op.item), vectors)
             return self._put(Op(verb="pin", id=new.id), {}, {}) if before.pinned and not new.pinned else new
@@ -114,8 +116,10 @@ class Overlay:
     def _insert(self, item: Item, vectors: Mapping[str, Vector]) -> Item:
         twin = self.twin(item.kind, item.text)
         if twin is not None:
-            self._twins[item.id] = twin.id
+            self._twins.add(item.id, twin.id)
             return twin
+        if self._twins:
+            item, _ = self._twins.lowered(item, lambda names: (one.item for one in self.found(names).values()))
         self._keep(item, next(self._numbers), vectors.get(item.id))
         for parent in dict.fromkeys(item.derived_from):
             self._children.setdefault(parent, []).append(item.id)

@@ -12,6 +12,7 @@ from agentevo.errors import LedgerCorrupt
 from agentevo.memory import export_lines, rows
 from agentevo.memory.incoming import FORMAT, Incoming, Vectors, incoming, named
 from agentevo.memory.ledger import Progress, silent
+from agentevo.memory.nearby import chunks, marks
 from agentevo.memory.source import Stored
 from agentevo.memory.writer import Writer
 from agentevo.types import Item, Op
@@ -141,11 +142,29 @@ def _put_beside(
         if not db.execute(query, (stored.ns, line.id)).fetchone():
             _put(db, stored, number, "experience", line)
     known = set(stored.rows([item.id for item in read.items]))
-    ops = [Op(verb="insert", id=item.id, item=item) for item in read.items if item.id not in known]
+    new = [item for item in read.items if item.id not in known]
+    ops = [Op(verb="insert", id=item.id, item=item) for item in new]
     progress("writing items", 0, len(ops))
+    for name, twin in _said_twice(db, stored, new):  # an item may be linked to one that comes after it
+        writer.twins.add(name, twin)
     with named("what these lines say together"):
         writer.put(ops)
     return len(ops) - len(writer.twins)
+
+
+def _said_twice(db: sqlite3.Connection, stored: Stored, items: Sequence[Item]) -> Iterator[tuple[str, str]]:
+    """Yield which of these items will not be inserted, because another says the very same, and which other."""
+    digests = [rows.digest(item.kind, item.text) for item in items]
+    said: dict[bytes, str] = {}
+    for chunk in chunks(digests):
+        query = f"""SELECT digest, id FROM items WHERE ns = ? AND digest IN ({marks(chunk)})
+            AND status != 'forgotten' ORDER BY row DESC"""
+        said.update(db.execute(query, (stored.ns, *chunk)))
+    for item, digest in zip(items, digests, strict=True):
+        if digest in said:
+            yield item.id, said[digest]
+        elif item.status != "forgotten":
+            said[digest] = item.id
 
 
 def _put_whole(

@@ -19,6 +19,7 @@ from agentevo.memory.change import COMMUTING, MARKING, QUIET, applied, credited,
 from agentevo.memory.doubt import Doubts, corrected
 from agentevo.memory.marking import Marking
 from agentevo.memory.trust import BLOCKED, DOUBTED, PURGED
+from agentevo.memory.twins import Twins
 from agentevo.memory.words import body
 from agentevo.types import Item, Op, Transaction
 
@@ -56,8 +57,7 @@ class Writer:
 
     def __init__(self, db: sqlite3.Connection, stored: Stored, vectors: Mapping[str, Vector]) -> None:
         self.db, self.namespace, self.ns, self.vectors = db, stored.namespace, stored.ns, vectors
-        self.twins: dict[str, str] = {}
-        """Inserts that were not needed: the id they came with, and the item that says the very same."""
+        self.twins = Twins()
         self.verbs: set[str] = set()
         """What the journal's entry tells of so far."""
         self._own: set[str] = set()
@@ -225,6 +225,7 @@ class Writer:
     def _put(self, op: Op, expected: int | None) -> bool:
         if op.item is not None and self._is_taken(op.item.id):
             return False
+        op = self.twins.led(op) if self.twins else op
         if op.verb == "insert" and op.item:
             self._insert(op.item, op)
             return True
@@ -266,11 +267,17 @@ class Writer:
         """Add an item, unless one that is not forgotten says the very same: then that one stands for it."""
         twin = self._twin(item)
         if twin is not None:
-            self.twins[item.id] = twin
+            self.twins.add(item.id, twin)
             return
         self._own.add(item.id)
+        item, op = self._lowered(item, op) if self.twins else (item, op)
         item, op = self._doubted(item, op)
         self.add_row(item, self._journal(op, item.id, None))
+
+    def _lowered(self, item: Item, op: Op) -> tuple[Item, Op]:
+        """Trust what was derived from inserts that were not needed no more than what stands for them."""
+        item, why = self.twins.lowered(item, lambda names: (found for *_, found in self._read(names).values()))
+        return item, _because(op, why) if why else op
 
     def _doubted(self, item: Item, op: Op) -> tuple[Item, Op]:
         """Quarantine what was derived from something that was purged or corrected after it can have been read."""
@@ -285,7 +292,7 @@ class Writer:
         why = f"derived from {corrected}, which was purged or corrected meanwhile"
         status = "quarantined" if item.status == "live" else item.status
         item = item.model_copy(update={"status": status, "metadata": {**item.metadata, DOUBTED: why}})
-        return item, op.model_copy(update={"reason": "; ".join(part for part in (op.reason, why) if part)})
+        return item, _because(op, why)
 
     def _barred(self, item: Item, op: Op) -> tuple[Item, Op]:
         """Keep an adapter from use that was trained on attempts whose experience has been purged since."""
@@ -296,7 +303,7 @@ class Writer:
         why = "trained on what was purged meanwhile"
         status = "quarantined" if item.status == "live" else item.status
         item = item.model_copy(update={"status": status, "metadata": {**item.metadata, BLOCKED: why}})
-        return item, op.model_copy(update={"reason": "; ".join(part for part in (op.reason, why) if part)})
+        return item, _because(op, why)
 
     def _twin(self, item: Item) -> str | None:
         """Return the item, not forgotten and not this one, that says the very same."""
@@ -367,6 +374,11 @@ class Writer:
         old = self.db.execute("SELECT changes FROM credits WHERE ns = ? AND key = ? AND item = ?", where).fetchone()
         self.db.execute("INSERT OR REPLACE INTO credits VALUES (?,?,?,?)", (*where, json.dumps(op.changes)))
         return credited(before, op, json.loads(old[0]) if old else None)
+
+
+def _because(op: Op, why: str) -> Op:
+    """Return an op whose reason says this, too."""
+    return op.model_copy(update={"reason": "; ".join(part for part in (op.reason, why) if part)})
 
 
 def _how(op: Op) -> str:

@@ -209,6 +209,83 @@ def test_a_text_said_by_another_meanwhile_is_one_item_with_all_that_the_draft_di
         assert memory.verify().ok
 
 
+def resting(to: Draft, on: str) -> list[Item]:
+    """Insert what is derived from an item, what is derived from that, and what is linked to it before and after."""
+    child = to.insert("concluded from it", kind="lesson", derived_from=[on])
+    further = to.insert("concluded further", kind="lesson", derived_from=[child.id])
+    linked, later = to.insert("beside it", links=[on]), to.insert("joined to it")
+    to.link(later.id, on)
+    return [child, further, linked, later]
+
+
+def drafted(memory: Memory, how: str) -> tuple[Draft, str, list[Item]]:
+    """Insert a text in a draft, and what rests on it; it is not committed yet."""
+    outer = memory.draft("kept" if how == "kept" else None)
+    to = outer.draft() if how == "nested" else outer
+    said = to.insert("fee 2" if how != "superseded" else "fee 1")
+    if how == "superseded":
+        said = to.supersede(said.id, "fee 2")
+    made = resting(to, said.id)
+    if how == "nested":
+        to.commit()
+    return outer, said.id, made
+
+
+@pytest.mark.parametrize("how", ["plain", "nested", "superseded", "kept"])
+@pytest.mark.parametrize("trusted", ["user", "web"])
+def test_what_rests_on_a_text_that_another_said_meanwhile_rests_on_that_one(how: str, trusted: str) -> None:
+    with open_memory(":memory:") as memory:
+        draft, said, (child, further, linked, later) = drafted(memory, how)
+        theirs = memory.insert("fee 2", source=trusted)
+        draft = memory.draft("kept") if how == "kept" else draft
+        draft.commit()
+        assert memory.get(said) is None
+        assert memory._must(child.id).derived_from == (theirs.id,)
+        assert memory._must(linked.id).links == memory._must(later.id).links == (theirs.id,)
+        assert {memory._must(one.id).trust for one in (child, further)} == {theirs.trust}
+        memory.edit(theirs.id, "fee 3")
+        assert {item.id for item in memory.list(status="quarantined")} == {child.id, further.id}
+        memory.purge(theirs.id)
+        assert memory.verify().ok
+
+
+def test_what_rests_on_a_text_that_an_outer_draft_has_rests_on_that_one_before_the_commit_as_after() -> None:
+    with open_memory(":memory:") as memory, memory.draft() as outer:
+        inner = outer.draft()
+        mine = inner.insert("fee 2")
+        theirs = outer.insert("fee 2", source="web")
+        made = resting(inner, mine.id)
+        inner.commit()
+        with outer.draft() as another:
+            last = another.insert("concluded last", derived_from=[mine.id, made[1].id])
+            assert another._must(last.id).derived_from == (theirs.id, made[1].id)
+            another.commit()
+        items = {item.id: item for item in outer.list(status=None)}
+        assert {name: item.derived_from for name, item in items.items() if item.derived_from} == {
+            made[0].id: (theirs.id,),
+            made[1].id: (made[0].id,),
+            last.id: (theirs.id, made[1].id),
+        }
+        assert [items[one.id].trust for one in (*made[:2], last)] == [0.2] * 3
+        outer.commit()
+        assert {item.id: item for item in memory.list(status=None)} == items
+        memory.undo()
+        assert memory.list() == []
+
+
+def test_a_text_said_by_another_meanwhile_and_said_better_in_the_draft_is_not_doubted() -> None:
+    with open_memory(":memory:") as memory:
+        draft = memory.draft()
+        mine = draft.insert("fee 2")
+        child = draft.insert("concluded from it", derived_from=[mine.id])
+        better = Item(id="better", text="fee 2 by night", created_at=0.0, derived_from=(mine.id,))
+        draft.apply([Op(verb="supersede", id=mine.id, item=better)])
+        theirs = memory.insert("fee 2")
+        draft.commit()
+        assert [memory._must(name).status for name in (child.id, "better")] == ["live", "live"]
+        assert (memory._must("better").derived_from, memory._must("better").supersedes) == ((theirs.id,), theirs.id)
+
+
 # --- drafts that are kept
 
 

@@ -14,6 +14,7 @@ from agentevo.errors import Misuse, ModelUnavailable
 from agentevo.memory import (
     Ask,
     Bucket,
+    Draft,
     Extract,
     Insert,
     Reconcile,
@@ -442,6 +443,28 @@ def test_an_op_that_inserts_is_trusted_as_its_source_and_what_it_comes_from_are(
             ("live", 1),
         ]
         assert applied("d", source="web", trust=0.9).trust == 0.9
+
+
+@pytest.mark.parametrize("is_drafted", [False, True])
+def test_what_an_op_derives_from_a_text_that_is_here_already_comes_from_the_item_that_says_it(is_drafted: bool) -> None:
+    with memory() as m:
+        old = m.insert("they count", kind="lesson", source="web")
+        made = [
+            Item(id="s", namespace=m.namespace, kind="lesson", text="they count", created_at=1.0),
+            Item(id="c", namespace=m.namespace, text=ORDERS, created_at=1.0, derived_from=("s", "t"), links=("s",)),
+            Item(id="d", namespace=m.namespace, text="further", created_at=1.0, derived_from=("c",)),
+        ]
+        to = m.draft() if is_drafted else m
+        to.apply([Op(verb="insert", id=item.id, item=item) for item in made])
+        items = to.list(status=None)
+        if isinstance(to, Draft):
+            to.commit()
+        assert m.list(status=None) == items
+        item = m._must("c")
+        assert (item.derived_from, item.links) == ((old.id, "t"), (old.id,))
+        assert (item.trust, item.status, m._must("d").trust) == (old.trust, "quarantined", old.trust)
+        assert "gives orders" in m.history("c")[0].reason
+        assert set(m.purge(old.id).derived) == {"c", "d"}
 
 
 def test_values_whose_names_are_alike_once_they_are_masked_are_all_kept() -> None:

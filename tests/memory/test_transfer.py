@@ -59,6 +59,25 @@ def test_an_import_beside_other_items_adds_what_is_new(tmp_path: Path) -> None:
         assert other.verify().problems == ()
 
 
+@pytest.mark.parametrize("trusted", ["user", "web"])
+def test_what_an_import_leaves_out_is_named_by_nothing_that_comes_with_it(tmp_path: Path, trusted: str) -> None:
+    with open_memory(tmp_path / "one") as one, open_memory(tmp_path / "other") as other:
+        first = one.insert("linked to what comes later")
+        source = one.insert("the source says so")
+        derived = one.insert("so it is", kind="lesson", derived_from=[source.id])
+        one.link(first.id, source.id)
+        newer = one.supersede(one.insert("the limit is 5").id, "the limit is 6")
+        same = other.insert("the source says so", source=trusted)
+        limit = other.insert("the limit is 5")
+        assert other.import_(export_lines(one)) == 3
+        came = other._must(derived.id)
+        assert (came.derived_from, came.trust) == ((same.id,), same.trust)
+        assert other._must(first.id).links == (same.id,)
+        assert other._must(newer.id).supersedes == limit.id
+        assert other.purge(same.id).derived == (derived.id,)
+        assert other.verify().ok
+
+
 def line(**values: Any) -> str:
     return json.dumps(values)
 
