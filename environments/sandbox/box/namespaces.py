@@ -119,9 +119,8 @@ class Namespaces:
         os.close(self._pids)
 
     def confine(self) -> int:
-        """Put the filter on the process that will run the program."""
-        seccomp.install(machine(), metadata=True)
-        return 0
+        """Put the filter on the process that will run the program; return where it asks about its end."""
+        return seccomp.install(machine(), metadata=True)
 
     def end(self) -> None:
         """End every process of this worker but the supervisor."""

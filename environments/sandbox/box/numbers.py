@@ -10,7 +10,7 @@ PLAIN = """
     access:21:- alarm:37:- arch_prctl:158:- brk:12:214 capget:125:90 chdir:80:49 clock_getres:229:114
     clock_gettime:228:113 clock_nanosleep:230:115 close:3:57 close_range:436:436 copy_file_range:326:285 creat:85:-
     dup:32:23 dup2:33:- dup3:292:24 epoll_create:213:- epoll_create1:291:20 epoll_ctl:233:21 epoll_pwait:281:22
-    epoll_pwait2:441:441 epoll_wait:232:- eventfd:284:- eventfd2:290:19 execve:59:221 exit:60:93 exit_group:231:94
+    epoll_pwait2:441:441 epoll_wait:232:- eventfd:284:- eventfd2:290:19 execve:59:221 exit:60:93
     faccessat:269:48 faccessat2:439:439 fadvise64:221:223 fallocate:285:47 fchdir:81:50 fdatasync:75:83
     fgetxattr:193:10 flistxattr:196:13 flock:73:32 fstat:5:80 fstatfs:138:44 fsync:74:82 ftruncate:77:46
     futex:202:98 futex_waitv:449:449 getcpu:309:168 getcwd:79:17 getdents:78:- getdents64:217:61 getegid:108:177
@@ -37,9 +37,9 @@ PLAIN = """
 """What a program may call with any arguments."""
 
 GUARDED = """
-    clone:56:220 clone3:435:435 fcntl:72:25 fork:57:- ioctl:16:29 kill:62:129 mknod:133:- mknodat:259:33
-    personality:135:92 prctl:157:167 prlimit64:302:261 sched_setaffinity:203:122 setpgid:109:154 setpriority:141:140
-    socketpair:53:199 tgkill:234:131 tkill:200:130 vfork:58:-
+    clone:56:220 clone3:435:435 exit_group:231:94 fcntl:72:25 fork:57:- ioctl:16:29 kill:62:129 mknod:133:-
+    mknodat:259:33 personality:135:92 prctl:157:167 prlimit64:302:261 sched_setaffinity:203:122 setpgid:109:154
+    setpriority:141:140 socketpair:53:199 tgkill:234:131 tkill:200:130 vfork:58:-
 """
 """What it may call with some arguments only."""
 
@@ -50,9 +50,9 @@ METADATA = """
 """What changes modes, owners and times: no file rule of Landlock covers these."""
 
 OWN = """
-    capset:126:91 landlock_add_rule:445:445 landlock_create_ruleset:444:444 landlock_restrict_self:446:446
-    mount:165:40 mount_setattr:442:442 openat2:437:437 pivot_root:155:41 seccomp:317:277 setns:308:268
-    umount2:166:39 unshare:272:97
+    capset:126:91 exit_group:231:94 landlock_add_rule:445:445 landlock_create_ruleset:444:444
+    landlock_restrict_self:446:446 mount:165:40 mount_setattr:442:442 openat2:437:437 pivot_root:155:41
+    seccomp:317:277 setns:308:268 umount2:166:39 unshare:272:97
 """
 """What the walls are built with."""
 

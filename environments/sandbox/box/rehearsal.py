@@ -15,6 +15,7 @@ from agentevo.environments.sandbox.box import program, wire, worker
 from agentevo.environments.sandbox.box.job import begun, hand_over
 from agentevo.environments.sandbox.box.link import Link
 from agentevo.environments.sandbox.box.run import REPORTED, Child, outcome, watch
+from agentevo.environments.sandbox.box.sole import Sole
 from agentevo.environments.sandbox.box.watch import Tree
 
 TIMES = 10
@@ -51,7 +52,9 @@ def supervise(tree: Tree, pid: int = 0) -> None:
     near, far = socket.socketpair()
     out, err = os.pipe(), os.pipe()
     handle = os.pidfd_open(pid or os.getpid())
-    child = Child(pid, handle, tree.root, Link(near, REPORTED), out[0], err[0], births=None, folder=None)
+    sole = Sole(tree.proc, tree.root)
+    sole.peak()
+    child = Child(pid, handle, tree.root, Link(near, REPORTED), out[0], err[0], questions=None, sole=sole, folder=None)
     with agent, host, near, far:
         wire.send(agent, {"mode": "run" if pid else "session", "limits": dict.fromkeys(LIMITS, AMPLE)})
         job, _ = wire.receive_all(host)
@@ -64,5 +67,6 @@ def supervise(tree: Tree, pid: int = 0) -> None:
         run.out.rest()
         run.err.rest()
         wire.send(host, {**outcome(run), "ended": True})
+    sole.close()
     for one in (*out, *err, handle):
         os.close(one)

@@ -12,10 +12,11 @@ import time
 from dataclasses import dataclass, field
 
 from agentevo.environments.sandbox.box import wire
-from agentevo.environments.sandbox.box.births import Births
 from agentevo.environments.sandbox.box.drain import Drain
 from agentevo.environments.sandbox.box.folder import Folder
 from agentevo.environments.sandbox.box.link import Link
+from agentevo.environments.sandbox.box.questions import Questions
+from agentevo.environments.sandbox.box.sole import Sole
 from agentevo.environments.sandbox.box.watch import Tree
 
 TICK_S = 0.01
@@ -54,15 +55,16 @@ class Child:
     link: Link
     out: int
     err: int
-    births: Births | None
+    questions: Questions | None
+    sole: Sole
     folder: Folder | None
     waited: float = 0.0
     """How long it had waited for a processor when it was ready."""
 
     @property
     def asking(self) -> int:
-        """The descriptor on which it asks for new processes, or -1."""
-        return self.births.asking if self.births else -1
+        """The descriptor on which its filter asks, or -1."""
+        return self.questions.asking if self.questions else -1
 
 
 @dataclass(slots=True)
@@ -84,6 +86,8 @@ class Run:
     """How long its supervisor, and so all of the machine, was kept from running."""
     kind: str = ""
     status: int | None = None
+    is_kept: bool = False
+    """Whether its process stands still at its end, and has yet to be taken apart."""
     is_taken: bool = False
     """Whether its process has read what to run."""
     is_done: bool = False
@@ -131,7 +135,7 @@ def _polled(host: socket.socket, run: Run) -> select.poll:
         poll.register(descriptor, select.POLLIN)
     if run.is_talking or run.child.link.is_sending:
         poll.register(run.child.link, _awaited(run.child.link))
-    if run.child.births:
+    if run.child.questions:
         poll.register(run.child.asking, select.POLLIN)
     return poll
 
@@ -147,9 +151,9 @@ def _attend(run: Run, ready: dict[int, int], poll: select.poll) -> None:
             poll.modify(run.child.link, _awaited(run.child.link))
         else:
             poll.unregister(run.child.link)
-    if run.child.births and run.child.asking in ready:
+    if run.child.questions and run.child.asking in ready:
         if ready[run.child.asking] & select.POLLIN:
-            run.child.births.answer(int(run.limits["processes"]))
+            run.child.questions.answer(int(run.limits["processes"]), lambda *ends: _keep(run, *ends))
         else:  # nobody is left who could ask
             poll.unregister(run.child.asking)
     if run.child.handle in ready:
@@ -175,6 +179,17 @@ def _hear(run: Run) -> bool:
             case _ if run.is_judge:
                 run.reports.append(message)
     return not run.child.link.is_over
+
+
+def _keep(run: Run, pid: int, status: int) -> bool:
+    """Take a process that ends as ended, and keep it still: to take its memory apart takes as long as a short run.
+
+    That is for after the report. It goes on to its end, and is waited for, where anything else is left of the program.
+    """
+    peak = run.child.sole.peak() if pid == run.child.pid else 0
+    if peak:
+        run.status, run.peak, run.is_kept = status, max(run.peak, peak), True
+    return run.is_kept
 
 
 def _reap(run: Run) -> None:

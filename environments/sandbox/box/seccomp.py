@@ -7,11 +7,14 @@ Not covered: paths, which a filter cannot read; the private root or Landlock see
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import functools
+import os
 import struct
 from collections.abc import Iterable, Iterator
+from typing import NoReturn
 
 from agentevo.environments.sandbox.box.numbers import GUARDED, METADATA, PLAIN, numbers
 from agentevo.environments.sandbox.box.syscalls import NEW_ANYTHING, PR_SET_NO_NEW_PRIVS, call, prctl
@@ -20,7 +23,9 @@ ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 X32_BIT = 0x40000000
 
 ALLOW, KILL_PROCESS, ERRNO, NOTIFY = 0x7FFF0000, 0x80000000, 0x00050000, 0x7FC00000
-SET_MODE_FILTER, NEW_LISTENER = 1, 8
+SET_MODE_FILTER, NEW_LISTENER, WAIT_KILLABLE = 1, 8, 32
+ENDING = 0x656E6421
+"""The second argument of an end that is asked about; the kernel itself takes one argument only."""
 
 LOAD, JUMP_EQUAL, JUMP_OVER, JUMP_BITS, AND, RETURN = 0x20, 0x15, 0x35, 0x45, 0x54, 0x06
 NUMBER_AT, ARCHITECTURE_AT, ARGUMENTS_AT = 0, 4, 16
@@ -50,26 +55,45 @@ INSTRUCTION = struct.Struct("HBBI")
 
 
 def install(machine: str, *, metadata: bool, kill_only: int | None = None, watched: bool = False) -> int:
-    """Put the filter on this process for good; return the descriptor that asks about new processes, or 0.
+    """Put the filter on this process for good; return the descriptor on which it asks, or 0 where it asks nothing.
 
     `metadata` lets modes, owners and times be changed: they look changed otherwise. `kill_only` is the one process
     that signals may go to. `watched` has the holder of the returned descriptor decide on each new process or thread.
+    `end` is asked about too, unless the kernel is older than 5.19 or somebody else's filter asks already.
     """
-    code = packed(machine, metadata=metadata, kill_only=kill_only, watched=watched)
+    prctl(PR_SET_NO_NEW_PRIVS, 1)
+    try:
+        return _put(
+            packed(machine, metadata=metadata, kill_only=kill_only, watched=watched), NEW_LISTENER | WAIT_KILLABLE
+        )
+    except OSError:
+        code = packed(machine, metadata=metadata, kill_only=kill_only, watched=watched, asks_to_end=False)
+        return _put(code, NEW_LISTENER * watched)
+
+
+def _put(code: bytes, flags: int) -> int:
     held = ctypes.create_string_buffer(code, len(code))
     header = struct.pack("HxxxxxxP", len(code) // INSTRUCTION.size, ctypes.addressof(held))
-    prctl(PR_SET_NO_NEW_PRIVS, 1)
-    return call("seccomp", SET_MODE_FILTER, NEW_LISTENER * watched, header)
+    return call("seccomp", SET_MODE_FILTER, flags, header)
+
+
+def end(status: int) -> NoReturn:
+    """End this process; behind a filter that asks about it, it is still until its supervisor has seen the end."""
+    with contextlib.suppress(OSError):  # nobody listens any more
+        call("exit_group", status, ENDING)
+    os._exit(status)
 
 
 @functools.cache
-def packed(machine: str, *, metadata: bool, kill_only: int | None, watched: bool) -> bytes:
+def packed(machine: str, *, metadata: bool, kill_only: int | None, watched: bool, asks_to_end: bool = True) -> bytes:
     """Return the filter as the kernel takes it; the zygote asks once, so that its workers find it made."""
-    program = assemble(machine, metadata=metadata, kill_only=kill_only, watched=watched)
+    program = assemble(machine, metadata=metadata, kill_only=kill_only, watched=watched, asks_to_end=asks_to_end)
     return b"".join(INSTRUCTION.pack(*instruction) for instruction in program)
 
 
-def assemble(machine: str, *, metadata: bool, kill_only: int | None, watched: bool) -> list[Instruction]:
+def assemble(
+    machine: str, *, metadata: bool, kill_only: int | None, watched: bool, asks_to_end: bool = True
+) -> list[Instruction]:
     """Return the filter as instructions of the kernel's classic BPF."""
     program = [_load(ARCHITECTURE_AT), (JUMP_EQUAL, 1, 0, ARCHITECTURES[machine]), _answer(KILL_PROCESS)]
     program.append(_load(NUMBER_AT))
@@ -77,7 +101,7 @@ def assemble(machine: str, *, metadata: bool, kill_only: int | None, watched: bo
         program += [(JUMP_OVER, 0, 1, X32_BIT), _answer(KILL_PROCESS)]
     guarded = numbers(GUARDED, machine)
     for name, number in guarded.items():
-        rule = [*_guard(name, kill_only, watched)]
+        rule = [*_guard(name, kill_only, watched, asks_to_end)]
         program += [(JUMP_EQUAL, 0, len(rule), number), *rule]
     allowed = [*numbers(PLAIN, machine).values()]
     times = [*numbers(METADATA, machine).values()]
@@ -86,12 +110,15 @@ def assemble(machine: str, *, metadata: bool, kill_only: int | None, watched: bo
     return [*program, _refuse()]
 
 
-def _guard(name: str, kill_only: int | None, watched: bool) -> Iterator[Instruction]:
+def _guard(name: str, kill_only: int | None, watched: bool, asks_to_end: bool) -> Iterator[Instruction]:
     """Yield the rule of one guarded call; it always ends in an answer."""
     created = NOTIFY if watched else ALLOW
     match name:
         case "clone":
             yield from (_argument(0), (JUMP_BITS, 0, 1, NEW_ANYTHING & ~0xFF), _refuse(), _answer(created))
+        case "exit_group":
+            asked = NOTIFY if asks_to_end else ALLOW
+            yield from (_argument(1), (JUMP_EQUAL, 0, 1, ENDING), _answer(asked), _answer(ALLOW))
         case "fork" | "vfork":
             yield _answer(created)
         case "clone3":  # its flags lie in memory, where a filter cannot look; libc then takes clone

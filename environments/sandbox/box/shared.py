@@ -90,7 +90,7 @@ class Shared:
         self.folder.make()
 
     def confine(self) -> int:
-        """Put the rules and the filter on the process that will run the program; return who asks for new ones."""
+        """Put the rules and the filter on the process that will run the program; return where it asks for new ones."""
         assert self.folder is not None
         die_with_parent()
         if not self.confined:

@@ -15,11 +15,12 @@ import time
 from typing import Protocol
 
 from agentevo.environments.sandbox.box import files, rehearsal, wire, worker
-from agentevo.environments.sandbox.box.births import Births
 from agentevo.environments.sandbox.box.folder import Folder
 from agentevo.environments.sandbox.box.job import begun, hand_over
 from agentevo.environments.sandbox.box.link import Link
+from agentevo.environments.sandbox.box.questions import Questions
 from agentevo.environments.sandbox.box.run import REPORTED, Child, Limits, Run, judged, outcome, watch
+from agentevo.environments.sandbox.box.sole import Sole
 from agentevo.environments.sandbox.box.watch import Bystanders, Tree
 
 IDLE_S = 0.25
@@ -78,10 +79,12 @@ def start(host: socket.socket, walls: Walls, tree: Tree) -> Child:
     said, asking = wire.receive_all(ours, REPORTED)
     if said is None or "shown" not in said:
         raise OSError(str((said or {}).get("failed", "the process behind the walls ended before it began")))
-    births = Births(asking[0], lambda: tree.usage().tasks) if asking else None
+    questions = Questions(asking[0], lambda: tree.usage().tasks) if asking else None
     link = Link(ours, REPORTED)
     shown = int(str(said["shown"]))
-    return Child(pid, handle, shown, link, out, err, births, walls.folder, tree.waited_s(shown))
+    sole = Sole(walls.proc, shown)
+    sole.peak()  # a rehearsal
+    return Child(pid, handle, shown, link, out, err, questions, sole, walls.folder, tree.waited_s(shown))
 
 
 def _work(host: socket.socket, walls: Walls, child: Child, tree: Tree) -> None:
@@ -105,7 +108,7 @@ def _work(host: socket.socket, walls: Walls, child: Child, tree: Tree) -> None:
                 tree.learn(walls.bystanders.pids, child.shown)
             watch(host, run, zygote)
         has_ended = run.status is not None or bool(run.kind)
-        if has_ended:
+        if has_ended and not run.is_kept:
             _end(walls, child)  # before anything is said: whoever reads the report finds nothing still running
         run.out.rest()
         run.err.rest()
@@ -122,17 +125,17 @@ def _idle(host: socket.socket, last: Run | None, zygote: int) -> str:
     """
     poll, over = select.poll(), ""
     poll.register(host, select.POLLIN)
-    births = last.child.births if last else None
-    if births:
-        poll.register(births.asking, select.POLLIN)
+    questions = last.child.questions if last else None
+    if questions:
+        poll.register(questions.asking, select.POLLIN)
     looked = time.monotonic()
     while os.getppid() == zygote:
         ready = dict(poll.poll(IDLE_S * 1000))
-        if last and births and births.asking in ready:
-            if ready[births.asking] & select.POLLIN:
-                births.answer(int(last.limits["processes"]))
+        if last and questions and questions.asking in ready:
+            if ready[questions.asking] & select.POLLIN:
+                questions.answer(int(last.limits["processes"]))
             else:
-                poll.unregister(births.asking)
+                poll.unregister(questions.asking)
         now = time.monotonic()
         if last and not over and (host.fileno() in ready or now >= looked + IDLE_S):
             looked, over = now, judged(last, now, is_idle=True)
@@ -144,6 +147,6 @@ def _idle(host: socket.socket, last: Run | None, zygote: int) -> str:
 
 
 def _end(walls: Walls, child: Child) -> None:
-    if child.births:
-        child.births.close()
+    if child.questions:
+        child.questions.close()
     walls.end()

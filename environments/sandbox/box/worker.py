@@ -13,7 +13,7 @@ import threading
 import traceback
 from typing import NoReturn, Protocol
 
-from agentevo.environments.sandbox.box import forks, program, wire
+from agentevo.environments.sandbox.box import forks, program, seccomp, wire
 from agentevo.environments.sandbox.box.candidate import serve
 from agentevo.environments.sandbox.box.judge import judge
 from agentevo.environments.sandbox.box.stepping import steps
@@ -57,7 +57,7 @@ def live(link: socket.socket, out: int, err: int, walls: Confining) -> NoReturn:
         _report(error, link)
     finally:
         program.flush()
-        os._exit(status)
+        seccomp.end(status)
 
 
 def _report(error: BaseException, link: socket.socket) -> None:

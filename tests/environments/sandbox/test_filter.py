@@ -110,6 +110,13 @@ def test_new_processes_are_asked_for_where_nothing_else_counts_them(machine: str
         assert {answer(machine, call, watched=True) for call in ("fork", "vfork")} == {"notify"}
 
 
+@MACHINES
+def test_an_end_that_is_announced_is_asked_for(machine: str) -> None:
+    assert answer(machine, "exit_group", 5, seccomp.ENDING) == "notify"
+    assert {answer(machine, "exit_group", 5, other) for other in (0, 1, seccomp.ENDING + 1)} == {"allow"}
+    assert answer(machine, "exit_group", 5, seccomp.ENDING, asks_to_end=False) == "allow"
+
+
 def test_a_filter_fits_the_kernels_limit() -> None:
     assert len(seccomp.assemble("x86_64", metadata=False, kill_only=1, watched=True)) < 4096
 
