@@ -18,11 +18,12 @@ from agentevo.memory.admit import screened
 from agentevo.memory.arguments import checked
 from agentevo.memory.change import COMMUTING
 from agentevo.memory.damage import read_back
-from agentevo.memory.doubt import corrected
+from agentevo.memory.doubt import corrected, descendants, questioned
 from agentevo.memory.exact import Vector
 from agentevo.memory.history import UNDO
 from agentevo.memory.overlay import Overlay
 from agentevo.memory.source import Source, Stored
+from agentevo.memory.trust import DOUBTED
 from agentevo.memory.verbs import Verbs
 from agentevo.memory.words import Stemmer
 from agentevo.memory.writer import find_transaction
@@ -42,6 +43,10 @@ class Below(Protocol):
     def _embedded(self, texts: Sequence[str]) -> list[Vector]: ...
 
     def _dimensions(self) -> int | None: ...
+
+    def _embedder(self) -> object: ...
+
+    def _made_by(self) -> tuple[object, ...]: ...
 
     def _now(self) -> float: ...
 
@@ -72,6 +77,10 @@ class Draft(Verbs):
         self._overlay = Overlay(below._source, below._ns(), below._stemmer())
         self._ops: list[Op] = []
         self._vectors: dict[str, Vector] = {}
+        self._known, self._by = below._embedder(), below._made_by()
+        """What embeds below, and what made the vectors below, as far as this draft has heard."""
+        self._seen = len(below._overlay.corrected) if isinstance(below, Draft) else 0
+        """How much the draft below had taken back when this one began."""
         self._keys: dict[str, Transaction] = {}
         self._origins: dict[str, int] = {}
         """What its items are derived from, with the number of the change after which that may not have been read."""
@@ -94,6 +103,8 @@ class Draft(Verbs):
 
     @property
     def _source(self) -> Source:
+        if self._known is not self._below._embedder():
+            self._embed_anew()
         return self._overlay
 
     def _embedded(self, texts: Sequence[str]) -> list[Vector]:
@@ -102,6 +113,24 @@ class Draft(Verbs):
     def _dimensions(self) -> int | None:
         below = self._below._dimensions()
         return below or next((len(vector) for vector in self._vectors.values()), None)
+
+    def _embedder(self) -> object:
+        return self._below._embedder()
+
+    def _made_by(self) -> tuple[object, ...]:
+        return self._below._made_by()
+
+    def _embed_anew(self) -> None:
+        """Embed what this draft says once more, where all that is below it has other vectors by now."""
+        self._known, by = self._below._embedder(), self._below._made_by()
+        is_other = any(None not in (one, other) and one != other for one, other in zip(self._by, by, strict=True))
+        self._by = by
+        if is_other and self._vectors:
+            said = {op.item.id: op.item for op in self._ops if op.item}
+            said |= {name: found.item for name, found in self._overlay.found(list(self._vectors)).items()}
+            texts = {name: said[name].key_text or said[name].text for name in self._vectors}
+            self._vectors = dict(zip(texts, self._embedded(list(texts.values())), strict=True))
+            self._overlay.embed_anew(self._vectors)
 
     def _now(self) -> float:
         return self._below._now()
@@ -157,10 +186,21 @@ class Draft(Verbs):
             raise Misuse(f"the key is {key!r:.80}; keys that begin with {UNDO!r} are those of undo: choose another key")
         if key in self._keys:
             raise Misuse(f"{key!r:.80} is the key of what was committed into this draft: choose another for the whole")
+        self._settle()
         within, expected = tuple(self._keys.values()), self._origins | self._overlay.expected
         done = self._below._committed(self._ops, self._vectors, expected, key, reason, within)
         self._open = False
         return done
+
+    def _settle(self) -> None:
+        """Make the changes fit what happened below since this draft began, as far as that is this draft's to do."""
+        self._embed_anew()
+        if isinstance(self._below, Draft):
+            new = {op.item.id for op in self._ops if op.item}
+            for name in self._below._overlay.corrected[self._seen :]:
+                mine = [item for item in descendants(self._overlay, [name]) if item.id in new]
+                doubts = questioned([item for item in mine if DOUBTED not in item.metadata], corrected(name))
+                self._ops += [op for op, _ in zip(doubts, self._overlay.put(doubts, {}), strict=True)]
 
     @checked
     def commit_with(self, ops: Sequence[Op], *, reason: str = "") -> Transaction:
@@ -172,6 +212,7 @@ class Draft(Verbs):
         if not self._open:
             raise Misuse("this draft is closed already; a draft commits once")
         ops = screened(ops, self.get)
+        self._settle()
         vectors = self._vectors | self._said_anew(ops)
         expected = dict.fromkeys(self._overlay.yet_unchanged(ops), began) | self._overlay.expected
         expected = self._with_origins(ops) | expected
@@ -224,6 +265,8 @@ class KeptDraft(Draft):
     def __init__(self, below: Below, kept_as: str, stored: Stored) -> None:
         super().__init__(below)
         self._kept_as, self._stored = kept_as, stored
+        self._lost: set[str] = set()
+        """Ids that its own items came with, and that others took before it was opened again."""
         with stored.ledger.reading() as db:
             query = "SELECT part, body FROM drafts WHERE ns = ? AND name = ? ORDER BY part"
             kept = db.execute(query, (stored.ns, kept_as)).fetchall()
@@ -235,9 +278,26 @@ class KeptDraft(Draft):
                 self._overlay.expected = part["expected"] | self._overlay.expected
                 self._origins = part.get("origins", {}) | self._origins
                 vectors = {name: np.frombuffer(base64.b64decode(v), np.float32) for name, v in part["vectors"].items()}
-                super()._write([Op.model_validate(op) for op in part["ops"]], vectors, "")
+                self._by = tuple(part.get("by", self._by))
+                self._lay_again([Op.model_validate(op) for op in part["ops"]], vectors)
                 within = map(Transaction.model_validate, part.get("within", ()))
                 self._keys |= {done.key: done for done in within if done.key is not None}
+        self._known = None  # others may have embedded all anew since
+
+    def _lay_again(self, ops: Sequence[Op], vectors: Mapping[str, Vector]) -> None:
+        """Lay what was kept over what is below by now; what cannot be any more is left to the commit, to be skipped."""
+        try:
+            if any(self._lost & _named_by(op) for op in ops):
+                raise Misuse(f"of these items others have {sorted(self._lost)[0]!r:.80} by now")
+            super()._write(ops, vectors, "")
+        except Misuse:
+            if len(ops) > 1:
+                for op in ops:
+                    self._lay_again([op], {name: v for name, v in vectors.items() if name in _named_by(op)})
+            else:
+                self._ops += ops
+                self._vectors.update(vectors)
+                self._lost |= {op.item.id for op in ops if op.item}
 
     def _write(self, ops: Sequence[Op], vectors: Mapping[str, Vector], reason: str) -> Transaction:
         before, known = set(self._overlay.expected), set(self._origins)
@@ -246,7 +306,7 @@ class KeptDraft(Draft):
         encoded = {name: base64.b64encode(vector.tobytes()).decode() for name, vector in vectors.items()}
         said = [op.model_dump(mode="json", exclude_defaults=True) for op in ops]
         origins = {name: began for name, began in self._origins.items() if name not in known}
-        self._keep({"ops": said, "vectors": encoded, "expected": expected, "origins": origins})
+        self._keep({"ops": said, "vectors": encoded, "expected": expected, "origins": origins, "by": self._by})
         return done
 
     def _keep(self, body: Mapping[str, object]) -> None:
@@ -313,3 +373,8 @@ class KeptDraft(Draft):
         """Delete what this draft is made of, but not what was begun under its name after it was committed elsewhere."""
         query = "DELETE FROM drafts WHERE ns = ? AND name = ? AND part <= ?"
         db.execute(query, (self._stored.ns, self._kept_as, self._part or 0))
+
+
+def _named_by(op: Op) -> set[str]:
+    """Return the ids of what an op changes and of what it inserts."""
+    return {op.id, *([op.item.id] if op.item else [])}

@@ -137,6 +137,14 @@ class Memory(Swept):
     def _dimensions(self) -> int | None:
         return self._store.dimensions
 
+    def _embedder(self) -> object:
+        """Return what embeds here: another object once everything was embedded anew."""
+        return self._store.embedder
+
+    def _made_by(self) -> tuple[object, ...]:
+        """Return what made the vectors here, or would make the first, as far as it is known yet."""
+        return self._store.made_by()
+
     def _now(self) -> float:
         return self._clock()
 

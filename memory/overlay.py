@@ -42,6 +42,8 @@ class Overlay:
         self._credits: dict[tuple[str, str], Mapping[str, Any]] = {}
         self._saying: dict[tuple[str, str], set[int]] = {}
         self._twins: Twins = Twins(base._twins if isinstance(base, Overlay) else None)
+        self.corrected: list[str] = []
+        """What was taken back here, in its order."""
         self._children: dict[str, list[str]] = {}
         """Of what is new here and derived from something: what it is derived from, and its id."""
         self._held: dict[str, bool] = {}
@@ -102,11 +104,17 @@ class Overlay:
         if after.status == "forgotten" != before.status:
             self._held[before.id] = before.status == "quarantined"
         self._keep(after, row, vectors.get(op.id) if op.verb == "edit" and after is not before else None)
-        self.doubts.see(op, before, after, op.to)
+        if self.doubts.see(op, before, after, op.to):
+            self.corrected.append(before.id)
         if op.verb == "supersede" and op.item:
             new = self._insert(succeeding(before, op.item), vectors)
             return self._put(Op(verb="pin", id=new.id), {}, {}) if before.pinned and not new.pinned else new
         return after
+
+    def embed_anew(self, vectors: Mapping[str, Vector]) -> None:
+        """Take these vectors for what is new here, and those that are below by now for all else."""
+        own = {self._rows[name]: vector for name, vector in vectors.items() if name in self._rows}
+        self._vectors = {**self._base.vectors([row for row in self._vectors if row >= 0]), **own}
 
     def yet_unchanged(self, ops: Sequence[Op]) -> set[str]:
         """Return the items below that these ops are the draft's first to change, which need not be there."""

@@ -113,6 +113,11 @@ class Store:
         except AgentEvoError:  # some know after their first call, or once they have their weights
             return None
 
+    def made_by(self) -> tuple[str | None, str | None, int | None]:
+        """Return the name, the fingerprint and the dimensions of what made the vectors here, or would the first."""
+        kept = self.ledger.metas("embedder", "fingerprint", "dimensions")
+        return (self._name, self.fingerprint, None) if kept["dimensions"] is None else tuple(kept.values())
+
     def expected(self) -> tuple[int, str] | None:
         """Return how long vectors must be here, with the words that say so; None where nobody knows yet."""
         assert self.embedder is not None

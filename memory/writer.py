@@ -64,6 +64,8 @@ class Writer:
         self._expected: Mapping[str, int] = {}
         self._new: set[str] = set()
         """The ids that its ops bring with them."""
+        self._lost: set[str] = set()
+        """The ids that its inserts came with and others had taken: what its ops say of them is said of other items."""
         self._moot: set[str] = set()
         """Why items would be doubted, had the corrections not been skipped that these reasons tell of."""
         self._true: set[str] = set()
@@ -170,11 +172,12 @@ class Writer:
         verbs = {ops[n].verb for n in turn}
         with Marking(self.db, self.ns) as marking:
             self._want(marking, ops, names, turn, expected)
-            if "restore" not in verbs and not self._moot and marking.settle(verbs) == len(turn):
+            if "restore" not in verbs and not (self._moot or self._lost) and marking.settle(verbs) == len(turn):
                 self._own.update(names[n] for n in turn)
                 marking.carry_out(self.txn, seq)
                 return [], turn
             lost = dict(marking.lost())
+            lost |= {n: True for n in turn if ops[n].id in self._lost} if self._lost else {}
             for n, is_here in lost.items():
                 self._must_have_been(names[n], ops[n], is_here=is_here)
                 self._passed_over(ops[n])
@@ -224,6 +227,8 @@ class Writer:
 
     def _put(self, op: Op, expected: int | None) -> bool:
         if op.item is not None and self._is_taken(op.item.id):
+            self._lost.add(op.item.id)
+        if self._lost and not self._lost.isdisjoint((op.id, op.item.id if op.item else "")):
             return False
         op = self.twins.led(op) if self.twins else op
         if op.verb == "insert" and op.item:

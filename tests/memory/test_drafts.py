@@ -7,10 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from word_vectors import export_lines, open_memory
+from numpy.typing import NDArray
+from word_vectors import WordVectors, export_lines, open_memory
 
 from agentevo.errors import Misuse
 from agentevo.memory import Draft, Memory
@@ -610,3 +612,98 @@ def test_an_edit_into_what_was_just_forgotten_has_the_vector_of_its_new_text(is_
         (hit,) = memory.recall("the river is blue", mode="vector")
         assert (hit.item.id, hit.item.text) == (item.id, "the river is blue")
         assert hit.score == pytest.approx(1, abs=1e-5)
+
+
+class Other(WordVectors):
+    """Another embedder: the same words have other directions."""
+
+    def _direction(self, word: str) -> NDArray[np.float32]:
+        return super()._direction("other " + word)
+
+
+@pytest.mark.parametrize("dimensions", [32, 16])
+@pytest.mark.parametrize("name", [None, "nightly"])
+@pytest.mark.parametrize("read", [False, True])
+def test_a_draft_is_embedded_anew_where_its_memory_was(
+    tmp_path: Path, name: str | None, dimensions: int, read: bool
+) -> None:
+    with open_memory(tmp_path / "m") as memory:
+        old = memory.insert("alpha one")
+        draft = memory.draft(name)
+        draft.insert("gamma three")
+        draft.edit(old.id, "delta four")
+        inner = draft.draft()
+        inner.insert("epsilon five", vectors=[1.0] * 32)
+        memory.reindex(Other("other", dimensions, "2"))
+        if read:
+            assert draft.recall("gamma three", 1, mode="vector")[0].score > 0.99
+            assert inner.recall("delta four", 1, mode="vector")[0].score > 0.99
+        inner.commit()
+        draft.commit()
+        for text in ("gamma three", "delta four", "epsilon five"):
+            assert memory.recall(text, 1, mode="vector")[0].score > 0.99
+        assert memory.verify().ok
+
+
+@pytest.mark.parametrize("dimensions", [32, 16])
+def test_a_kept_draft_is_embedded_anew_where_another_process_embedded_its_memory_anew(
+    tmp_path: Path, dimensions: int
+) -> None:
+    other = Other("other", dimensions, "2")
+    with open_memory(tmp_path / "m") as memory:
+        memory.insert("alpha one")
+        memory.draft("nightly").insert("gamma three")
+    with open_memory(tmp_path / "m") as memory:
+        memory.reindex(other)
+    with open_memory(tmp_path / "m", embedder=other) as memory:
+        draft = memory.draft("nightly")
+        assert draft.recall("gamma three", 1, mode="vector")[0].score > 0.99
+        draft.insert("more")
+        draft.commit()
+        for text in ("gamma three", "more"):
+            assert memory.recall(text, 1, mode="vector")[0].score > 0.99
+
+
+@pytest.mark.parametrize("name", [None, "nightly"])
+def test_what_is_said_of_an_item_whose_id_others_took_is_not_said_of_theirs(tmp_path: Path, name: str | None) -> None:
+    def mine(text: str) -> Op:
+        return Op(verb="insert", id="mine", item=Item(id="mine", namespace="default", text=text, created_at=1.0))
+
+    with open_memory(tmp_path / "m") as memory:
+        draft = memory.draft(name)
+        draft.apply([mine("from the draft"), Op(verb="pin", id="mine")])
+        draft.insert("beside it")
+        draft.edit("mine", "as the draft has it")
+        draft.forget([draft.insert("gone again").id])
+        draft.supersede("mine", "instead of it")
+        memory.apply([mine("from others")])
+        if name:
+            draft = memory.draft(name)  # opened again, as after a crash
+            assert {item.text for item in draft.list()} == {"from others", "beside it"}
+            draft.pin(draft.insert("said later").id)
+        done = draft.commit()
+        assert done.skipped == ("mine",)
+        here = {item.text: (item.status, item.pinned) for item in memory.list(status="all")}
+        later = {"said later": ("live", True)} if name else {}
+        assert here == {
+            "from others": ("live", False), "beside it": ("live", False), "gone again": ("forgotten", False), **later
+        }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [None, "nightly"])
+def test_what_a_draft_of_a_draft_derived_from_what_the_outer_takes_back_is_doubted(
+    tmp_path: Path, name: str | None
+) -> None:
+    with open_memory(tmp_path / "m") as memory:
+        said, held = memory.insert("limit is 500"), memory.insert("fee is 2")
+        outer = memory.draft(name)
+        outer.edit(held.id, "fee is 3")
+        inner = outer.draft()
+        doubled = inner.insert("double is 1000", kind="lesson", derived_from=[said.id])
+        further = inner.insert("half of it is 500", kind="lesson", derived_from=[doubled.id])
+        fine = inner.insert("fees are 3 a day", kind="lesson", derived_from=[held.id])
+        outer.edit(said.id, "limit is 900")
+        inner.commit()
+        assert [outer._must(item.id).status for item in (doubled, further, fine)] == ["quarantined"] * 2 + ["live"]
+        outer.commit()
+        assert [memory._must(item.id).status for item in (doubled, further, fine)] == ["quarantined"] * 2 + ["live"]
