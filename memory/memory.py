@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 from agentevo.blocking import threaded
 from agentevo.errors import LedgerError, Misuse
 from agentevo.memory import experiences as kept
-from agentevo.memory import export_file, rebuild, transfer
+from agentevo.memory import export_file, outgoing, rebuild, transfer
 from agentevo.memory import history as past
 from agentevo.memory import verify as checks
 from agentevo.memory.admit import new_id
@@ -298,7 +298,7 @@ class Memory(Swept):
 
         What is there under this name is replaced where it is an export already, anything else with force alone.
         """
-        lines = transfer.exported(self._stored, progress)
+        lines = outgoing.exported(self._stored.ledger, self._name, progress)
         return lines if path is None else export_file.written(Path(path), lines, force=force, own=self.path)
 
     @checked

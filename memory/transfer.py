@@ -1,105 +1,18 @@
-"""Export and import: a memory as lines of JSON, with nothing left out."""
+"""Import: the lines of an export become a memory again, with nothing left out."""
 
 from __future__ import annotations
 
-import base64
-import json
 import sqlite3
 from collections.abc import Iterator, Sequence
-from typing import Any
 
-from agentevo.errors import LedgerCorrupt
 from agentevo.memory import export_lines, rows
-from agentevo.memory.incoming import FORMAT, Incoming, Vectors, incoming, named
+from agentevo.memory.incoming import Incoming, Vectors, incoming, named
 from agentevo.memory.ledger import Progress, silent
 from agentevo.memory.nearby import chunks, marks
+from agentevo.memory.outgoing import TABLES
 from agentevo.memory.source import Stored
 from agentevo.memory.writer import Writer
 from agentevo.types import Item, Op
-
-_MADE_BY = ("dimensions", "embedder", "fingerprint")
-"""What the ledger notes of the embedder: vectors of another one must not be mixed in."""
-_PAGE = 200
-_OPS = """SELECT transactions.id, verb, item, ops.reason, detail, before FROM ops JOIN transactions USING (txn)
-    WHERE ns = ? ORDER BY seq"""
-_TABLES = {
-    "transaction": ("transactions", "txn", ("id", "actor", "reason", "key", "at", "content", "undone_by", "skipped")),
-    "credit": ("credits", "key, item", ("key", "item", "changes")),
-    "experience": ("experiences", "row", ("id", "run", "task", "score", "at", "body")),
-}
-
-
-def exported(stored: Stored, progress: Progress = silent) -> Iterator[str]:
-    """Yield the namespace line by line: a header, items with vectors, experiences, credits, the journal, and an end.
-
-    Of a damaged ledger everything that can be read is yielded; then LedgerCorrupt says what could not.
-    """
-    lost: list[str] = []
-    with stored.ledger.snapshot() as db:
-        made_by = dict(db.execute(f"SELECT name, value FROM meta WHERE name IN {_MADE_BY}"))
-        made_by = made_by if made_by.get("dimensions") else {}  # an embedder that has made nothing binds nobody
-        yield _line("header", {"format": FORMAT, "namespace": stored.namespace, **made_by})
-        last = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'items'").fetchone()
-        rows_in_all = last[0] if last else 0
-        for low in range(1, rows_in_all + 1, _PAGE):
-            progress("items", low, rows_in_all)
-            yield from _items(db, stored, low, low + _PAGE - 1, lost)
-        for done, line in enumerate(_journal(db, stored, lost), 1):
-            progress("entries of the history", done, 0)
-            yield line
-        yield _line("end", {})
-    if lost:
-        raise LedgerCorrupt(
-            f"{stored.ledger.name} is damaged: {len(lost)} parts could not be read ({', '.join(lost[:5])}), "
-            "all else was exported; import it into a new memory"
-        )
-
-
-def _items(db: sqlite3.Connection, stored: Stored, low: int, high: int, lost: list[str]) -> Iterator[str]:
-    """Yield the items of these rows; around damage they are halved until only what is damaged is left out."""
-    query = f"""SELECT vectors.vector, {rows.SELECT} FROM items NOT INDEXED LEFT JOIN vectors ON vectors.row = items.row
-        WHERE items.row BETWEEN ? AND ? AND ns = ? ORDER BY items.row"""
-    try:
-        lines = [_item(row, stored) for row in db.execute(query, (low, high, stored.ns))]
-    except (sqlite3.DatabaseError, ValueError):
-        if low == high:
-            lost.append(f"item in row {low}")
-            return
-        middle = (low + high) // 2
-        yield from _items(db, stored, low, middle, lost)
-        yield from _items(db, stored, middle + 1, high, lost)
-    else:
-        yield from lines
-
-
-def _item(row: Sequence[Any], stored: Stored) -> str:
-    vector = base64.b64encode(row[0]).decode() if row[0] is not None else None
-    item = rows.to_item(row[1:], stored.namespace).model_dump(mode="json", exclude_defaults=True, exclude={"namespace"})
-    return _line("item", {**item, "vector": vector})
-
-
-def _journal(db: sqlite3.Connection, stored: Stored, lost: list[str]) -> Iterator[str]:
-    """Yield the tables beside the items, each whole or not at all; ops make no sense without their transactions."""
-    queries = {
-        kind: (f"SELECT {', '.join(columns)} FROM {table} WHERE ns = ? ORDER BY {order}", columns)
-        for kind, (table, order, columns) in _TABLES.items()
-    }
-    queries["op"] = (_OPS, ("transaction", "verb", "item", "reason", "detail", "before"))
-    for kind, (query, columns) in queries.items():
-        try:
-            lines = [_line(kind, dict(zip(columns, row, strict=True))) for row in db.execute(query, (stored.ns,))]
-        except sqlite3.DatabaseError:
-            lost.append(f"every {kind}")
-            continue
-        if kind != "op" or "every transaction" not in lost:
-            yield from lines
-
-
-def _line(kind: str, values: dict[str, Any]) -> str:
-    return json.dumps({"type": kind, **values}, ensure_ascii=False, separators=(",", ":"))
-
-
-# --- import
 
 
 def imported(
@@ -172,7 +85,7 @@ def _put_whole(
 ) -> int:
     """Bring a namespace back as it was, journal and all."""
     for number, kind, line in read.others:
-        if kind in _TABLES:
+        if kind in TABLES:
             _put(db, stored, number, kind, line)
     writer = Writer(db, stored, read.vectors)
     with named("what these lines say together"):
@@ -204,7 +117,7 @@ def _rescue(writer: Writer, items: list[Item], actor: str, at: float) -> None:
 
 
 def _put(db: sqlite3.Connection, stored: Stored, number: int, kind: str, line: export_lines.Line) -> None:
-    table, _, columns = _TABLES[kind]
+    table, _, columns = TABLES[kind]
     bound = (stored.ns, *(getattr(line, name) for name in columns))
     with named(f"line {number}"):
         db.execute(f"INSERT INTO {table} (ns, {', '.join(columns)}) VALUES ({', '.join('?' * len(bound))})", bound)

@@ -5,16 +5,21 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import shutil
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from word_vectors import WordVectors, export_lines, open_memory
 
 from agentevo.errors import AgentEvoError, EmbedderError, LedgerCorrupt, LedgerError, Misuse
 from agentevo.memory import Memory
+from agentevo.memory.ledger import Ledger
+from agentevo.memory.outgoing import exported
 from agentevo.types import Attempt, Experience, Task
 
 CASES, AT_ONCE = (2_000, 20) if os.environ.get("AGENTEVO_SOAK") else (30, 10)
@@ -141,6 +146,110 @@ def _told(folder: Path, ids: list[str], lines: list[str], dice: random.Random) -
             return told or not memory.verify().ok
         except LedgerError:
             return True
+
+
+def lose_page(folder: Path, page: int) -> None:
+    with (folder / "ledger.db").open("r+b") as file:
+        file.seek((page - 1) * 4096)
+        file.write(b"\xff" * 4096)
+
+
+def root_of(folder: Path, name: str) -> int:
+    """Return the page at which a table or an index begins."""
+    db = sqlite3.connect(folder / "ledger.db")
+    (page,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (name,)).fetchone()
+    db.close()
+    return int(page)
+
+
+def leaf_of(folder: Path, content: bytes) -> int:
+    """Return the page that holds this."""
+    return (folder / "ledger.db").read_bytes().index(content) // 4096 + 1
+
+
+def readable(folder: Path) -> tuple[list[dict[str, Any]], str]:
+    """Return the lines of an export as far as it comes, and what it says of the rest."""
+    lines: list[dict[str, Any]] = []
+    ledger = Ledger(folder / "ledger.db")
+    try:
+        lines.extend(map(json.loads, exported(ledger, "default")))
+    except LedgerCorrupt as error:
+        return lines, str(error)
+    finally:
+        ledger.close()
+    return lines, ""
+
+
+@pytest.fixture(scope="module")
+def long_lived(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A memory whose tables take many pages; what is looked for in its pages stands in one of them alone."""
+    folder = tmp_path_factory.mktemp("long") / "m"
+    with open_memory(folder) as memory:
+        ids = [item.id for item in memory.insert([f"number {n} is kept" for n in range(300)])]
+        for n in range(40):
+            memory.record(Experience(task=Task(id=f"task {n}.", prompt="p" * 200)))
+        memory.reinforce(ids, key="k")
+        for one in ids[:30]:
+            memory.edit(one, metadata={"edited": True})
+    return folder
+
+
+WHOLE = {"header": 1, "item": 300, "transaction": 32, "credit": 300, "experience": 40, "op": 630, "end": 1}
+
+
+@pytest.mark.parametrize(
+    ("place", "less", "said"),
+    [
+        ("sqlite_sequence", {}, ""),
+        ("sqlite_autoindex_namespaces_1", {}, ""),
+        ("namespaces", {}, ""),
+        ("experiences_by_run", {}, ""),
+        ("ops_by_txn", {}, ""),
+        ("transactions_by_id", {}, ""),
+        ("items_by_time", {}, ""),
+        ("vectors", {}, "300 parts .*vector of the item in row 1, "),
+        ("meta", {}, "1 parts .*every vector"),
+        ("items", {"item": 0}, "300 parts .*item in row 1, "),
+        ("transactions", {"transaction": 0, "op": 0}, "662 parts .*transaction in row 1, "),
+    ],
+)
+def test_where_one_table_or_index_is_lost_all_else_is_exported(
+    tmp_path: Path, long_lived: Path, place: str, less: Mapping[str, int], said: str
+) -> None:
+    shutil.copytree(long_lived, tmp_path / "m")
+    lose_page(tmp_path / "m", root_of(tmp_path / "m", place))
+    lines, told = readable(tmp_path / "m")
+    assert Counter(line["type"] for line in lines) == +Counter({**WHOLE, **less})
+    assert (bool(told), bool(re.search(said, told))) == (bool(said), True)
+    has_vectors = place not in ("vectors", "meta")
+    assert {line["vector"] is not None for line in lines if line["type"] == "item"} <= {has_vectors}
+    with open_memory(":memory:") as new:
+        assert new.import_(map(json.dumps, lines)) == less.get("item", 300)
+        assert new.verify().problems == ()
+
+
+@pytest.mark.parametrize(("kind", "least"), [("item", 250), ("experience", 20), ("credit", 200)])
+def test_of_a_table_with_a_lost_page_the_other_pages_are_exported(
+    tmp_path: Path, long_lived: Path, kind: str, least: int
+) -> None:
+    folder = tmp_path / "m"
+    shutil.copytree(long_lived, folder)
+    one = readable(folder)[0][150]["id"]
+    content = {"item": "number 150 is kept", "experience": '"task 20."', "credit": f"k{one}"}[kind]
+    lose_page(folder, leaf_of(folder, content.encode()))
+    lines, said = readable(folder)
+    left = Counter(line["type"] for line in lines)
+    assert least <= left[kind] < WHOLE[kind]
+    assert {**left, kind: 0} == {**WHOLE, kind: 0}
+    assert {"item": "item in row", "experience": "experience in row", "credit": "some credits"}[kind] in said
+
+
+def test_items_whose_vectors_are_lost_come_without_them(tmp_path: Path, long_lived: Path) -> None:
+    shutil.copytree(long_lived, tmp_path / "m")
+    lose_page(tmp_path / "m", leaf_of(tmp_path / "m", WordVectors().vector("number 150 is kept").tobytes()))
+    items = [line for line in readable(tmp_path / "m")[0] if line["type"] == "item"]
+    assert len(items) == 300
+    assert 0 < sum(item["vector"] is None for item in items) < 50
 
 
 def altered(folder: Path, *statements: str) -> None:

@@ -13,7 +13,7 @@ from typing import Annotated, BinaryIO
 
 import typer
 
-from agentevo.cli.memory.opening import EmbedderOption, JsonOption, NamespaceOption, PathOption, opened
+from agentevo.cli.memory.opening import EmbedderOption, JsonOption, NamespaceOption, PathOption, opened, readable
 from agentevo.cli.memory.shown import show_fields, visible
 from agentevo.cli.output import counting, json_visible, show, show_json, tell
 from agentevo.errors import Misuse
@@ -31,15 +31,17 @@ def export(
     as_json: JsonOption = False,
 ) -> None:
     """Write everything in a namespace as JSON lines: items, vectors, experiences and the whole history."""
-    with opened(context, path, namespace) as memory, counting("exporting") as told:
+    from agentevo.memory import export_file
+    from agentevo.memory.outgoing import exported
+
+    with readable(context, path, namespace) as (folder, name, ledger), counting("exporting") as told:
+        lines = exported(ledger, name, told)
         if file in _STDOUT:
-            lines = memory.export(progress=told)
-            assert not isinstance(lines, int)
             for line in lines:
                 sys.stdout.write(json_visible(line) + "\n")
             return
-        count = memory.export(Path(file), force=force, progress=told)
-    _done({"file": file, "lines": int(str(count))}, f"{count} lines in {visible(file)}", as_json)
+        count = export_file.written(Path(file), lines, force=force, own=folder)
+    _done({"file": file, "lines": count}, f"{count} lines in {visible(file)}", as_json)
 
 
 def import_(

@@ -62,15 +62,28 @@ def opened(
     from agentevo.memory import Memory
     from agentevo.memory.memory import EXACT_LIMIT
 
-    before = context.parent.params if context.parent else {}
-    folder = _folder(path or before.get("path"))
-    name = next((one for one in (namespace, before.get("namespace")) if one is not None), "default")
+    folder, name = _place(context, path, namespace)
     stored = _stored_embedder(folder, None if create else name)
     with progress() as report, _nothing_left_of(folder, stays):
         late = LateEmbedder(embedder or stored or like or _chosen_embedder(), report)
         exact = EXACT_LIMIT if indexed else SEARCHED_EXACTLY
         with Memory.open(folder, namespace=name, embedder=late, actor=actor, exact_limit=exact) as memory:
             yield memory
+
+
+@contextlib.contextmanager
+def readable(context: typer.Context, path: Path | None, namespace: str | None) -> Iterator[tuple[Path, str, Ledger]]:
+    """Open only the ledger of the memory a command is about: also of one that is too damaged to be opened whole."""
+    folder, name = _place(context, path, namespace)
+    with _ledger(folder, name) as ledger:
+        yield folder, name, ledger
+
+
+def _place(context: typer.Context, path: Path | None, namespace: str | None) -> tuple[Path, str]:
+    """Return the folder and the namespace a command is about."""
+    before = context.parent.params if context.parent else {}
+    name = next((one for one in (namespace, before.get("namespace")) if one is not None), "default")
+    return _folder(path or before.get("path")), name
 
 
 @contextlib.contextmanager
@@ -102,27 +115,33 @@ def _folder(given: Path | None) -> Path:
 
 def _stored_embedder(folder: Path, namespace: str | None) -> str | None:
     """Return what a memory's vectors were made with; raise Misuse where the memory or the namespace is not there."""
+    if namespace is None and not (folder / "ledger.db").is_file():
+        return None
+    with _ledger(folder, namespace) as ledger:
+        stored = ledger.meta("embedder")
+    return None if stored is None else str(stored)
+
+
+@contextlib.contextmanager
+def _ledger(folder: Path, namespace: str | None) -> Iterator[Ledger]:
+    """Open a ledger alone; raise Misuse where there is none, or no namespace of this name."""
     from agentevo.memory.ledger import Ledger
 
     if not (folder / "ledger.db").is_file():
-        if namespace is None:
-            return None
         raise Misuse(f"there is no memory in {folder}; `agentevo memory --path {folder} add TEXT` makes one")
-    ledger = Ledger(folder / "ledger.db")
-    try:
+    with contextlib.closing(Ledger(folder / "ledger.db")) as ledger:
         names = _names(ledger)
         if namespace is not None and namespace not in names:
             here = ", ".join(map(repr, names)) or "none yet"
             raise Misuse(f"there is no namespace {namespace!r} in {folder}; there are: {here}")
-        stored = ledger.meta("embedder")
-        return None if stored is None else str(stored)
-    finally:
-        ledger.close()
+        yield ledger
 
 
 def _names(ledger: Ledger) -> list[str]:
+    from agentevo.memory.salvage import namespaces
+
     with ledger.reading() as db:
-        return [name for (name,) in db.execute("SELECT name FROM namespaces ORDER BY name")]
+        return sorted(namespaces(db))
 
 
 def some_namespace(path: Path | None) -> str:

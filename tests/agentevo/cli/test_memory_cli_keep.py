@@ -115,6 +115,23 @@ def test_a_ledger_that_is_no_database_does_not_send_to_the_command_just_run(cons
     assert "agentevo memory export" not in said
 
 
+def test_what_cannot_be_opened_any_more_is_exported_as_the_error_says(
+    console: Console, filled: list[str], tmp_path: Path
+) -> None:
+    ledger, file = console.folder / "ledger.db", tmp_path / "saved"
+    with sqlite3.connect(ledger) as db:
+        (page,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'meta'").fetchone()
+    db.close()
+    data = bytearray(ledger.read_bytes())
+    data[(page - 1) * 4096 : page * 4096] = b"\xff" * 4096
+    ledger.write_bytes(data)
+    assert "is damaged (database disk image is malformed); save what is readable with" in _one_line(console, "list")
+    assert f"all else was exported; import it into a new memory; what could be read is in {file}" in _one_line(
+        console, "export", str(file)
+    )
+    assert console.done("--path", str(tmp_path / "new"), "import", str(file)) == "3 items came in\n"
+
+
 def test_a_memory_for_which_nothing_came_in_is_not_left_behind(console: Console, tmp_path: Path) -> None:
     bad = tmp_path / "bad.jsonl"
     bad.write_text('{"type": "header", "format": 1, "dimensions": 8}\n{"type": "end"}\n', encoding="utf-8")
