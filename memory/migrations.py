@@ -81,7 +81,10 @@ _OURS = {"meta", "namespaces", "items", "transactions", "ops"}
 
 
 def must_be_ours(db: sqlite3.Connection, path: str) -> None:
-    """Raise Misuse where a database holds tables, and not those of a ledger: it is another program's."""
+    """Raise Misuse where a database holds tables, and not those of a ledger: it is another program's.
+
+    Raises LedgerTooNew where it is the ledger of a newer version. Nothing has been written by then.
+    """
     tables = {str(name) for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if tables and not tables >= _OURS:
         shown = ", ".join(sorted(tables)[:5]) + (", ..." if len(tables) > 5 else "")
@@ -89,6 +92,17 @@ def must_be_ours(db: sqlite3.Connection, path: str) -> None:
             f"{path} is the database of another program (its tables: {shown:.200}), and is left as it is; "
             "expected the folder of a memory, or one without a ledger.db"
         )
+    _steps_taken(db, path)
+
+
+def _steps_taken(db: sqlite3.Connection, path: str) -> int:
+    """Return how many steps a ledger has taken; raise LedgerTooNew where these are more than are known here."""
+    taken = int(db.execute("PRAGMA user_version").fetchone()[0])
+    if taken > len(STEPS):
+        raise LedgerTooNew(
+            f"{path} was written by a newer agentevo (format {taken}, this one knows {len(STEPS)}): upgrade agentevo"
+        )
+    return taken
 
 
 def migrate(db: sqlite3.Connection, path: str) -> bool:
@@ -96,16 +110,11 @@ def migrate(db: sqlite3.Connection, path: str) -> bool:
 
     Raises LedgerTooNew where it has taken more than are known here.
     """
-    taken = int(db.execute("PRAGMA user_version").fetchone()[0])
-    if taken > len(STEPS):
-        raise LedgerTooNew(
-            f"{path} was written by a newer agentevo (format {taken}, this one knows {len(STEPS)}): upgrade agentevo"
-        )
-    if taken == len(STEPS):
+    if _steps_taken(db, path) == len(STEPS):
         return False
     db.execute("BEGIN IMMEDIATE")
     try:
-        taken = int(db.execute("PRAGMA user_version").fetchone()[0])  # another process may have been faster
+        taken = _steps_taken(db, path)  # another process may have been faster
         for step in STEPS[taken:]:
             step(db)
         db.execute(f"PRAGMA user_version = {len(STEPS)}")

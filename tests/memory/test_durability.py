@@ -164,10 +164,13 @@ def test_the_database_of_another_program_is_refused_and_left_alone(tmp_path: Pat
     assert [(entry.name, entry.read_bytes()) for entry in tmp_path.iterdir()] == [("ledger.db", before)]
 
 
-def test_a_ledger_of_a_newer_version_is_refused_and_left_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("journal", ["WAL", "DELETE"])
+def test_a_ledger_of_a_newer_version_is_refused_and_left_alone(tmp_path: Path, journal: str) -> None:
     filled(tmp_path / "m")
     with sqlite3.connect(tmp_path / "m" / "ledger.db") as db:
         db.execute("PRAGMA user_version = 99")
+        db.commit()
+        db.execute(f"PRAGMA journal_mode = {journal}")
     db.close()
     before = (tmp_path / "m" / "ledger.db").read_bytes()
     with pytest.raises(LedgerTooNew, match="upgrade"):
