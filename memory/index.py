@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
+from agentevo.errors import LedgerError
 from agentevo.memory.exact import Vector
 from agentevo.memory.ledger import Progress, silent
 from agentevo.memory.residue import clear_reserved
@@ -93,8 +94,7 @@ class Index:
             self._client = _persistent(self.folder, settings)
         else:
             parts = urlsplit(self.url)
-            port = parts.port or (443 if parts.scheme == "https" else 8000)
-            host = parts.hostname or "localhost"
+            host, port = parts.hostname or "", parts.port or 0
             socket.create_connection((host, port), timeout=_CONNECT_TIMEOUT_S).close()  # Chroma would wait for minutes
             self._client = chromadb.HttpClient(host=host, port=port, ssl=parts.scheme == "https", settings=settings)
             for session in _sessions(self._client):
@@ -273,12 +273,23 @@ class Index:
             if not self._holds_lease():
                 return False
             if self.url is not None:
-                held = {collection.name for collection in self._connected().list_collections()}
-                for name in held.intersection(names):
-                    self._connected().delete_collection(name)
-                self._let_go()
+                self._drop_from_server(names)
             self._discard()
             return True
+
+    def _drop_from_server(self, names: list[str]) -> None:
+        try:
+            held = {collection.name for collection in self._connected().list_collections()}
+            for name in held.intersection(names):
+                self._connected().delete_collection(name)
+        except Exception as error:  # Chroma raises whatever its core raises
+            self._discard()
+            raise LedgerError(
+                f"the index {self._name} cannot be thrown away ({error}), so what it holds may be old: run "
+                "`agentevo memory reindex` again once the server answers"
+            ) from error
+        finally:
+            self._let_go()
 
     def close(self) -> None:
         """Stop catching up and let another process have the folder."""

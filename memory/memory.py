@@ -73,8 +73,9 @@ class Memory(Swept):
         """Open the memory in a folder, making it where there is none; ":memory:" keeps it in this process alone.
 
         embedder is a name ("hash" needs no download), or an Embedder; without one, what the memory was made with, else
-        the one from the settings. chroma is the URL of a Chroma server to use instead of an embedded index. A write
-        that finds another process writing waits busy_timeout_s, then raises LedgerBusy.
+        the one from the settings. chroma is the address of a Chroma server (http://HOST:PORT, HOST:PORT) to use
+        instead of an embedded index. A write that finds another process writing waits busy_timeout_s, then raises
+        LedgerBusy.
         """
         store = Store.acquire(path, chroma=chroma, exact_limit=exact_limit, busy_timeout_s=busy_timeout_s)
         try:

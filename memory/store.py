@@ -13,6 +13,7 @@ from agentevo.errors import AgentEvoError, EmbedderError, LedgerError, Misuse
 from agentevo.memory.damage import corrupt
 from agentevo.memory.index import Index
 from agentevo.memory.ledger import Ledger
+from agentevo.memory.server import address
 from agentevo.memory.source import Stored
 from agentevo.memory.words import Stemmer
 from agentevo.shared_thread import SharedThread
@@ -51,6 +52,7 @@ class Store:
     def acquire(path: str | Path, *, chroma: str | None, exact_limit: int, busy_timeout_s: float) -> Store:
         """Return the store of a path, opening it where this process has it not yet."""
         folder = None if str(path) == ":memory:" else _folder(path)
+        chroma = None if chroma is None else address(chroma)
         with _LOCK:
             key = f"{folder}" if folder else f":memory:{next(_unnamed)}"
             store = _OPEN.get(key)

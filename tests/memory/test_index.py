@@ -17,6 +17,7 @@ from crowd import found
 from numpy.typing import NDArray
 from word_vectors import WordVectors, open_memory
 
+from agentevo.errors import LedgerError, Misuse
 from agentevo.memory import Memory
 from agentevo.memory.index import Index
 
@@ -228,7 +229,31 @@ def test_a_server_that_goes_away_is_done_without(tmp_path: Path) -> None:
     assert found(memory, "text7 of many")
     assert found(memory, memory.insert("written without a server").text)
     assert memory.verify().problems == ()
+    with pytest.raises(LedgerError, match=rf"the index {url} cannot be thrown away .*reindex` again once"):
+        memory.reindex()
     memory.close()
+
+
+def test_a_server_is_named_by_host_and_port_too(tmp_path: Path, server: str) -> None:
+    with grown(tmp_path / "m", chroma=server.removeprefix("http://")) as memory:
+        assert found(memory, "text7 of many")
+        assert index_of(memory).asked > 0
+        with open_memory(tmp_path / "m", chroma=f"{server}/") as same:
+            assert same.stats().live == 300
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        "", "localhost", "ftp://x", "http://", "http://x:99999", "http://x:0", "http://[::1", "http://x/api", "x y:80",
+        "http://x?a=1", "http://user:s3cret@x:80", "user:s3cret@x:80", "http://user:s3/cret@x", "http://s3cret@",
+    ],
+)  # fmt: skip
+def test_what_is_no_address_of_a_server_is_refused_and_no_password_shown(tmp_path: Path, nonsense: str) -> None:
+    with pytest.raises(Misuse, match="expected the address of a Chroma server, http://HOST:PORT") as told:
+        open_memory(tmp_path / "m", chroma=nonsense)
+    assert "s3" not in str(told.value)
+    assert not (tmp_path / "m").exists()
 
 
 def test_a_file_where_the_index_has_to_be_makes_room_for_it(tmp_path: Path) -> None:
