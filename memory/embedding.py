@@ -10,10 +10,14 @@ from numpy.typing import NDArray
 
 from agentevo.blocking import wait
 from agentevo.errors import EmbedderError
+from agentevo.memory.exact import Vector
+from agentevo.memory.ledger import Progress
 from agentevo.protocols import Immediate
 
 if TYPE_CHECKING:
     from agentevo.protocols import Embedder
+
+_BATCH = 256
 
 
 def embedded(embedder: Embedder, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -37,6 +41,15 @@ def embedded(embedder: Embedder, texts: Sequence[str]) -> NDArray[np.float32]:
         )
     unit: NDArray[np.float32] = (vectors / lengths[:, None]).astype(np.float32)
     return unit
+
+
+def in_batches(embedder: Embedder, texts: Sequence[str], progress: Progress) -> list[Vector]:
+    """Return one unit vector a text, made of so many texts at once that there is progress to tell."""
+    vectors: list[Vector] = []
+    for start in range(0, len(texts), _BATCH):
+        progress("embedding", start, len(texts))
+        vectors.extend(embedded(embedder, texts[start : start + _BATCH]))
+    return vectors
 
 
 async def _embed(embedder: Embedder, texts: Sequence[str]) -> object:

@@ -304,7 +304,10 @@ class Memory(Swept):
 
     @checked
     def import_(self, lines: Iterable[str] | str | Path, *, progress: Progress = silent) -> int:
-        """Read an export, all of it or nothing; return how many items came in."""
+        """Read an export, all of it or nothing, and embed the items without a vector; return how many came in.
+
+        Lines are taken as they are, masked by nobody and trusted as they say: import only what you trust.
+        """
         read = export_file.read(Path(lines)) if isinstance(lines, (str, Path)) else list(lines)
         return transfer.imported(self._stored, read, self._store, self._actor, self._clock(), progress)
 
@@ -336,7 +339,10 @@ class Memory(Swept):
 
     @checked
     def reindex(self, embedder: str | Embedder | None = None, *, progress: Progress = silent) -> int:
-        """Build the index anew, with another embedder all vectors first; return how many vectors there are."""
+        """Build the index anew, with another embedder all vectors first, else what vectors are missing.
+
+        Returns how many vectors there are.
+        """
         return rebuild.reindex(self._store, embedder, progress)
 
     arecord = threaded(record)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from agentevo.errors import EmbedderError, LedgerBusy
 from agentevo.memory.damage import corrupt
-from agentevo.memory.embedding import embedded
+from agentevo.memory.embedding import in_batches
 from agentevo.memory.exact import Vector
 from agentevo.memory.ledger import Progress, silent
 from agentevo.memory.store import Store, embedder_of
@@ -16,14 +16,16 @@ from agentevo.memory.store import Store, embedder_of
 if TYPE_CHECKING:
     from agentevo.protocols import Embedder
 
-_BATCH = 256
 _SAID = "SELECT row, coalesce(key_text, text) FROM items ORDER BY row"
+_UNSEEN = "SELECT row, coalesce(key_text, text) FROM items WHERE row NOT IN (SELECT row FROM vectors) ORDER BY row"
 
 
 def reindex(store: Store, embedder: str | Embedder | None, progress: Progress = silent) -> int:
-    """Throw the index away and build it again; return how many vectors there are."""
+    """Throw the index away and build it again, and make what vectors are missing; return how many there are."""
     if embedder is not None:
         _embed_anew(store, embedder, progress)
+    else:
+        _embed_missing(store, progress)
     with store.ledger.reading() as db:
         names = [name for (name,) in db.execute("SELECT name FROM namespaces ORDER BY ns")]
         count = int(db.execute("SELECT count(*) FROM vectors").fetchone()[0])
@@ -45,18 +47,33 @@ def _embed_anew(store: Store, wanted: str | Embedder, progress: Progress) -> Non
         with store.ledger.reading() as db:
             said = _said(store, db)
         new = [(row, text) for row, text in said if row not in known or known[row][0] != text]
-        for start in range(0, len(new), _BATCH):
-            progress("embedding", start, len(new))
-            part = new[start : start + _BATCH]
-            vectors = embedded(embedder, [text for _, text in part])
-            known |= {row: (text, vector) for (row, text), vector in zip(part, vectors, strict=True)}
+        vectors = in_batches(embedder, [text for _, text in new], progress)
+        known |= {row: (text, vector) for (row, text), vector in zip(new, vectors, strict=True)}
     store.embedder = embedder
     store.forget_arrays()
 
 
-def _said(store: Store, db: sqlite3.Connection) -> list[tuple[int, str]]:
-    """Return what every item is found by, with its row."""
-    said = db.execute(_SAID).fetchall()
+def _embed_missing(store: Store, progress: Progress) -> None:
+    """Make the vectors of items that have none; what is changed meanwhile has one by then."""
+    with store.ledger.reading() as db:
+        said = _said(store, db, _UNSEEN)
+    if not said:
+        return
+    assert store.embedder is not None
+    vectors = in_batches(store.embedder, [text for _, text in said], progress)
+    known = {row: (text, vector) for (row, text), vector in zip(said, vectors, strict=True)}
+    with store.ledger.writing() as db:
+        store.fit({len(vector) for vector in vectors}, store.fingerprint)
+        left = {row for row, text in _said(store, db, _UNSEEN) if row in known and known[row][0] == text}
+        made = [(row, known[row][1].tobytes()) for row in left]
+        db.executemany("INSERT INTO vectors (row, vector) VALUES (?, ?)", made)
+        _let_all_read_anew(db)
+    store.forget_arrays()
+
+
+def _said(store: Store, db: sqlite3.Connection, query: str = _SAID) -> list[tuple[int, str]]:
+    """Return what items are found by, every one of them or those of a query, with their rows."""
+    said = db.execute(query).fetchall()
     strange = next((row for row, text in said if not isinstance(text, str)), None)
     if strange is not None:
         raise corrupt(store.ledger.name, f"the item in row {strange} has no text")
@@ -78,6 +95,10 @@ def _put(store: Store, embedder: Embedder, known: Mapping[int, tuple[str, Vector
         if lengths:  # an embedder that has embedded nothing may not know what its vectors are like
             new |= {"fingerprint": embedder.fingerprint, "dimensions": lengths.pop()}
         db.executemany("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", new.items())
-        # A purge that purges nothing: every process drops its arrays and reads the new vectors.
-        db.execute("INSERT INTO purged (ns, row) SELECT ns, 0 FROM namespaces")
+        _let_all_read_anew(db)
     return True
+
+
+def _let_all_read_anew(db: sqlite3.Connection) -> None:
+    """Note a purge that purges nothing: every process drops its arrays and reads the new vectors."""
+    db.execute("INSERT INTO purged (ns, row) SELECT ns, 0 FROM namespaces")

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 
 from agentevo.memory import export_lines, rows
+from agentevo.memory.embedding import in_batches
 from agentevo.memory.incoming import Incoming, Vectors, incoming, named
 from agentevo.memory.ledger import Progress, silent
 from agentevo.memory.nearby import chunks, marks
@@ -21,12 +22,13 @@ def imported(
     """Read an export into a namespace in one transaction; return how many items came in.
 
     Into an empty namespace everything comes back as it was. Elsewhere the items are added, without those that are here
-    already, and the journal notes an import. All lines are read, and found to be good, before anything is locked.
+    already, and the journal notes an import. All lines are read, and found to be good, and items without a vector are
+    embedded, before anything is locked.
     """
     read = incoming(lines, stored.namespace, vectors, progress)
-    made_by = _made_by(read, vectors)
+    theirs, ours = _made_by(read, vectors), _embedded(stored, read, vectors, progress)
     with stored.ledger.writing() as db:
-        if made_by:
+        for made_by in filter(None, (theirs, ours)):
             vectors.fit(*made_by)  # others may have written since the lines were read
         used = "SELECT 1 FROM transactions WHERE ns = ? UNION ALL SELECT 1 FROM experiences WHERE ns = ? LIMIT 1"
         is_empty = db.execute(used, (stored.ns, stored.ns)).fetchone() is None
@@ -42,6 +44,21 @@ def _made_by(read: Incoming, vectors: Vectors) -> tuple[set[int], str | None] | 
     if not lengths and stated and fingerprint is not None and fingerprint == vectors.fingerprint:
         lengths = {stated}  # all that had vectors was purged, and yet the memory is known to hold such
     return (lengths, fingerprint) if lengths else None
+
+
+def _embedded(
+    stored: Stored, read: Incoming, vectors: Vectors, progress: Progress
+) -> tuple[set[int], str | None] | None:
+    """Make the vectors of new items that come without; return how long they are, and the fingerprint of their maker."""
+    bare = [item for item in read.items if item.id not in read.vectors]
+    known = stored.rows([item.id for item in bare])
+    new = [item for item in bare if item.id not in known]
+    if not new:
+        return None
+    assert vectors.embedder is not None
+    made = in_batches(vectors.embedder, [item.key_text or item.text for item in new], progress)
+    read.vectors.update(zip((item.id for item in new), made, strict=True))
+    return {len(vector) for vector in made}, vectors.fingerprint
 
 
 def _put_beside(

@@ -59,6 +59,8 @@ def verify(stored: Stored, progress: Progress = silent) -> Verification:
             problems += _item_problems(db, stored, row, digest, columns)
             if has_vector and dimensions is not None and length != 4 * int(dimensions):
                 problems.append(f"item {columns[0]}: its vector has {length // 4} dimensions, not {dimensions}")
+        if vectors < items:
+            problems.append(f"{items - vectors} items have no vector; run `agentevo memory reindex`")
         problems += _strays(db, stored)
     waiting, lost = _index_state(stored)
     problems += lost

@@ -223,9 +223,46 @@ def test_where_the_embedder_cannot_say_an_export_must_agree_with_itself() -> Non
         assert memory.verify().ok
 
 
-def test_items_that_come_without_vectors_are_found_by_their_words() -> None:
-    with open_memory(":memory:") as memory:
-        assert memory.import_([line(**{**ITEM, "id": f"i{n}", "text": f"word {n}"}) for n in range(5)]) == 5
+WITHOUT_VECTORS = [line(**{**ITEM, "id": f"i{n}", "text": f"word {n}"}) for n in range(5)]
+
+
+@pytest.mark.parametrize("beside", [[], ["word 3 was here before"]])
+def test_items_that_come_without_vectors_are_given_some(tmp_path: Path, beside: list[str]) -> None:
+    with open_memory(tmp_path / "m") as memory:
+        memory.insert(beside)
+        assert memory.import_(WITHOUT_VECTORS) == 5
+        hit = memory.recall("word 3", 1, mode="vector")[0]
+        assert (hit.item.text, round(hit.score, 4)) == ("word 3", 1.0)
+        assert memory.import_(WITHOUT_VECTORS) == 0
+        assert (memory.verify().problems, memory.verify().vectors) == ((), 5 + len(beside))
+    with open_memory(tmp_path / "m", embedder=WordVectors(fingerprint="2")) as memory:
+        with pytest.raises(EmbedderError, match="reindex"):
+            memory.import_([line(**{**ITEM, "id": "new", "text": "one more"})])
+        assert memory.stats().live == 5 + len(beside)
+
+
+def test_vectors_that_are_missing_are_a_problem_until_reindex_makes_them(tmp_path: Path) -> None:
+    with open_memory(tmp_path / "m") as memory:
+        memory.insert([f"word {n}" for n in range(5)])
+        before = export_lines(memory)
+    with sqlite3.connect(tmp_path / "m" / "ledger.db") as db:
+        db.execute("DELETE FROM vectors WHERE row > 3")
+    db.close()
+    with open_memory(tmp_path / "m") as memory:
+        assert memory.verify().problems == ("2 items have no vector; run `agentevo memory reindex`",)
+        assert memory.recall("word 4", 1, mode="vector")[0].item.text != "word 4"
+        assert memory.reindex() == 5
+        assert memory.recall("word 4", 1, mode="vector")[0].item.text == "word 4"
+        assert (memory.verify().problems, export_lines(memory)) == ((), before)
+
+
+def test_items_without_vectors_are_found_by_their_words(tmp_path: Path) -> None:
+    with open_memory(tmp_path / "m") as memory:
+        memory.import_(WITHOUT_VECTORS)
+    with sqlite3.connect(tmp_path / "m" / "ledger.db") as db:
+        db.execute("DELETE FROM vectors")
+    db.close()
+    with open_memory(tmp_path / "m") as memory:
         for balance in (None, 0.5):
             assert memory.recall("word 3", 2, mode="bm25", mmr=balance)[0].item.text == "word 3"
             assert memory.recall("word 3", 2, mmr=balance)[0].item.text == "word 3"
