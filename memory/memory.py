@@ -75,7 +75,8 @@ class Memory(Swept):
         embedder is a name ("hash" needs no download), or an Embedder; without one, what the memory was made with, else
         the one from the settings. chroma is the address of a Chroma server (http://HOST:PORT, HOST:PORT) to use
         instead of an embedded index. A write that finds another process writing waits busy_timeout_s, then raises
-        LedgerBusy.
+        LedgerBusy. Where this process has the folder open already, the first handle's exact_limit and busy_timeout_s
+        hold for all.
         """
         store = Store.acquire(path, chroma=chroma, exact_limit=exact_limit, busy_timeout_s=busy_timeout_s)
         try:
