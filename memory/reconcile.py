@@ -8,14 +8,14 @@ not superseded by what rests on one.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Literal, TypeAlias
 
 from pydantic import BaseModel
 
 from agentevo.errors import BadReply, Misuse, ModelError
-from agentevo.memory.admit import admitted
+from agentevo.memory.admit import admitted, shows, too_long
 from agentevo.memory.arguments import is_number, is_whole
 from agentevo.memory.asking import asked, failure, numbered, shown, sources, stopped
 from agentevo.memory.doubt import descendants, questioned
@@ -25,7 +25,7 @@ from agentevo.memory.vitals import own
 from agentevo.memory.where import Where, fits, parse
 from agentevo.memory.words import STOP_WORDS, words
 from agentevo.protocols import Memory, State
-from agentevo.types import RECALLED_KINDS, Experience, Item, Kind, Op
+from agentevo.types import RECALLED_KINDS, Experience, Item, Json, Kind, Op
 
 Choice: TypeAlias = Literal["add", "update", "merge", "supersede", "none"]
 
@@ -88,14 +88,16 @@ class Reconcile:
         gone: set[str] = set()
         ops: list[Op] = []
         for n, item in enumerate(new):
+            if item.id in gone:
+                continue
             near = [i for i in await self._near(state, item, len(new)) if order.get(i.id, -1) < n and i.id not in gone]
             if not near:
                 continue
             try:
-                settled = await self._settled(state, item, near[: self.k])
+                settled = await self._settled(state, item, near[: self.k], gone)
             except ModelError as error:
                 return stopped("reconciliation", ops, error)
-            gone |= {op.id for op in settled if op.verb in ("forget", "supersede")}
+            gone |= {op.id for op in settled if op.verb in ("forget", "supersede", "quarantine")}
             ops += settled
         return ops
 
@@ -115,16 +117,18 @@ class Reconcile:
         hits = await state.memory.arecall(said, asked_for, kind=item.kind, mode="vector", now=state.now)
         return [hit.item for hit in hits if hit.item.id != item.id and hit.score >= self.similar]
 
-    async def _settled(self, state: State, item: Item, near: Sequence[Item]) -> list[Op]:
+    async def _settled(self, state: State, item: Item, near: Sequence[Item], gone: Collection[str]) -> list[Op]:
         if self.rule is not None:
-            return await _carried_out(state, item, near, self.rule(item, near))
+            return await _carried_out(state, item, near, self.rule(item, near), gone)
         material = f"The new memory:\n{shown(item)}\n\nOlder ones:\n{numbered(near)}"
         try:
             verdict = await asked(state.model, self.prompt, material, Verdict)
+            if verdict.decision in ("update", "merge") and (why := too_long(verdict.text)):
+                raise BadReply(why)
         except BadReply as error:
             parents = {i.id: i for i in (item, *near)}
             return [failure(state, "reconciliation", error, list(parents), parents)]
-        return await _carried_out(state, item, near, verdict)
+        return await _carried_out(state, item, near, verdict, gone)
 
 
 def _inserted(memory: Memory) -> Iterator[str]:
@@ -136,16 +140,26 @@ def _inserted(memory: Memory) -> Iterator[str]:
 # --- carrying it out
 
 
-async def _carried_out(state: State, item: Item, near: Sequence[Item], verdict: Verdict) -> list[Op]:
+async def _carried_out(
+    state: State, item: Item, near: Sequence[Item], verdict: Verdict, gone: Collection[str]
+) -> list[Op]:
     meant = [near[n - 1] for n in dict.fromkeys(verdict.about) if 1 <= n <= len(near)]
     reason = f"{verdict.decision}: {verdict.reason or 'no reason given'}"
     against = await _against(state, item, meant, verdict)
+    if verdict.decision in ("update", "merge") and not against:
+        parts = [*(meant[:1] if verdict.decision == "update" else meant), item]
+        whole = _whole(state, parts, verdict.text)
+        same = await _saying(state, whole, parts)
+        against = _hidden(same or whole, item, gone)
+        if not against:
+            return _joined(whole, parts, verdict, reason) if same is None else _kept(same, parts, reason)
     if verdict.decision == "add" or against:
         linked = tuple(other.id for other in meant or near)
         kept = f" ({against}: both are kept)" if against else ""
         return [Op(verb="link", id=item.id, to=linked, reason=reason + kept)]
-    settled = _ACTS[verdict.decision](state, item, meant, verdict, reason)
-    return settled + await _doubtful(state, item, meant) if verdict.decision == "supersede" else settled
+    if verdict.decision == "none":
+        return [_forget(item, f"{reason} (said already by {meant[0].id})")]
+    return _superseded(item, meant, reason) + await _doubtful(state, item, meant)
 
 
 async def _doubtful(state: State, item: Item, untrue: Sequence[Item]) -> list[Op]:
@@ -185,7 +199,7 @@ async def _outweighed(state: State, item: Item, meant: Sequence[Item]) -> str:
 def _keeps_words(whole: str, part: str) -> bool:
     """Say whether a text has enough of a part's words to stand for it: small models write texts that say nothing."""
     wanted = set(words(part)) - STOP_WORDS
-    return bool(whole.strip()) and len(wanted & set(words(whole))) >= KEPT_WORDS * len(wanted)
+    return shows(whole) and len(wanted & set(words(whole))) >= KEPT_WORDS * len(wanted)
 
 
 def _keeps(item: Item, trust: float) -> str:
@@ -205,31 +219,48 @@ async def _support(state: State, item: Item) -> float:
     return len(attempts or items) + item.wins
 
 
-def _superseded(state: State, item: Item, meant: Sequence[Item], verdict: Verdict, reason: str) -> list[Op]:
+async def _saying(state: State, whole: Item, parts: Sequence[Item]) -> Item | None:
+    """Return the item that says already what the whole says: one of its parts, or another that is not forgotten.
+
+    The whole would not be inserted beside it.
+    """
+    part = next((part for part in parts if (part.kind, part.text) == (whole.kind, whole.text)), None)
+    return part or await asyncio.to_thread(own(state.memory)._source.twin, whole.kind, whole.text)
+
+
+def _hidden(stays: Item, item: Item, gone: Collection[str]) -> str:
+    """Return why others may not be forgotten in favour of what says the same as they do; nothing where they may."""
+    if stays.status != "live" or stays.id in gone:
+        return "what says all of it is held back or forgotten"
+    return "what says all of it is trusted less" if stays.trust < item.trust else ""
+
+
+def _superseded(item: Item, meant: Sequence[Item], reason: str) -> list[Op]:
     why = f"{reason} (superseded by {item.id})"
     forgotten = [Op(verb="forget", id=other.id, to=(item.id,), reason=why) for other in meant]
     return [*forgotten, Op(verb="link", id=item.id, to=tuple(other.id for other in meant), reason=reason)]
 
 
-def _repeated(state: State, item: Item, meant: Sequence[Item], verdict: Verdict, reason: str) -> list[Op]:
-    return [_forget(item, f"{reason} (said already by {meant[0].id})")]
-
-
-def _updated(state: State, item: Item, meant: Sequence[Item], verdict: Verdict, reason: str) -> list[Op]:
-    whole = _whole(state, [meant[0], item], verdict.text)
-    return [
-        Op(verb="supersede", id=meant[0].id, item=whole, reason=reason),
-        _forget(item, f"{reason} (now in {whole.id})"),
-    ]
-
-
-def _merged(state: State, item: Item, meant: Sequence[Item], verdict: Verdict, reason: str) -> list[Op]:
-    whole = _whole(state, [*meant, item], verdict.text)
-    forgotten = [_forget(part, f"{reason} (now in {whole.id})") for part in (*meant, item)]
+def _joined(whole: Item, parts: Sequence[Item], verdict: Verdict, reason: str) -> list[Op]:
+    """Return the ops that put the whole in the place of its parts; an update takes that of the older one."""
+    forgotten = [_forget(part, f"{reason} (now in {whole.id})") for part in parts]
+    if verdict.decision == "update":
+        return [Op(verb="supersede", id=parts[0].id, item=whole, reason=reason), *forgotten[1:]]
     return [Op(verb="insert", id=whole.id, item=whole, reason=reason), *forgotten]
 
 
-_ACTS = {"supersede": _superseded, "none": _repeated, "update": _updated, "merge": _merged}
+def _kept(same: Item, parts: Sequence[Item], reason: str) -> list[Op]:
+    """Return the ops that leave the item that says all of it already: the others go, and it has their uses."""
+    others = [part for part in parts if part.id != same.id]
+    used = [part.last_used_at for part in others if part.last_used_at is not None]
+    counts: dict[str, Json] = {name: sum(getattr(part, name) for part in others) for name in ("uses", "wins", "losses")}
+    if used:
+        counts["at"] = max(used)
+    return [
+        Op(verb="link", id=same.id, to=tuple(part.id for part in others), reason=reason),
+        *([Op(verb="reinforce", id=same.id, changes=counts, reason=reason)] if any(counts.values()) else []),
+        *(_forget(part, f"{reason} (now in {same.id})") for part in others),
+    ]
 
 
 def _whole(state: State, parts: Sequence[Item], text: str) -> Item:

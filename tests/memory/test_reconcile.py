@@ -12,6 +12,7 @@ from moments import NOW, attempt, experience, memory, moment, ops
 from agentevo.errors import Misuse, ModelUnavailable
 from agentevo.memory import Draft, Insert, Memory, Reconcile, Verdict
 from agentevo.memory.insert import Extract
+from agentevo.memory.reconcile import Choice
 from agentevo.models import ScriptedModel
 from agentevo.protocols import State
 from agentevo.types import Experience, Item, Op
@@ -133,6 +134,92 @@ def test_merge_makes_one_statement_of_several_that_is_derived_from_all() -> None
         assert (item.text, item.source, item.trust) == ("Anna lives with Ben in a flat in Oslo", "agent", 0.7)
         assert {source.id for source in old} < set(item.derived_from)
         assert len(m.list(status="forgotten")) == 3
+
+
+PARTS = ("Anna lives in Oslo by the harbour", "Anna lives in Oslo by the harbour and works at a bakery")
+
+
+@pytest.mark.parametrize("by_rule", [False, True])
+@pytest.mark.parametrize("decision", ["update", "merge"])
+@pytest.mark.parametrize("says_all", [0, 1])
+def test_where_a_part_says_all_of_it_already_it_stays_and_the_other_goes(
+    decision: Choice, says_all: int, by_rule: bool
+) -> None:
+    decided = Verdict(decision=decision, about=[1], text=PARTS[says_all], reason="one matter")
+    policy = Reconcile(similar=0.3, rule=(lambda item, near: decided) if by_rule else None)
+    with memory() as m:
+        both = [m.insert(text) for text in PARTS]
+        stays, goes = both[says_all], both[1 - says_all]
+        m.reinforce(goes.id, wins=2)
+        m.sweep([policy], model=ScriptedModel([decided.model_dump_json()]))
+        (item,) = m.list()
+        assert (item.id, item.links, item.wins, item.uses) == (stays.id, (goes.id,), 2, 1)
+        assert m.history(goes.id)[-1].reason == f"{decision}: one matter (now in {stays.id})"
+        assert [change.reason for change in m.history(stays.id)[1:]] == [f"{decision}: one matter"] * 2
+
+
+def test_a_merge_in_a_draft_whose_text_a_part_has_leaves_that_part() -> None:
+    with memory() as m:
+        m.insert(PARTS[0])
+        settled(m, PARTS[1], verdict("merge", 1, text=PARTS[1]))
+        assert live(m) == [PARTS[1]]
+
+
+@pytest.mark.parametrize("decision", ["update", "merge"])
+def test_what_another_item_says_already_is_not_inserted_and_the_parts_go_in_its_favour(decision: str) -> None:
+    with memory() as m:
+        old = m.insert("Anna lives in Oslo")
+        other = m.insert("Anna lives by the harbour, in Oslo")
+        reply = verdict(decision, 2, text=other.text)
+        found = settled(m, "Anna lives by the harbour", reply, policy=Reconcile(similar=0.1))
+        (item,) = m.list()
+        assert (item.id, item.links) == (other.id, (old.id, found[-1].id))
+
+
+@pytest.mark.parametrize("decision", ["update", "merge"])
+@pytest.mark.parametrize(
+    ("status", "left"), [("quarantined", ["Anna lives by the harbour", "Anna lives in Oslo"]), ("forgotten", [None])]
+)
+def test_a_text_that_is_held_back_or_forgotten_leaves_something_live(
+    decision: str, status: str, left: list[str | None]
+) -> None:
+    whole = "Anna lives in Oslo, by the harbour"
+    with memory() as m:
+        m.insert("Anna lives in Oslo")
+        held = m.insert(whole)
+        m.quarantine(held.id) if status == "quarantined" else m.forget(held.id)
+        settled(m, "Anna lives by the harbour", verdict(decision, 1, text=whole))
+        assert live(m) == [text or whole for text in left]
+
+
+def test_nothing_goes_in_favour_of_the_same_text_from_a_source_that_is_trusted_less() -> None:
+    with memory() as m:
+        m.insert("Anna lives in Oslo")
+        web = m.insert("Anna lives by the harbour, in Oslo", source="web")
+        found = settled(
+            m, "Anna lives by the harbour", verdict("merge", 2, text=web.text), policy=Reconcile(similar=0.1)
+        )
+        assert [op.reason.partition("(")[2] for op in found] == ["what says all of it is trusted less: both are kept)"]
+
+
+def test_nothing_goes_in_favour_of_what_an_earlier_decision_forgot() -> None:
+    def decided(item: Item, near: Sequence[Item]) -> Verdict:
+        if item.text == PARTS[1]:
+            return Verdict(decision="none", about=[1])
+        return Verdict(decision="merge", about=[1], text=PARTS[1])
+
+    with memory() as m:
+        texts = [PARTS[0], PARTS[1], "Anna works at a bakery in Oslo"]
+        m.insert(texts, created_at=[NOW, NOW + 1, NOW + 2])
+        m.sweep([Reconcile(similar=0.3, rule=decided)])
+        assert live(m) == [texts[0], texts[2]]
+
+
+def test_a_text_that_shows_nothing_takes_the_place_of_nothing() -> None:
+    with memory() as m:
+        m.insert("it is")
+        (op,) = settled(m, "is it", verdict("update", 1, text="\u200b"), policy=Reconcile(similar=-1))
+        assert "leaves out what they say" in op.reason
 
 
 def same_head(new: Item, near: Sequence[Item]) -> Verdict:
@@ -305,6 +392,28 @@ def test_replies_that_cannot_be_read_count_as_add_and_are_recorded() -> None:
         assert isinstance(about, dict)
         assert isinstance(about["ids"], list)
         assert (about["ids"][1], about["reply"]) == (old.id, "well")
+
+
+@pytest.mark.parametrize("decision", ["update", "merge"])
+def test_a_text_too_long_for_an_item_counts_as_add_and_is_recorded(decision: str) -> None:
+    with memory() as m:
+        m.insert("Anna lives in Oslo")
+        settled(m, "Anna lives in Rome", verdict(decision, 1, text="Anna lives in Oslo and Rome " * 40_000))
+        assert live(m) == ["Anna lives in Oslo", "Anna lives in Rome"]
+        (record,) = m.list(status="quarantined", kind="note")
+        assert "a text of 1,120,000 characters is too long" in record.text
+
+
+def test_what_one_decision_held_back_takes_no_part_in_the_next() -> None:
+    with memory() as m:
+        oslo = m.insert("Anna lives in Oslo", created_at=NOW)
+        m.insert("Anna lives in Rome", created_at=NOW + 1)
+        m.insert("Anna lives in Oslo, by the sea", created_at=NOW + 2, derived_from=[oslo.id])
+        m.insert("Anna lives in a flat in Rome", created_at=NOW + 3)
+        model = ScriptedModel([verdict("supersede", 1), verdict("add")])
+        m.sweep([Reconcile(similar=0.2)], model=model)
+        assert "sea" not in str(model.requests[1].messages)
+        assert live(m) == ["Anna lives in Rome", "Anna lives in a flat in Rome"]
 
 
 def test_what_one_decision_forgot_takes_no_part_in_the_next() -> None:
