@@ -18,7 +18,7 @@ from agentevo.memory.arguments import is_number, is_whole
 from agentevo.memory.asking import SHOWN, asked, failure, numbered, stopped
 from agentevo.memory.forget import kinds_of
 from agentevo.memory.trust import LOW_TRUST, lowest, trust_of
-from agentevo.memory.vitals import ALL_KINDS, vectors
+from agentevo.memory.vitals import ALL_KINDS, own, vectors
 from agentevo.memory.where import Where, parse
 from agentevo.protocols import State
 from agentevo.quote import fenced
@@ -111,7 +111,7 @@ class Reflect:
             level = [item for item in items if (item.trust >= LOW_TRUST) == trusted]
             for group in await self._groups(state, level, "" if trusted else "untrusted:"):
                 try:
-                    ops += await (self._summarised(state, group) if self.recursive else self._reflected(state, group))
+                    await (self._summarised if self.recursive else self._reflected)(state, group, ops)
                 except ModelError as error:
                     return stopped("reflection", ops, error)
         return ops
@@ -131,19 +131,17 @@ class Reflect:
 
     # --- insights
 
-    async def _reflected(self, state: State, group: _Group) -> list[Op]:
-        ops: list[Op] = []
+    async def _reflected(self, state: State, group: _Group, ops: list[Op]) -> None:
         for part in _parts(group.items, self.at_most):
             piece = _Group(group.label, part)
             if len(part) >= self.at_least and not await self._is_done(state, piece):
-                ops += await self._insights(state, piece)
-        return ops
+                ops += await self._insights(state, piece, ops)
 
     async def _is_done(self, state: State, group: _Group) -> bool:
         where: Mapping[str, Json] = {"reflected": f"{self.to}:{group.digest}"}
         return bool(await state.memory.alist(where=where, kind=ALL_KINDS, status=ALL, limit=1))
 
-    async def _insights(self, state: State, group: _Group) -> list[Op]:
+    async def _insights(self, state: State, group: _Group, before: Sequence[Op]) -> list[Op]:
         try:
             found = await asked(state.model, self.prompt or INSIGHTS, numbered(group.items), Insights)
             if why := next(filter(None, (too_long(insight.text) for insight in found.insights)), ""):
@@ -151,55 +149,62 @@ class Reflect:
         except BadReply as error:
             return [self._failure(state, group.items, error)]
         written = [insight for insight in found.insights if shows(insight.text)]
-        ops = [self._inserted(state, group, insight) for insight in written]
-        return ops or [self._nothing(state, group)]
+        items = [self._insight(state, group, insight) for insight in written]
+        reason = f"reflected on {len(group.items)} items ({group.label})"
+        ops = [Op(verb="insert", id=item.id, item=item, reason=reason) for item in items]
+        # What is said already is not inserted, and its mark, by which the group is known as done, is lost with it.
+        is_marked = any([not await _is_said(state, item, before) for item in items])
+        return ops if is_marked else [*ops, self._nothing(state, group)]
 
-    def _inserted(self, state: State, group: _Group, insight: Insight) -> Op:
+    def _insight(self, state: State, group: _Group, insight: Insight) -> Item:
         named = [group.items[n - 1] for n in dict.fromkeys(insight.rests_on) if 1 <= n <= len(group.items)]
-        item = self._item(state, group, insight.text, named or group.items, {})
-        return Op(verb="insert", id=item.id, item=item, reason=f"reflected on {len(group.items)} items ({group.label})")
+        return self._item(state, group, insight.text, named or group.items, {})
 
     def _nothing(self, state: State, group: _Group) -> Op:
         """Return a note, forgotten from the start, that only says that this was done."""
-        text = f"nothing was found in {len(group.items)} items ({group.label}, {group.digest})"
+        text = f"nothing new was found in {len(group.items)} items ({group.label}, {group.digest})"
         item = self._item(state, group, text, group.items, {"status": "forgotten", "kind": "note"})
-        return Op(verb="insert", id=item.id, item=item, reason="reflected, and found nothing")
+        return Op(verb="insert", id=item.id, item=item, reason="reflected, and found nothing new")
 
     # --- recursive summaries
 
-    async def _summarised(self, state: State, group: _Group) -> list[Op]:
+    async def _summarised(self, state: State, group: _Group, ops: list[Op]) -> None:
         where: Mapping[str, Json] = {"summary_of": f"{self.to}:{group.label}"}
         versions = await state.memory.alist(where=where, kind=ALL_KINDS, status=ALL, order="newest")
         covered = {name for version in versions for name in version.derived_from}
         new = [item for item in group.items if item.id not in covered]
         if len(new) < self.at_least:
-            return []
+            return
         old = next((version for version in versions if version.status == "live"), None)
-        ops: list[Op] = []
         for part in _parts(new, self.at_most):
-            op = await self._folded(state, _Group(group.label, part), old)
+            op = await self._folded(state, _Group(group.label, part), old, ops)
             ops.append(op)
             if op.item is None or op.item.status == "quarantined":
                 break
             old = op.item
-        return ops
 
-    async def _folded(self, state: State, group: _Group, old: Item | None) -> Op:
+    async def _folded(self, state: State, group: _Group, old: Item | None, before: Sequence[Op]) -> Op:
         """Return the op that puts a new summary in the old one's place; a pinned one stays, with the new beside it."""
-        before = f"The summary so far:\n{fenced(old.text, 'summary', 4 * SHOWN)}\n\n" if old else ""
+        so_far = f"The summary so far:\n{fenced(old.text, 'summary', 4 * SHOWN)}\n\n" if old else ""
+        replaced = old if old and not old.pinned else None
+        parents = [*([old] if old else []), *group.items]
         try:
-            found = await asked(state.model, self.prompt or SUMMARY, before + numbered(group.items), Summary)
-            if why := unfit(found.summary):
-                raise BadReply(f"the summary is {why}")
+            found = await asked(state.model, self.prompt or SUMMARY, so_far + numbered(group.items), Summary)
+            item = self._summary(state, group, found.summary, parents)
+            if await _is_said(state, item, before, replaced):  # by another group's, say, which it would stand for
+                item = self._summary(state, group, f"{group.label}: {found.summary}", parents)
         except BadReply as error:
             return self._failure(state, group.items, error)
-        parents = [*([old] if old else []), *group.items]
-        about: dict[str, Json] = {"summary_of": f"{self.to}:{group.label}"}
-        item = self._item(state, group, found.summary, parents, {"metadata": about})
         reason = f"summary of {len(group.items)} more items ({group.label})"
-        if old is None or old.pinned:
+        if replaced is None:
             return Op(verb="insert", id=item.id, item=item, reason=reason)
-        return Op(verb="supersede", id=old.id, item=item, reason=reason)
+        return Op(verb="supersede", id=replaced.id, item=item, reason=reason)
+
+    def _summary(self, state: State, group: _Group, text: str, parents: Sequence[Item]) -> Item:
+        if why := unfit(text):
+            raise BadReply(f"the summary is {why}")
+        about: dict[str, Json] = {"summary_of": f"{self.to}:{group.label}"}
+        return self._item(state, group, text, parents, {"metadata": about})
 
     # --- items
 
@@ -218,6 +223,17 @@ class Reflect:
 
     def _failure(self, state: State, items: Sequence[Item], error: BadReply) -> Op:
         return failure(state, "reflection", error, [item.id for item in items], {item.id: item for item in items})
+
+
+async def _is_said(state: State, item: Item, before: Sequence[Op], replaced: Item | None = None) -> bool:
+    """Say whether what these ops leave has the very text, so that the item would not be inserted beside it."""
+    gone = {op.id for op in before if op.verb == "supersede"} | ({replaced.id} if replaced else set())
+    others = [op.item for op in before if op.item is not None and op.item.status != "forgotten"]
+    twin = await asyncio.to_thread(own(state.memory)._source.twin, item.kind, item.text)
+    return any(
+        (other.kind, other.text) == (item.kind, item.text) and other.id not in gone
+        for other in [*others, *([twin] if twin else [])]
+    )
 
 
 def _labels(by: str, item: Item) -> Iterator[str]:

@@ -83,7 +83,8 @@ def test_by_day_each_day_with_enough_has_its_own() -> None:
         days = [0, 0, 0, 1, 1, 1, 2, 2]
         texts = [f"event {n}" for n in range(8)]
         m.insert(texts, created_at=[NOW + day * DAY + n for n, day in enumerate(days)])
-        swept = m.reflect(model=FunctionModel(lambda messages: insights(str(len(str(messages))))), by="day")
+        model = FunctionModel(lambda messages: insights(str(messages[1]["content"])[:40]))
+        swept = m.reflect(model=model, by="day")
         assert [op.reason for op in swept.ops] == [f"reflected on 3 items (day:2024-10-{4 + n:02})" for n in range(2)]
 
 
@@ -159,6 +160,23 @@ def test_a_group_in_which_nothing_was_found_is_not_asked_about_again() -> None:
         m.reflect(model=ScriptedModel([insights()]), by="all")
         assert m.reflect(model=ScriptedModel([]), by="all").ops == ()
         assert len(m.list(kind=["note", "lesson"])) == 0
+
+
+def test_a_group_whose_insight_is_there_already_is_not_asked_about_again() -> None:
+    with memory() as m:
+        three(m)
+        lesson = m.insert("they count", kind="lesson")
+        m.reflect(model=ScriptedModel([insights("they count")]), by="all", kinds=["fact"])
+        assert m.reflect(model=ScriptedModel([]), by="all", kinds=["fact"]).ops == ()
+        assert [item.id for item in m.list(kind=["note", "lesson"])] == [lesson.id]
+
+
+def test_groups_with_one_insight_between_them_are_not_asked_about_again() -> None:
+    with memory() as m:
+        m.insert(["a1", "a2", "b1", "b2"], metadata=[{"g": "a"}] * 2 + [{"g": "b"}] * 2)
+        m.reflect(model=ScriptedModel([insights("they count")] * 2), by="group:g", at_least=2)
+        assert m.reflect(model=ScriptedModel([]), by="group:g", at_least=2).ops == ()
+        assert [item.text for item in m.list(kind=["note", "lesson"])] == ["they count"]
 
 
 def test_an_insight_that_was_forgotten_does_not_come_back() -> None:
@@ -347,6 +365,34 @@ def test_a_part_that_fails_leaves_the_summary_so_far_and_the_rest_for_next_time(
         assert [item.text for item in m.list(kind="note")] == ["two"], "what comes after it is not asked about"
         m.reflect(model=ScriptedModel([summary("four"), summary("four")]), **options)
         assert [item.text for item in m.list(kind="note")] == ["four"]
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_groups_whose_summaries_are_alike_each_have_one_and_are_not_asked_about_again(at_once: bool) -> None:
+    options: dict[str, Any] = {"by": "day", "recursive": True, "at_most": 3}
+    with memory() as m:
+        texts = [f"event {n}" for n in range(9)]
+        m.insert(texts[:3], created_at=NOW)
+        if not at_once:
+            m.reflect(model=ScriptedModel([summary("Nothing of note.")]), **options)
+        m.insert(texts[3:], created_at=NOW + DAY)
+        m.reflect(model=ScriptedModel([summary("Nothing of note.")] * (3 if at_once else 2)), **options)
+        assert [(item.metadata["group"], item.text) for item in m.list(kind="lesson", order="oldest")] == [
+            ("day:2024-10-04", "Nothing of note."),
+            ("day:2024-10-05", "day:2024-10-05: Nothing of note."),
+        ]
+        assert m.reflect(model=ScriptedModel([]), **options).ops == ()
+
+
+def test_a_summary_that_a_lesson_says_already_names_its_group_and_one_like_that_before_it_does_not() -> None:
+    with memory() as m:
+        three(m)
+        m.insert("drinks", kind="lesson")
+        m.reflect(model=ScriptedModel([summary("drinks")]), by="all", recursive=True)
+        assert [item.text for item in m.list(kind="lesson", order="oldest")] == ["drinks", "all: drinks"]
+        m.insert(["Anna likes milk", "Anna likes mate", "Anna likes ale"])
+        m.reflect(model=ScriptedModel([summary("all: drinks")]), by="all", recursive=True)
+        assert [item.text for item in m.list(kind="lesson", order="oldest")] == ["drinks", "all: drinks"]
 
 
 def test_a_pinned_summary_stays_beside_the_new_one() -> None:
