@@ -212,12 +212,11 @@ def show_changes(history: Sequence[Change], item: Item | None) -> None:
 
 def differences(before: Item, after: Item) -> list[str]:
     """Return the fields in which an item changed, with what they were and what they became."""
+    was, became = before.model_dump(mode="json"), after.model_dump(mode="json")
     return [
-        f"{name}: {json_text(old, indent=None)} -> {json_text(new, indent=None)}"
-        for (name, old), new in zip(
-            before.model_dump(mode="json").items(), after.model_dump(mode="json").values(), strict=True
-        )
-        if old != new
+        f"{name}: {json_text(was[name], indent=None)} -> {json_text(became[name], indent=None)}"
+        for name in type(before).model_fields
+        if was[name] != became[name]
     ]
 
 

@@ -215,7 +215,17 @@ def test_an_edit_says_what_it_changed(console: Console) -> None:
         "--kind",
         "lesson",
     )
-    assert '  text: "Refunds above 500" -> "Refunds above 600"' in said.splitlines()
+    changes = [
+        'kind: "fact" -> "lesson"',
+        'text: "Refunds above 500" -> "Refunds above 600"',
+        'metadata: {"team": "billing", "old": 1} -> {"team": "billing", "n": [1, 2]}',
+        'source: "user" -> "tool"',
+        "trust: 1.0 -> 0.5",
+        "importance: 0.5 -> 0.9",
+    ]
+    assert said.splitlines()[1:] == [f"  {change}" for change in changes]
+    told = [console.done("show", name).partition("\nhistory\n")[2], console.done("history", name)]
+    assert [[line.strip() for line in text.splitlines()][-6:] for text in told] == [changes] * 2
     item = console.data("show", name)["item"]
     assert item["metadata"] == {"team": "billing", "n": [1, 2]}
     assert (item["importance"], item["trust"], item["source"], item["kind"]) == (0.9, 0.5, "tool", "lesson")
