@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
@@ -14,6 +13,8 @@ from agentevo.memory.exact import Vector, likenesses
 from agentevo.types import Hit
 
 DAY_S = 86_400.0
+_LARGEST = 1e100
+"""No weight is larger: a score stays a number, and of scores that differ one is the greater."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +24,9 @@ class Weights:
     `vector` multiplies the cosine; `bm25` how well the words match, on the scale that `fused` finds for it; `alike`
     how near an item is to those that match best, beside its own cosine. Recency halves with each `half_life_days` that
     an item is older than the newest candidate. A fact is lifted above older ones whose cosine to it is `newer` or more,
-    by which it may update them; 1 or more turns this off. The defaults were chosen on labelled data:
-    benchmarks/quality/retrieval.py, kinds.py and updates.py.
+    by which it may update them; 1 or more turns this off. A weight of 0 leaves its part out: without `vector`, words
+    count whatever the cosines are. The defaults were chosen on labelled data: benchmarks/quality/retrieval.py, kinds.py
+    and updates.py.
     """
 
     vector: float = 1.0
@@ -38,12 +40,17 @@ class Weights:
 
     def __post_init__(self) -> None:
         for name in ("vector", "bm25", "alike", "recency", "importance", "utility"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise Misuse(f"weight {name} is {getattr(self, name)!r}; expected a number from 0 up")
-        if not self.half_life_days > 0:
+            value = getattr(self, name)
+            if not (_is_number(value) and 0 <= value <= _LARGEST):
+                raise Misuse(f"weight {name} is {value!r:.80}; expected a number from 0 to {_LARGEST:g}")
+        if not (_is_number(self.half_life_days) and self.half_life_days > 0):
             raise Misuse(f"half_life_days is {self.half_life_days!r}; expected a number above 0")
-        if not self.newer > 0:
+        if not (_is_number(self.newer) and self.newer > 0):
             raise Misuse(f"newer is {self.newer!r}; expected a cosine above 0, 1 to turn it off")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 class Candidate(NamedTuple):
@@ -79,24 +86,27 @@ def fused(
     """Return the parts of each row's score that depend on the question.
 
     Words count on the scale on which the cosines differ, far more where the vectors are unsure (the best is hardly
-    nearer to 1 than the others) and more where the words are sure (the tenth best match is far from the best).
+    nearer to 1 than the others) and more where the words are sure (the tenth best match is far from the best). Where
+    vectors are left out, there is nothing to hold the words against.
     """
     missing = max(0.0, 1.0 - max(cosines.values(), default=1.0))
     unsureness = missing / (missing + spread) if missing else 0.0
+    share = unsureness**3 * _sureness(words) if weights.vector else 1.0
     best = max(words.values(), default=0.0) or 1.0
-    each = _WORDS * weights.bm25 * spread * unsureness**3 * _sureness(words) / best
+    each = _WORDS * weights.bm25 * spread * share / best
     return {
         row: {"vector": weights.vector * cosine, "bm25": each * words.get(row, 0.0)} for row, cosine in cosines.items()
     }
 
 
-def spread(cosines: Mapping[int, float]) -> float:
+def spread(cosines: Mapping[int, float], weights: Weights) -> float:
     """Return by how much the cosines of the candidates differ: the best less the fiftieth.
 
-    Where none of them has a vector all cosines are 0: words and age then count on a scale of their own.
+    Where vectors are left out, or none of them has one and all cosines are 0, words and age count on a scale of their
+    own.
     """
     leading = sorted(cosines.values(), reverse=True)[:_CROWD]
-    if not any(leading):
+    if not (weights.vector and any(leading)):
         return _WITHOUT_VECTORS
     return leading[0] - leading[-1]
 
@@ -173,7 +183,7 @@ def diverse(hits: Sequence[Hit], vectors: Mapping[str, Vector], k: int, balance:
     if not 0 <= balance <= 1:
         raise Misuse(f"mmr is {balance!r}; expected a number from 0 (only unlike) to 1 (only good)")
     left, chosen = list(hits), list[Hit]()
-    best = max((hit.score for hit in left), default=1.0) or 1.0
+    best = abs(max((hit.score for hit in left), default=1.0)) or 1.0  # of cosines the best may be below 0
 
     def gain(hit: Hit) -> float:
         own = vectors.get(hit.item.id)

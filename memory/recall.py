@@ -91,7 +91,8 @@ def _fused(source: Source, question: Question, vector: Vector, wide: int) -> lis
     candidates = list(dict.fromkeys([*near, *said]))
     vectors = source.vectors([row for row in candidates if row not in near])
     near.update({row: 0.0 for row in candidates if row not in near} | likenesses(vectors, vector))
-    known, weights, scale = source.candidates(candidates), question.weights, spread(near)
+    known, weights = source.candidates(candidates), question.weights
+    scale = spread(near, weights)
     parts = fused(near, said, scale, weights)
     if weights.alike and weights.vector:
         _keep_company(source, parts, vectors, question)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -91,7 +92,38 @@ def test_company_can_be_left_out_of_the_score() -> None:
     assert all("alike" not in hit.parts for hit in in_company(Weights(vector=0)))
 
 
-@pytest.mark.parametrize("weight", [-0.1, float("nan"), float("inf")])
-def test_a_weight_that_makes_no_sense_is_refused(weight: float) -> None:
+WORDS_ALONE = Weights(vector=0, alike=0, recency=0, importance=0, utility=0)
+
+
+@pytest.mark.parametrize("nearest", [1.0, 0.5])
+@pytest.mark.parametrize("matching", [2, 20])
+def test_without_the_vectors_words_decide_whatever_the_cosines_are(nearest: float, matching: int) -> None:
+    cosines = {f"the quartermaster sings {n}": nearest for n in range(matching)} | {"a cook peels onions": nearest}
+    hits = recalled({**cosines, "so does every quartermaster on a ship with a barrel": 0.1}, WORDS_ALONE)
+    assert [hit.parts["bm25"] > 0 for hit in hits] == [True] * (matching + 1) + [False]
+    assert hits[-2].item.text.startswith("so does")
+
+
+@pytest.mark.parametrize("weight", [-0.1, float("nan"), float("inf"), 1e101, "1", None, True])
+def test_a_weight_that_makes_no_sense_is_refused(weight: Any) -> None:
     with pytest.raises(Misuse, match="weight alike is"):
         Weights(alike=weight)
+
+
+@pytest.mark.parametrize("fields", [{"half_life_days": "30"}, {"half_life_days": None}, {"newer": "0.7"}])
+def test_what_is_no_number_is_refused_beside_the_weights(fields: dict[str, Any]) -> None:
+    with pytest.raises(Misuse, match=f"^{next(iter(fields))} is"):
+        Weights(**fields)
+
+
+def test_the_largest_weights_leave_scores_that_are_numbers() -> None:
+    hits = recalled({"a cook peels onions": 0.35, NAMED: -0.2}, Weights(*[1e100] * 6))
+    assert all(np.isfinite(hit.score) for hit in hits)
+
+
+def test_where_all_are_unlike_the_question_the_nearest_still_comes_first() -> None:
+    cosines = {"far": -0.98, "near": -0.1, "middling": -0.5}
+    with memory() as m:
+        _filled(m, cosines)
+        hits = m.recall("unheard", 3, vector=at(1.0), mode="vector", mmr=1.0)
+        assert [hit.item.text for hit in hits] == ["near", "middling", "far"]
