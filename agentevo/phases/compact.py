@@ -14,9 +14,11 @@ from typing import TypeAlias
 
 from agentevo.errors import Misuse, ModelError
 from agentevo.memory.admit import MAX_TEXT, admitted
+from agentevo.memory.arguments import is_number, is_whole
 from agentevo.memory.rank import about_tokens
 from agentevo.memory.trust import TRUST, trust_of
 from agentevo.memory.vitals import own
+from agentevo.models.replies import whole_text
 from agentevo.protocols import State
 from agentevo.quote import clean, cut, fenced
 from agentevo.types import Message, Op
@@ -61,13 +63,13 @@ class Compact:
     count: Count | None = None
 
     def __post_init__(self) -> None:
-        if self.budget < 64:
+        if not (is_whole(self.budget) and self.budget >= 64):
             raise Misuse(f"budget is {self.budget!r}; expected the tokens a prompt may have, 64 or more")
-        if not 0 < self.warn < self.flush <= 1:
+        if not (is_number(self.warn) and is_number(self.flush) and 0 < self.warn < self.flush <= 1):
             raise Misuse(f"warn={self.warn!r}, flush={self.flush!r}: expected shares 0 < warn < flush <= 1")
-        if not 0 < self.evict <= 1:
+        if not (is_number(self.evict) and 0 < self.evict <= 1):
             raise Misuse(f"evict is {self.evict!r}; expected the share of the budget that is freed, above 0, at most 1")
-        if self.keep < 1:
+        if not (is_whole(self.keep) and self.keep >= 1):
             raise Misuse(f"keep is {self.keep!r}; expected how many of the last messages stay, 1 or more")
 
     async def __call__(self, state: State, messages: Sequence[Message], *, fixed: int | None = None) -> list[Message]:
@@ -234,8 +236,8 @@ def _fitted(text: str, tokens: int, count: Count) -> str:
 
 
 def _inserted(state: State, message: Message) -> Iterator[Op]:
-    """Yield the ops that keep a message, in parts where it is longer than an item may be."""
-    text, role = _said(message), str(message.get("role"))
+    """Yield the ops that keep a message, of whole characters, in parts where it is longer than an item may be."""
+    text, role = whole_text(_said(message)), str(message.get("role"))
     trust = TRUST["tool"] if role == "tool" or _is_summary(message) else trust_of("agent")
     fields = {"kind": "experience", "source": "agent", "trust": trust, "metadata": {"left": "context", "role": role}}
     for start in range(0, len(text), MAX_TEXT - 100):

@@ -199,6 +199,19 @@ def test_a_message_longer_than_an_item_is_kept_in_parts() -> None:
         assert sum(item.text.count("x") for item in m.list(kind="experience")) == 1_500_000
 
 
+def test_half_a_character_in_a_message_that_leaves_is_replaced() -> None:
+    calls: Any = [{"id": "c", "function": {"name": "look", "arguments": '{"at": "\ud83d"}'}}]
+    bad: list[Message] = [
+        {"role": "assistant", "content": "half \ud800 of it" + " word" * 90},
+        {"role": "assistant", "content": None, "tool_calls": calls},
+        {"role": "tool", "tool_call_id": "c", "content": "and \udc00"},
+    ]
+    with memory() as m:
+        messages = after(Compact(100, count=words), m, [SYSTEM, TASK, *bad, said(0), said(1), said(2)])
+        assert not any(message in messages for message in bad)
+        assert [part in kept(m) for part in ("half \ufffd of it", "\ufffd", "tool: and \ufffd")] == [True] * 3
+
+
 # --- whatever the messages
 
 blocks = st.lists(
@@ -260,6 +273,13 @@ def test_tokens_are_counted_with_the_models_own_tokenizer_where_it_has_one() -> 
     ("fields", "says"),
     [
         ({"budget": 10}, "budget is 10"),
+        ({"budget": 64.5}, "budget is 64.5"),
+        ({"budget": float("nan")}, "budget is nan"),
+        ({"budget": "100"}, "budget is '100'"),
+        ({"budget": None}, "budget is None"),
+        ({"budget": 100, "warn": "0.5"}, "warn='0.5'"),
+        ({"budget": 100, "evict": "0.5"}, "evict is '0.5'"),
+        ({"budget": 100, "keep": 1.5}, "keep is 1.5"),
         ({"budget": 100, "warn": 1.0}, "expected shares 0 < warn < flush <= 1"),
         ({"budget": 100, "flush": 1.5}, "expected shares 0 < warn < flush <= 1"),
         ({"budget": 100, "evict": 0}, "evict is 0"),
