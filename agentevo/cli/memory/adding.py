@@ -68,7 +68,7 @@ def add(
     else:
         lines = [line for one in given for line in _parts(one, chosen)]
     lines = [_told(line, told, written) for line in lines]
-    said = reason or ", ".join(f"add {one.file}" for one in given if one.file)
+    said = reason or ", ".join(f"add {_name(one.file)}" for one in given if one.file)
     with opened(context, path, namespace, embedder=embedder, create=True) as memory:
         items = _inserted(memory, lines, origin, said)
     _show_added(items, as_json)
@@ -134,11 +134,16 @@ def _parts(given: Given, kind: str) -> list[Line]:
         return [Line(given.text.strip(), kind, {}, given.created_at)]
     lines = []
     for n, chunk in enumerate(chunks, 1):
-        cited: dict[str, Json] = {"file": str(given.file)} if given.file else {}
+        cited: dict[str, Json] = {"file": _name(given.file)} if given.file else {}
         cited |= {"part": n, "parts": len(chunks), "first_line": chunk.first_line, "last_line": chunk.last_line}
         cited |= {"heading": chunk.heading} if chunk.heading else {}
         lines.append(Line(chunk.text.rstrip().strip("\n"), kind, cited, given.created_at))
     return lines
+
+
+def _name(file: Path) -> str:
+    """Return a file's name as a text; names need not be UTF-8."""
+    return os.fsencode(file).decode(errors="replace")
 
 
 def _inserted(memory: Memory, lines: Sequence[Line], source: str, reason: str) -> list[Item]:

@@ -149,7 +149,7 @@ def _doomed(memory: Memory, ids: Sequence[str]) -> dict[str, str]:
 
 
 def _confirm(memory: Memory, doomed: dict[str, str], read_stdin: bool) -> None:
-    if read_stdin or not sys.stdin.isatty():
+    if read_stdin or sys.stdin is None or not sys.stdin.isatty():
         raise Misuse("purge asks before it destroys, and there is no terminal to ask; add --yes")
     tell("\n".join(doomed.values()))
     for item in _descendants(memory, list(doomed)):

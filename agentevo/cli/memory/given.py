@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, NoReturn, TypeAlias, cast, get_args
+from typing import TYPE_CHECKING, Annotated, BinaryIO, NoReturn, TypeAlias, cast, get_args
 
 import typer
 
@@ -102,7 +102,14 @@ def text_given(given: str) -> str:
     """Return a text, from stdin where it is `-`; raise Misuse where it is not UTF-8."""
     if given != "-":
         return _encodable(given)
-    return decoded(sys.stdin.buffer.read(), "stdin")
+    return decoded(stdin().read(), "stdin")
+
+
+def stdin() -> BinaryIO:
+    """Return what comes in; raise Misuse where it is closed."""
+    if sys.stdin is None:
+        raise Misuse("there is no stdin to read from: it is closed; pipe something into it, or give it instead of -")
+    return sys.stdin.buffer
 
 
 def _encodable(text: str) -> str:

@@ -13,6 +13,7 @@ from typing import Annotated, BinaryIO
 
 import typer
 
+from agentevo.cli.memory.given import stdin
 from agentevo.cli.memory.opening import EmbedderOption, JsonOption, NamespaceOption, PathOption, opened, readable
 from agentevo.cli.memory.shown import show_fields, visible
 from agentevo.cli.output import counting, json_visible, show, show_json, tell
@@ -56,7 +57,7 @@ def import_(
     if file != "-" and Path(file).is_dir():
         raise Misuse(f"{Path(file)} is a folder; expected a file that `agentevo memory export` wrote")
     with contextlib.ExitStack() as stack:
-        content = sys.stdin.buffer if file == "-" else stack.enter_context(_found(file))
+        content = stdin() if file == "-" else stack.enter_context(_found(file))
         first = content.readline()
         if not first:
             name = "stdin" if file == "-" else file

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
@@ -42,7 +43,12 @@ def _lines(content: str, name: str, kind: str) -> Iterator[Line]:
 
 
 def _line(line: str, kind: str) -> Line:
+    from agentevo.memory.admit import unfit
+    from agentevo.memory.arguments import is_text
+
     values = json.loads(line, parse_constant=_refuse)
+    if not is_text(json.dumps(values, ensure_ascii=False)):
+        raise ValueError("it holds half of a surrogate pair; a memory takes whole characters")
     if not isinstance(values, dict):
         raise ValueError(f"expected an object, not {values!r:.40}")
     unknown = sorted(set(values) - set(KEYS))
@@ -51,6 +57,8 @@ def _line(line: str, kind: str) -> Line:
     text, metadata, created = values.get("text"), values.get("metadata") or {}, values.get("created_at")
     if not isinstance(text, str) or not text.strip():
         raise ValueError(f"text is {text!r:.40}; expected some text")
+    if why := unfit(text):
+        raise ValueError(f"text is {why}")
     if not isinstance(metadata, dict):
         raise ValueError(f"metadata is {metadata!r:.40}; expected an object")
     return Line(text, kind_given(values.get("kind") or kind), metadata, _seconds(created))
@@ -61,7 +69,7 @@ def _seconds(created: object) -> float | None:
         return None
     if isinstance(created, str):
         return date_given(created)
-    if isinstance(created, bool) or not isinstance(created, (int, float)):
+    if isinstance(created, bool) or not isinstance(created, (int, float)) or abs(created) > sys.float_info.max:
         raise ValueError(f"created_at is {created!r:.40}; expected a date or seconds")
     return float(created)
 

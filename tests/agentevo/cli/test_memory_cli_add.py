@@ -136,6 +136,24 @@ def test_a_file_that_may_not_be_read_is_one_line(console: Console, tmp_path: Pat
     assert str(file) in console.err or "Input/output error" in console.err
 
 
+def test_a_file_whose_name_is_not_utf8_is_cited_as_far_as_it_is(console: Console, tmp_path: Path) -> None:
+    file = tmp_path / os.fsdecode(b"bad\xffname.txt")
+    file.write_text("words", encoding="utf-8")
+    (item,) = console.data("add", str(file))
+    assert item["metadata"]["file"] == f"{tmp_path}/bad\ufffdname.txt"
+    assert console.data("history")[0]["reason"] == f"add {tmp_path}/bad\ufffdname.txt"
+
+
+@pytest.mark.parametrize(
+    "command", [["add", "-"], ["add", "--jsonl", "-"], ["import", "-"], ["forget", "-"], ["search", "-"]]
+)
+def test_a_closed_stdin_is_told_of(command: list[str], console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+    console.done("add", "words")
+    monkeypatch.setattr(sys, "stdin", None)
+    assert "there is no stdin to read from: it is closed" in console.refused(*command)
+    assert "there is no terminal to ask; add --yes" in console.refused("purge", console.data("list")[0]["id"])
+
+
 # --- lines of JSON
 
 
@@ -171,9 +189,15 @@ def test_each_line_of_json_is_an_item(console: Console, tmp_path: Path) -> None:
         ({"text": "x", "created_at": True}, "line 2: created_at is True; expected a date or seconds"),
         ({"text": "x", "created_at": "soon"}, "line 2: 'soon' is no date"),
         ('{"text": "x", "metadata": {"a": NaN}}', "line 2: NaN is not JSON"),
+        ({"text": "x", "created_at": 10**400}, "line 2: created_at is 1000"),
+        ('{"text": "x", "created_at": -1e400}', "line 2: created_at is -inf; expected a date or seconds"),
+        ({"text": "half \ud800"}, "line 2: it holds half of a surrogate pair"),
+        ({"text": "x", "metadata": {"a": ["\udc00"]}}, "line 2: it holds half of a surrogate pair"),
+        ({"text": "\u200b"}, "line 2: text is a text that shows nothing"),
+        ({"text": "x" * 1_000_001}, "line 2: text is a text of 1,000,001 characters"),
         ("[" * 100_000, "line 2: "),
     ],
-    ids=str,
+    ids=lambda value: str(value)[:60],
 )
 def test_a_line_that_is_no_item_is_named_and_nothing_is_added(
     bad: Any, complaint: str, console: Console, stdin: Callable[[bytes], None]
