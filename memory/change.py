@@ -47,11 +47,8 @@ def forgetting(id: str, reason: str) -> Op:
 
 
 def credited(item: Item, op: Op, earlier: Mapping[str, float] | None) -> Item:
-    """Return the item reinforced under a key: what the same key added earlier is taken back first."""
-    if earlier is None:
-        return applied(item, op)
-    taken_back: dict[str, Json] = {name: -value for name, value in earlier.items() if name != "at"}
-    return applied(applied(item, op.but(changes=taken_back)), op)
+    """Return the item reinforced under a key: what the same key added earlier is taken back with that."""
+    return _reinforced(item, op.changes, earlier or {})
 
 
 def says_anew(before: Item, after: Item) -> bool:
@@ -92,7 +89,7 @@ def applied(item: Item, op: Op) -> Item:
         links = tuple(dict.fromkeys((*item.links, *op.to)))
         return item if links == item.links else item.model_copy(update={"links": links})
     if op.verb == "reinforce":
-        return _reinforced(item, op.changes)
+        return _reinforced(item, op.changes, {})
     return _edited(item, op.changes)
 
 
@@ -111,7 +108,7 @@ def _edited(item: Item, changes: Mapping[str, Json]) -> Item:
         raise Misuse(f"item {item.id} cannot be edited so: {why_invalid(error)}") from error
 
 
-def _reinforced(item: Item, changes: Mapping[str, Json]) -> Item:
+def _reinforced(item: Item, changes: Mapping[str, Json], earlier: Mapping[str, float]) -> Item:
     unknown = sorted(set(changes) - COUNTED.keys())
     if unknown:
         raise Misuse(f"a reinforcement cannot add {unknown[0]!r}; it can add {', '.join(sorted(COUNTED))}")
@@ -125,12 +122,16 @@ def _reinforced(item: Item, changes: Mapping[str, Json]) -> Item:
         if not abs(value) <= COUNTED[name]:
             raise Misuse(f"a reinforcement adds {COUNTED[name]:g} at most, and {name} is {value!r:.40}")
     at = counts.get("at")
+
+    def added(name: str) -> float:
+        return max(0.0, float(getattr(item, name)) - earlier.get(name, 0.0) + counts.get(name, 0.0))
+
     return item.model_copy(
         update={
-            "wins": max(0.0, item.wins + counts.get("wins", 0.0)),
-            "losses": max(0.0, item.losses + counts.get("losses", 0.0)),
-            "uses": max(0, item.uses + int(counts.get("uses", 0))),
-            "strength": max(0.0, item.strength + counts.get("strength", 0.0)),
+            "wins": added("wins"),
+            "losses": added("losses"),
+            "uses": max(0, item.uses - int(earlier.get("uses", 0)) + int(counts.get("uses", 0))),
+            "strength": added("strength"),
             "last_used_at": item.last_used_at if at is None else max(at, item.last_used_at or at),
         }
     )

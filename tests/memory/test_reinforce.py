@@ -76,6 +76,16 @@ def test_use_strengthens_judged_or_not_and_is_counted_once() -> None:
         assert (one(m, a).strength, one(m, a).uses, one(m, a).last_used_at) == (2.0, 1, NOW)
 
 
+def test_use_told_again_leaves_a_strength_that_was_set_meanwhile() -> None:
+    with memory() as m:
+        a = m.insert("a").id
+        told = [experience(attempt("1", used=[a]))]
+        learned(m, Reinforce(), told)
+        m.edit(a, strength=0.5)
+        learned(m, Reinforce(), told)
+        assert (one(m, a).strength, one(m, a).uses) == (0.5, 1)
+
+
 def test_use_and_credit_of_one_attempt_add_up() -> None:
     with memory() as m:
         a = m.insert("a").id
