@@ -288,7 +288,7 @@ class KeptDraft(Draft):
         """Lay what was kept over what is below by now; what cannot be any more is left to the commit, to be skipped."""
         try:
             if any(self._lost & _named_by(op) for op in ops):
-                raise Misuse(f"of these items others have {sorted(self._lost)[0]!r:.80} by now")
+                raise Misuse(f"of these items others have {min(self._lost)!r:.80} by now")
             super()._write(ops, vectors, "")
         except Misuse:
             if len(ops) > 1:

@@ -226,9 +226,7 @@ class Writer:
             raise Misuse(f"no item {op.id!r:.80} to {op.verb} in this draft")
 
     def _put(self, op: Op, expected: int | None) -> bool:
-        if op.item is not None and self._is_taken(op.item.id):
-            self._lost.add(op.item.id)
-        if self._lost and not self._lost.isdisjoint((op.id, op.item.id if op.item else "")):
+        if self._is_lost(op):
             return False
         op = self.twins.led(op) if self.twins else op
         if op.verb == "insert" and op.item:
@@ -263,6 +261,14 @@ class Writer:
             self._is_ours(name, version, self._expected.get(name))  # else the pin is what a later op conflicts with
             op = Op(verb="pin", id=name, reason=reason)
             self._change(row, before, applied(before, op), op)
+
+    def _is_lost(self, op: Op) -> bool:
+        """Say whether an op brings an item whose id is taken, or is about one that it was to bring, and others have."""
+        if op.item is not None and self._is_taken(op.item.id):
+            if op.item.id not in self._own:
+                self._lost.add(op.item.id)
+            return True
+        return op.id in self._lost
 
     def _is_taken(self, id: str) -> bool:
         """Say whether there is an item of this id: callers may choose ids, and two may choose one."""
