@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
@@ -13,6 +12,7 @@ from agentevo.errors import Misuse
 from agentevo.memory.arguments import is_text
 from agentevo.memory.exact import Vector
 from agentevo.memory.masking import masked
+from agentevo.memory.named_secrets import masked_within
 from agentevo.memory.narrow import Filter
 from agentevo.memory.orders import why
 from agentevo.memory.source import Source
@@ -26,8 +26,6 @@ NEAR = 0.95
 
 MAX_TEXT = 1_000_000
 """So many characters fit one item; longer texts are split before they are inserted."""
-_MOST_BITS = 13_000
-"""So long may a whole number be: Python reads and writes none of more than 4,300 digits."""
 
 
 def new_id() -> str:
@@ -72,8 +70,9 @@ def _admitted(text: str, fields: dict[str, Any], namespace: str, parents: Sequen
     own = fields.pop("trust", None)
     trust = lowest(trust_of(source) if own is None else own, (p.trust for p in parents if p is not None))
     fields["metadata"] = masked_within(dict(fields["metadata"]))
-    if fields.get("key_text"):
-        fields["key_text"] = masked(fields["key_text"])
+    for name in ("key_text", "source"):
+        if isinstance(fields.get(name), str):
+            fields[name] = masked(fields[name])
     try:
         item = Item(id=new_id(), namespace=namespace, text=masked(text), trust=trust, **fields)
     except ValidationError as error:
@@ -170,18 +169,19 @@ def _trusted(item: Item, parents: Sequence[Item | None]) -> Item:
 
 
 _SAID = ("text", "key_text", "metadata")
+_MASKED = (*_SAID, "source")
 _READ = (*_SAID, "trust")
 
 
 def _without_secrets(op: Op) -> Op:
     if op.item is not None:
         must_be_text(op.item.text)
-        said = {name: masked_within(getattr(op.item, name)) for name in _SAID}
+        said = {name: masked_within(getattr(op.item, name)) for name in _MASKED}
         item = op.item.model_copy(update=said)
         return op if item == op.item else op.model_copy(update={"item": item})
     if strange := next((said for said in _texts(op.changes) if not is_text(said)), None):
         raise Misuse(f"{strange!r:.40} holds half of a surrogate pair; a memory takes whole characters")
-    said = {name: masked_within(value) for name, value in op.changes.items() if name in _SAID}
+    said = {name: masked_within(value) for name, value in op.changes.items() if name in _MASKED}
     if "text" in said:
         must_be_text(said["text"])
     return op.model_copy(update={"changes": {**op.changes, **said}}) if said else op
@@ -209,37 +209,6 @@ def _texts(value: Any) -> Iterator[str]:
         inner = [*value, *value.values()] if isinstance(value, Mapping) else value
         for one in inner:
             yield from _texts(one)
-
-
-def masked_within(value: Any) -> Any:
-    """Mask every text inside a JSON value; a name such as `password` speaks for the text beside it."""
-    if isinstance(value, str):
-        return masked(value)
-    if isinstance(value, Mapping):
-        told = {masked_within(key): _beside(key, inner) for key, inner in value.items()}
-        return told if len(told) == len(value) else _numbered(value)
-    if isinstance(value, int) and value.bit_length() > _MOST_BITS:
-        raise Misuse("metadata holds a number of more than 4,000 digits; keep it as a text")
-    return [masked_within(inner) for inner in value] if isinstance(value, (list, tuple)) else value
-
-
-def _numbered(value: Mapping[str, Any]) -> dict[str, Any]:
-    """Mask a mapping several of whose names are alike once they are masked: those after the first get a number."""
-    told: dict[str, Any] = {}
-    for key, inner in value.items():
-        name = masked_within(key)
-        names = itertools.chain([name], (f"{name} {n}" for n in itertools.count(2)))
-        told[next(one for one in names if one not in told)] = _beside(key, inner)
-    return told
-
-
-def _beside(name: str, value: Any) -> Any:
-    if isinstance(value, (list, tuple)):
-        return [_beside(name, inner) for inner in value]
-    if not isinstance(value, str):
-        return masked_within(value)
-    told = masked(f"{name}={value}")
-    return told.removeprefix(f"{name}=") if told.startswith(f"{name}=") else masked(value)
 
 
 def link_near(source: Source, items: Sequence[Item], vectors: Sequence[Vector], now: float) -> list[Item]:

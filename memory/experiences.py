@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from agentevo.errors import Misuse
-from agentevo.memory.admit import masked_within
 from agentevo.memory.damage import read_back
+from agentevo.memory.named_secrets import masked_within
 from agentevo.memory.source import Stored
 from agentevo.types import Experience
 

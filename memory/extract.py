@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from agentevo.errors import Misuse
 from agentevo.memory.asking import asked
 from agentevo.memory.insert import Extract, best, succeeded
+from agentevo.memory.named_secrets import masked_value
 from agentevo.protocols import State
 from agentevo.quote import fenced
 from agentevo.types import Attempt, Experience, Json, Message, Step
@@ -200,7 +201,9 @@ class _Call:
 
     def shown(self, known: Mapping[str, str] | None = None) -> str:
         """Return the call in one line, with variables in the place of the values that are known."""
-        return f"{self.name}({', '.join(f'{k}={_abstract(v, known or {})}' for k, v in self.arguments.items())})"
+        known = known or {}
+        given = ((k, v if _is_plain(v) and str(v) in known else masked_value(k, v)) for k, v in self.arguments.items())
+        return f"{self.name}({', '.join(f'{k}={_abstract(v, known)}' for k, v in given)})"
 
 
 def workflow(state: State, experience: Experience) -> list[Extract]:

@@ -13,9 +13,9 @@ from typing import NamedTuple, TypeAlias, Unpack
 
 from agentevo import __version__
 from agentevo.errors import ExportError, Misuse
-from agentevo.memory.admit import masked_within
 from agentevo.memory.masking import masked
 from agentevo.memory.memory import Memory
+from agentevo.memory.named_secrets import masked_within
 from agentevo.overlap import Held
 from agentevo.types import Attempt, Experience, Item
 from agentevo.weights import export_pairing as pairing

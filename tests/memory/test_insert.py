@@ -357,6 +357,15 @@ def test_there_is_no_workflow_without_success_or_without_steps(told: Attempt) ->
         assert ops(Insert(workflow), moment(m), [experience(told)]) == []
 
 
+def test_secrets_among_arguments_are_masked_by_their_names() -> None:
+    calls: list[Json] = [_call("login", {"password": "opensesame", "api_key": "Zq!9kLm7#v", "pin": [1], "user": "Al"})]
+    told = attempt("1", "Log Al in", score=1.0, messages=[{"role": "assistant", "tool_calls": calls}])
+    with memory() as m:
+        text = one(learned(m, Insert(workflow), [experience(told)])).text
+        said = 'login(password="[secret: password]", api_key="[secret: token]", pin=[1], user={user})'
+        assert text.splitlines()[1:] == [f"1. {said}"]
+
+
 def test_arguments_that_are_no_object_are_kept_as_they_are() -> None:
     calls: list[Json] = [_call("run", "ls -l"), _call("stop", "[1]")]
     told = attempt("1", score=1.0, messages=[{"role": "assistant", "tool_calls": calls}])
@@ -476,6 +485,20 @@ def test_values_whose_names_are_alike_once_they_are_masked_are_all_kept() -> Non
         inner = {name: 0, f"{name} 2": 1, f"{name} 3": 2}
         assert item.metadata == {"inner": inner, f"{name} 2": "was there", **numbered}
         assert m.edit(item.id, metadata=item.metadata).metadata == item.metadata
+
+
+def test_secrets_in_a_source_are_masked_and_trust_goes_by_it_as_before() -> None:
+    link, masked = "https://bob:hunter2@files.example/x", "https://bob:[secret: password]@files.example/x"
+    with memory() as m:
+        first, tool = m.insert("a page", source=link), m.insert("an answer", source="tool")
+        second = m.supersede(first.id, "a later page", source=link)
+        m.edit(tool.id, source=link)
+        found = [one for item in (first, second, tool) if (one := m.get(item.id)) is not None]
+        assert [(item.source, item.trust) for item in found] == [(masked, 0.3), (masked, 0.3), (masked, 0.4)]
+        op = Op(verb="insert", id="x", item=Item(id="x", text="by an op", source=link, created_at=1.0))
+        m.apply([op])
+        assert [item.source for item in m.list(where={"$trust": 0.3})] == [masked] * 2
+        assert m.insert("said so", source="user").trust == 1
 
 
 def test_a_list_beside_a_name_of_secrets_is_masked() -> None:

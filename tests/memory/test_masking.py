@@ -6,12 +6,14 @@ import base64
 import random
 import string
 import time
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentevo.memory.masking import masked
+from agentevo.memory.named_secrets import masked_within
 
 ALNUM = string.ascii_letters + string.digits
 DICE = random.Random(7)
@@ -112,6 +114,7 @@ SECRETS: list[tuple[str, str, str, str]] = [
     ("password", "DB_PASS=", "Tr0ub4dor", "\n"),
     ("password", "mysql --user=x --password ", "geheim99", ""),
     ("password", "curl -sS -u ann:", "opensesame", " https://a.example"),
+    ("password", "curl -u ann:", "opensesame", " https://a.example"),
     ("password", "curl https://a.example --user 'ann:", "s3cr3t!", "'"),
     ("password", "mysqldump -u root -p", "geheim99", " shop > shop.sql"),
     ("password", "machine a.example login ann password ", "Tr0ub4dor", "\n"),
@@ -309,3 +312,59 @@ def long(count: int) -> str:
 )
 def test_a_long_secret_is_masked_to_its_end(text: str, expected: str) -> None:
     assert masked(text) == expected
+
+
+PASSWORD, TOKEN = "[secret: password]", "[secret: token]"
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ({"client_secret": "xK9!pQ2#vT7z"}, {"client_secret": TOKEN}),
+        ({"api_key": "A7dK29sLq0"}, {"api_key": TOKEN}),
+        ({"apiKey": "abcdefghijklmnopqrstuvwxyz"}, {"apiKey": TOKEN}),
+        ({"token": "q7#Lm!x9Rt"}, {"token": TOKEN}),
+        ({"db_password_prod": "opensesame"}, {"db_password_prod": PASSWORD}),
+        ({"password": "correct horse battery staple"}, {"password": PASSWORD}),
+        ({"password": 98765432}, {"password": PASSWORD}),
+        ({"password": {"value": "opensesame"}}, {"password": {"value": PASSWORD}}),
+        ({"passwords": {"wifi": "Tr0ub4dor"}}, {"passwords": {"wifi": PASSWORD}}),
+        ({"credentials": {"user": "bob", "pass": "Tr0ub4dor"}}, {"credentials": {"user": "bob", "pass": PASSWORD}}),
+        ({"secrets": ["bob", "Tr0ub4dor&3"]}, {"secrets": ["bob", TOKEN]}),
+        ({"name": "password", "value": "opensesame"}, {"name": "password", "value": PASSWORD}),
+        ({"element": "Password field", "text": "opensesame"}, {"element": "Password field", "text": PASSWORD}),
+        (
+            {"headers": [{"name": "Authorization", "value": "Basic YWRtaW46UzNjcmV0"}, ["Cookie", "a=b"]]},
+            {"headers": [{"name": "Authorization", "value": "Basic [secret: authorization]"}, ["Cookie", "a=b"]]},
+        ),
+        ({"argv": ["login", "--password", "opensesame"]}, {"argv": ["login", "--password", PASSWORD]}),
+        ({"argv": ["mysql", "-u", "root", "-pgeheim99"]}, {"argv": ["mysql", "-u", "root", f"-p{PASSWORD}"]}),
+        ({"argv": ["curl", "-u", "ann:opensesame", "a.b"]}, {"argv": ["curl", "-u", f"ann:{PASSWORD}", "a.b"]}),
+        ({"arguments": '{"password": 98765432}'}, {"arguments": f'{{"password": "{PASSWORD}"}}'}),
+    ],
+)
+def test_a_name_in_json_speaks_for_the_value_beside_it(value: Any, expected: Any) -> None:
+    assert masked_within(value) == expected
+    assert masked_within(expected) == expected
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"password": ["This field is required."], "errors": {"password": "is too short"}},
+        {"password": {"type": "string", "minLength": 8, "title": "Password", "description": "of the user"}},
+        {"password": True, "password_length": 1200, "password_hint": "name of the 1st pet", "passwordless": "yes-2024"},
+        {"password": "ask Bob", "pass": "12/15 tests", "passport": "C01X00T478", "pass_rate": 0.93},
+        {"max_tokens": 4096, "tokens": 128000, "token": {"id": 101, "text": "Berlin2024"}},
+        {"tokens": ["the", "cat", "unhappi-ness", "cat2"]},
+        {"auth": {"type": "oauth2", "user": "bob1984xyz", "url": "https://a.example/x1y2z3"}},
+        {"api_key": "OPENAI_API_KEY", "private_key": "/home/bob/.ssh/id_ed25519", "access_key": "see section 4"},
+        {"name": "password", "type": "string", "required": True, "text": "Enter your password"},
+        {"fields": ["password", "email"], "secretary": "Ann-2024-xy9", "credential_id": "id-12345-abcde"},
+        {"argv": ["git", "commit", "-m", "reset the password"], "more": ["--max-tokens", "4096"]},
+        {"key": "customer-4711-eu", "value": "Anna Smith", "cache_key": "5d41402abc4b2a76b9719d911017c592"},
+        {"arguments": '{"order":  7, "password": null}', "deep": "[" * 9000 + "]" * 9000},
+    ],
+)
+def test_a_name_that_speaks_of_something_else_leaves_json_as_it_is(value: Any) -> None:
+    assert masked_within(value) == value
