@@ -87,3 +87,9 @@ def failure(state: State, what: str, error: BadReply, ids: Sequence[str], parent
         " too; the quarantined note %s records what came instead", what, error, len(ids), item.id,
     )  # fmt: skip
     return Op(verb="insert", id=item.id, item=item, reason=f"{what} failed: nothing was changed")
+
+
+def is_record(item: Item) -> bool:
+    """Say whether an item is such a record, which holds what a model said of the items it was shown."""
+    about = next((told for name, told in item.metadata.items() if name.startswith("failed_")), None)
+    return item.kind == "note" and isinstance(about, Mapping) and {"ids", "reply", "error"} <= about.keys()

@@ -1,23 +1,26 @@
 """Purge: the one verb that destroys. Nothing of a purged text is left in any file of the memory.
 
 Covered: the row, its vector, its words, its metadata, its images in the journal, drafts that mention it, the index, the
-write-ahead log, and reasons in the journal that quote it whole. Not covered: reasons that quote a part of it, what
-was made from it (quarantined, not destroyed), backups and exports made before, other memories, copy-on-write file
-systems and disks that keep old blocks.
+write-ahead log, reasons and keys in the journal that quote it whole (text, key text, or what no other item's metadata
+says), and records of failures that hold what a model said of it. Not covered: reasons that quote a part of it, what was
+made from it (quarantined, not destroyed), the experiences it was made from (named, not destroyed), backups and exports
+made before, other memories, copy-on-write file systems and disks that keep old blocks.
 """
 
 from __future__ import annotations
 
 import json
+import secrets
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agentevo.memory import images, rows
+from agentevo.memory.asking import is_record
 from agentevo.memory.damage import read_back
 from agentevo.memory.doubt import barred, descendants, questioned
 from agentevo.memory.source import Stored
-from agentevo.memory.trust import PURGED
+from agentevo.memory.trust import BLOCKED, DOUBTED, PURGED
 from agentevo.memory.writer import Writer, drop_words
 from agentevo.types import Experience, Item
 
@@ -32,25 +35,31 @@ class Purged:
     """What a purge did. `pending`: another process still has the files open; the rest is gone once it lets go."""
 
     items: tuple[str, ...]
+    """What was asked for, and the records of failures that quote it."""
     derived: tuple[str, ...] = ()
     """Items that were made from what was purged: quarantined, or as soon as somebody restores them."""
     adapters: tuple[str, ...] = ()
     """Adapters that were trained on what was purged: none of them answers any more, nor is promoted again."""
     retired: tuple[str, ...] = ()
     """Those of them that were in use until now."""
+    experiences: tuple[str, ...] = ()
+    """Experiences that it was made from and that were not purged: they may still say the same."""
     pending: bool = False
 
 
 def destroy(stored: Stored, ids: Sequence[str], *, actor: str, reason: str, at: float) -> Purged:
     """Erase items and experiences, and quarantine what was made from them; the journal keeps their ids alone."""
     derived: list[Item] = []
+    origins: list[str] = []
     if ids:
         with stored.ledger.writing() as db:  # what others derive from it meanwhile is seen, too
             attempts, learned = _attempts(stored, ids), _learned_from(stored, ids)
             found = descendants(stored, [*ids, *attempts])
             found += [item for item in descendants(stored, learned) if item.kind == "adapter" and item not in found]
-            derived = [item for item in found if item.id not in ids]
             said = ", ".join(ids[:_NAMED]) + (f" and {len(ids) - _NAMED} others" if len(ids) > _NAMED else "")
+            ids = [*ids, *(item.id for item in found if is_record(item) and item.id not in ids)]
+            derived = [item for item in found if item.id not in ids]
+            origins = _origins(db, stored, ids)
             writer = Writer(db, stored, {})
             writer.begin(actor=actor, reason=reason, key=None, at=at)
             _note(writer, ids)
@@ -65,7 +74,7 @@ def destroy(stored: Stored, ids: Sequence[str], *, actor: str, reason: str, at: 
     adapters = [item for item in derived if item.kind == "adapter"]
     retired = tuple(item.id for item in adapters if item.status == "live")
     made = tuple(item.id for item in derived if item.kind != "adapter")
-    return Purged(tuple(ids), made, tuple(item.id for item in adapters), retired, pending)
+    return Purged(tuple(ids), made, tuple(item.id for item in adapters), retired, tuple(origins), pending)
 
 
 def _attempts(stored: Stored, ids: Sequence[str]) -> list[str]:
@@ -81,6 +90,18 @@ def _learned_from(stored: Stored, ids: Sequence[str]) -> list[str]:
     """Return the attempts that the experience items among these ids were made of."""
     found = stored.found(ids).values()
     return list(dict.fromkeys(name for one in found if one.item.kind == "experience" for name in one.item.derived_from))
+
+
+def _origins(db: sqlite3.Connection, stored: Stored, ids: Sequence[str]) -> list[str]:
+    """Return the experiences that the items among these ids were made from, by their own ids or their attempts'."""
+    parents = {name for one in stored.found(ids).values() for name in one.item.derived_from} - set(ids)
+    if not parents:
+        return []
+    query = """SELECT id FROM experiences WHERE ns = ?1 AND (id IN (SELECT value FROM json_each(?2)) OR EXISTS (
+        SELECT 1 FROM json_each(CASE WHEN json_valid(body) THEN body ELSE '{}' END, '$.attempts') AS attempt
+        WHERE json_extract(attempt.value, '$.id') IN (SELECT value FROM json_each(?2)))) ORDER BY row"""
+    found = [str(name) for (name,) in db.execute(query, (stored.ns, json.dumps(sorted(parents))))]
+    return [name for name in found if name not in ids]
 
 
 def _note(writer: Writer, ids: Sequence[str]) -> None:
@@ -115,29 +136,65 @@ def _erase_drafts(db: sqlite3.Connection, stored: Stored, id: str) -> None:
 
 
 def _erase_quotes(db: sqlite3.Connection, stored: Stored, ids: Sequence[str]) -> None:
-    """Take what the items say, or said before, out of the reasons of the journal: a model may have quoted it there."""
-    said = sorted(
-        {text for name in ids for text in _said(db, stored, name) if len(text) >= _QUOTED}, key=len, reverse=True
-    )
-    own = {"transactions": "ns = ?", "ops": "txn IN (SELECT txn FROM transactions WHERE ns = ?)"}
-    for table, where in own.items():
-        for (reason,) in db.execute(f"SELECT DISTINCT reason FROM {table} WHERE {where}", (stored.ns,)).fetchall():
-            left = reason
-            for text in said:
-                left = left.replace(text, "[purged]")
-            if left != reason:
-                db.execute(f"UPDATE {table} SET reason = ? WHERE reason = ? AND {where}", (left, reason, stored.ns))
+    """Take what the items say, or said before, out of the journal: a model may have quoted it in a reason or a key."""
+    texts = {text for name in ids for text in (*_said(db, stored, name), *_told(db, stored, name, ids))}
+    said = sorted((text for text in texts if len(text) >= _QUOTED), key=len, reverse=True)
+    # Each text has a mark of its own in keys, which must stay apart: what is committed under one is committed once.
+    marks = {text: f"[purged {secrets.token_hex(4)}]" for text in said}
+    for table, column, where, change in _QUOTING:
+        query = f"SELECT DISTINCT {column} FROM {table} WHERE {where}"
+        for (told,) in db.execute(query, (stored.ns,)).fetchall():
+            left = told
+            for text in said if told else ():
+                left = left.replace(text, "[purged]" if column == "reason" else marks[text])
+            if left != told:
+                db.execute(f"UPDATE {table} SET {change} WHERE {column} = ? AND {where}", (left, told, stored.ns))
+
+
+_OWN = "txn IN (SELECT txn FROM transactions WHERE ns = ?)"
+_QUOTING = (
+    ("transactions", "reason", "ns = ?", "reason = ?"),
+    ("ops", "reason", _OWN, "reason = ?"),
+    ("transactions", "key", "ns = ?", "key = ?"),
+    ("credits", "key", "ns = ?", "key = ?"),
+    (
+        "ops",
+        "json_extract(detail, '$.key')",
+        f"detail LIKE '%\"key\"%' AND {_OWN}",
+        "detail = json_set(detail, '$.key', ?)",
+    ),
+)
+"""Where the journal may quote an item: table, column, which rows, and what is written there instead."""
 
 
 def _said(db: sqlite3.Connection, stored: Stored, id: str) -> set[str]:
     """Return every text and key that an item has or had."""
+    return {text for item in _states(db, stored, id) for text in (item.text, item.key_text or item.text)}
+
+
+def _told(db: sqlite3.Connection, stored: Stored, id: str, ids: Sequence[str]) -> set[str]:
+    """Return every text that an item has or had in its metadata, and no item but these has in the same place."""
+    ours = "SELECT row FROM items WHERE ns = ?1 AND id IN (SELECT value FROM json_each(?4))"
+    query = f"SELECT 1 FROM fields WHERE ns = ?1 AND key = ?2 AND value IS ?3 AND row NOT IN ({ours})"
+    names = json.dumps(list(ids))
+    told = {pair for item in _states(db, stored, id) for pair in rows.fields(item.metadata) if isinstance(pair[1], str)}
+    return {
+        value
+        for key, value in told
+        if key not in (DOUBTED, BLOCKED)
+        and len(value) >= _QUOTED
+        and db.execute(query, (stored.ns, key, value, names)).fetchone() is None
+    }
+
+
+def _states(db: sqlite3.Connection, stored: Stored, id: str) -> list[Item]:
+    """Return an item as it is and as the journal says that it was."""
     query = "SELECT before FROM ops JOIN transactions USING (txn) WHERE item = ? AND ns = ? AND before IS NOT NULL"
     whole = (image for (image,) in db.execute(query, (id, stored.ns)) if not images.is_marks(image))
     with read_back(stored.ledger.name):
         items = [Item.model_validate_json(image) for image in whole]
     query = f"SELECT {rows.SELECT} FROM items WHERE ns = ? AND id = ?"
-    items += [rows.to_item(row, stored.namespace) for row in db.execute(query, (stored.ns, id))]
-    return {text for item in items for text in (item.text, item.key_text or item.text)}
+    return items + [rows.to_item(row, stored.namespace) for row in db.execute(query, (stored.ns, id))]
 
 
 def _erase_item(db: sqlite3.Connection, stored: Stored, id: str) -> None:

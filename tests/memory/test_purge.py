@@ -13,6 +13,7 @@ from agentevo.errors import Misuse
 from agentevo.memory import Memory
 from agentevo.memory.history import Change
 from agentevo.memory.purge import Purged
+from agentevo.models import FunctionModel
 from agentevo.types import Attempt, Experience, Op, Task, Transaction
 
 SECRET = "Xylophonist Quetzalcoatl whispered zygomorphic syzygies"
@@ -119,6 +120,63 @@ def test_reasons_that_quote_what_is_purged_keep_only_the_rest(tmp_path: Path) ->
         assert isinstance(latest, Change)
         assert latest.reason.replace("it was ", "") == "the same as '[purged]', which once was '[purged]'"
         assert memory.history(other.id)[0].reason == "tea"
+
+
+def test_reasons_that_quote_metadata_keep_what_another_item_says_too(tmp_path: Path) -> None:
+    with open_memory(tmp_path / "m") as memory:
+        told = {"note": SECRET, "team": "accounting team", "deep": [{"was": "zygomorphic key"}]}
+        item, other = memory.insert(["it is red", "it is blue"], metadata=[told, {"team": "accounting team"}])
+        memory.edit(item.id, metadata={"note": "later", "team": "accounting team"})
+        memory.forget(other.id, reason=f"accounting team: {SECRET}, zygomorphic key")
+        memory.purge(item.id)
+        assert left_behind(tmp_path / "m") == set()
+        latest = memory.history(other.id)[-1]
+        assert isinstance(latest, Change)
+        assert latest.reason == "accounting team: [purged], [purged]"
+
+
+def test_keys_that_quote_what_is_purged_keep_the_rest_and_stay_apart(tmp_path: Path) -> None:
+    with open_memory(tmp_path / "m") as memory:
+        item, other = memory.insert([SECRET, "a text beside it"])
+        for key in (SECRET, f"{SECRET} 2", "harmless"):
+            with memory.draft() as draft:
+                draft.insert(f"under key {len(key)}")
+                draft.commit(key=key)
+        for key in (f"use of {SECRET}", "use 2"):
+            memory.reinforce(other.id, wins=1, key=key)
+        memory.purge(item.id)
+        assert left_behind(tmp_path / "m") == set()
+        memory.reinforce(other.id, wins=1, key="use 2")
+        assert memory.get(other.id).wins == 2  # type: ignore[union-attr]
+        with memory.draft() as draft:
+            draft.insert("again")
+            draft.commit(key="harmless")
+        assert memory.recall("again", mode="bm25") == []
+        assert memory.verify().ok
+
+
+def test_the_record_of_a_failed_reflection_goes_with_what_the_model_was_shown(tmp_path: Path) -> None:
+    with open_memory(tmp_path / "m") as memory:
+        items = memory.insert([SECRET, "a text beside it", "a third text"])
+        memory.reflect(model=FunctionModel(lambda messages, **_: f"I cannot: {SECRET}"), by="all")
+        (note,) = memory.list(kind="note", status="quarantined")
+        assert memory.purge(items[0].id) == Purged((items[0].id, note.id))
+        assert left_behind(tmp_path / "m") == set()
+
+
+def test_the_experiences_that_an_item_was_made_from_are_named_until_they_are_purged_too(tmp_path: Path) -> None:
+    with open_memory(tmp_path / "m") as memory:
+        task = Task(id="t", prompt=SECRET)
+        first, second, _ = (
+            memory.record(Experience(task=task, attempts=(Attempt(id=name, task=task),)), id=f"x{name}")
+            for name in ("a", "b", "c")
+        )
+        item = memory.insert(SECRET, kind="experience", derived_from=["a", second])
+        other = memory.insert("made of it", derived_from=["b", item.id])
+        assert memory.purge(item.id) == Purged((item.id,), (other.id,), experiences=(first, second))
+        assert memory.purge([other.id, second]).experiences == ()
+        assert memory.purge([first, "xc"]).experiences == ()
+        assert left_behind(tmp_path / "m") == set()
 
 
 def test_what_was_done_together_with_what_was_purged_can_be_undone(tmp_path: Path) -> None:

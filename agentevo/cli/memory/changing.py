@@ -160,6 +160,10 @@ def _confirm(memory: Memory, doomed: dict[str, str], read_stdin: bool) -> None:
 
 def _fate(item: Item) -> str:
     """Return what a purge does to an item that came from what is purged."""
+    from agentevo.memory.asking import is_record
+
+    if is_record(item):
+        return "records a failure of it, will be destroyed with it"
     if item.kind != "adapter":
         when = ", if it is restored" if item.status == "forgotten" else ""
         return f"came from it, will be quarantined{when}"
@@ -186,5 +190,7 @@ def _show_purged(memory: Memory, done: Purged) -> None:
         show(f"quarantined  {named(item)}{when}")
     for item in filter(None, map(memory.get, done.adapters)):
         show(f"trained on it  {named(item)}")
+    for name in done.experiences:
+        show(f"still there  {visible(name)}  experience that it was made from; purge that, too, if it says the same")
     if done.retired:
         tell("taken out of use: what was trained on it; `agentevo models adapters list` shows what is there instead")

@@ -353,6 +353,16 @@ def test_purge_asks_first_and_names_what_came_of_it(console: Console) -> None:
         assert (memory.get(item.id), list(memory.experiences())) == (None, [])
 
 
+def test_purge_names_the_experience_that_is_still_there(console: Console) -> None:
+    with console.memory() as memory:
+        memory.record(Experience(task=Task(id="t7", prompt="p")), id="x1")
+        item = memory.insert("made of it", kind="experience", derived_from=["x1"])
+    assert console.done("purge", item.id, "--yes").splitlines() == [
+        f"purged  {item.id}",
+        "still there  x1  experience that it was made from; purge that, too, if it says the same",
+    ]
+
+
 class Keyboard(io.StringIO):
     """Stands for stdin of somebody who answers."""
 
