@@ -1,6 +1,6 @@
 """Secrets are masked before anything is written: what is never stored cannot leak.
 
-Covered: vendors' keys and tokens (the table below), JSON web tokens, private keys (whole, or cut off at either end),
+Covered: vendors' keys and tokens (memory/secret_shapes.py), JSON web tokens, private keys (whole, or cut off at either end),
 passwords in URLs, authorization headers, and values that stand beside a name such as `password`, `api_key` or `token`.
 Payment cards are masked where they are written in groups or named as cards, have an issuer's prefix and pass the Luhn
 check: a bare number of 16 digits is more often an order than a card. Not covered: a secret with neither a known shape
@@ -52,15 +52,23 @@ def _without(text: str, spans: list[_Span]) -> str:
 def _spans(text: str) -> Iterator[_Span]:
     """Yield where secrets stand, by every rule that sees one."""
     lower = _lower(text)
-    for hint, rules in _HINTS if compiled(_LONG).search(text) else _SHORT_HINTS:
-        if hint in lower:
-            for index, rule in rules:
-                yield from _found(rule, index, hint, text, lower)
+    for hint, rules in _hints(lower):
+        for index, rule in rules:
+            yield from _found(rule, index, hint, text, lower)
     for match in compiled(GROUPED_CARD).finditer(text):
         if is_card(match[0]):
             yield _Span(match.start(), len(RULES), match.end(), "payment card")
     if "-----end" in lower:
         yield from _cut_off_keys(text)
+
+
+def _hints(lower: str) -> Iterator[tuple[str, list[tuple[int, Rule]]]]:
+    """Yield the hints that stand in a text, with their rules; most are looked for in its long words alone."""
+    long = " ".join(compiled(_LONG).findall(lower))
+    yield from (hint for hint in _SHORT_HINTS if hint[0] in lower)
+    if long:
+        yield from (hint for hint in _LONG_HINTS if hint[0] in lower)
+        yield from (hint for hint in _GLUED_HINTS if hint[0] in long)
 
 
 def _found(rule: Rule, index: int, hint: str, text: str, lower: str) -> Iterator[_Span]:
@@ -70,7 +78,7 @@ def _found(rule: Rule, index: int, hint: str, text: str, lower: str) -> Iterator
     at = lower.find(hint)
     while at >= 0:
         seen = at + 1
-        if match := pattern.match(text, at):
+        if match := pattern.match(text, max(at - rule.back, 0)):
             is_secret = rule.is_secret(match[group])
             seen = max(seen, match.end() if is_secret or not group else match.start(group))
             if is_secret:
@@ -103,7 +111,7 @@ def _cut_off_keys(text: str) -> Iterator[_Span]:
 
 
 _BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=\\\r\n\t "
-_LONG = r"(?<![A-Za-z0-9_+/=.~%-])[A-Za-z0-9_+/=.~%-]{12}"
+_LONG = r"(?<![a-z0-9_+/=.~%-])[a-z0-9_+/=.~%-]{12,}"
 
 
 def _by_hint(rules: Iterable[tuple[int, Rule]]) -> list[tuple[str, list[tuple[int, Rule]]]]:
@@ -114,5 +122,6 @@ def _by_hint(rules: Iterable[tuple[int, Rule]]) -> list[tuple[str, list[tuple[in
     return list(found.items())
 
 
-_HINTS = _by_hint(enumerate(RULES))
 _SHORT_HINTS = _by_hint((index, rule) for index, rule in enumerate(RULES) if not rule.is_long)
+_LONG_HINTS = _by_hint((index, rule) for index, rule in enumerate(RULES) if rule.is_long and not rule.is_glued)
+_GLUED_HINTS = _by_hint((index, rule) for index, rule in enumerate(RULES) if rule.is_glued)

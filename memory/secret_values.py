@@ -22,6 +22,16 @@ def is_random(value: str) -> bool:
     return len(numbers) > 1 and not value.isdigit() and compiled(r"[^-_./]{12}").search(value) is not None
 
 
+def is_token(value: str) -> bool:
+    """Say whether a value beside a name such as `token` looks drawn by lot, and is no name with versions in it."""
+    return is_random(value) and not (compiled(r"[^-_./]+(?:[-_./][^-_./]+){2}").match(value) and has_plain_parts(value))
+
+
+def is_bearer(value: str) -> bool:
+    """Say whether what follows the word `bearer` looks drawn by lot, and is no word with a number."""
+    return is_random(value) and not has_plain_parts(value)
+
+
 def is_password(value: str) -> bool:
     """Say whether a value beside a password's name is one, rather than code, a type or a placeholder."""
     return len(value) >= 4 and not is_placeholder(value)

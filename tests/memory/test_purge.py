@@ -14,7 +14,7 @@ from agentevo.memory import Memory
 from agentevo.memory.history import Change
 from agentevo.memory.purge import Purged
 from agentevo.models import FunctionModel
-from agentevo.types import Attempt, Experience, Op, Task, Transaction
+from agentevo.types import Attempt, Experience, Json, Op, Task, Transaction
 
 SECRET = "Xylophonist Quetzalcoatl whispered zygomorphic syzygies"
 RARE = ["xylophonist", "quetzalcoatl", "zygomorphic", "syzygies", "xylophon"]  # the last as the stemmer leaves it
@@ -124,7 +124,7 @@ def test_reasons_that_quote_what_is_purged_keep_only_the_rest(tmp_path: Path) ->
 
 def test_reasons_that_quote_metadata_keep_what_another_item_says_too(tmp_path: Path) -> None:
     with open_memory(tmp_path / "m") as memory:
-        told = {"note": SECRET, "team": "accounting team", "deep": [{"was": "zygomorphic key"}]}
+        told: dict[str, Json] = {"note": SECRET, "team": "accounting team", "deep": [{"was": "zygomorphic key"}]}
         item, other = memory.insert(["it is red", "it is blue"], metadata=[told, {"team": "accounting team"}])
         memory.edit(item.id, metadata={"note": "later", "team": "accounting team"})
         memory.forget(other.id, reason=f"accounting team: {SECRET}, zygomorphic key")
