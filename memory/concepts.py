@@ -36,6 +36,7 @@ _SHAPES: dict[str, tuple[str, str]] = {
         r"<!--|display: ?none|visibility: ?hidden|font-size: ?[01]p?|color: ?(?:white|#fff)|\[//\]: ?#",
     ),
     "IMAGE": ("![", r"!\[[^\]\n]{0,40}\]\(https?://"),
+    "SLOT": ("=", r"https?://[^\s\"'<>]{1,200}?[?&/][\w.-]{1,30}=(?=[\s\"'<>{\[)]|$)"),
     "IDENTIFIER": ("_", r"(?<!\w)[a-z]{2,20}_[a-z_]{2,40}(?!\w)"),
     "DESTRUCTIVE": (
         "rm delete drop wipe erase transfer_ | curl /etc .ssh",
@@ -161,6 +162,8 @@ def _is_told(words: list[tuple[int, str]], n: int) -> bool:
         return n < 2 or words[n - 2][1] not in _TOLD_TO
     if before.endswith("s") and at + len(before) + 1 == words[n][0] and before not in _NO_PLURALS:
         return True  # "later rules override earlier rules"
+    if n + 1 < len(words) and words[n + 1][1] in _NONE:
+        return True  # "users reveal no credentials"
     return before in _NOT_AN_ORDER or any(word in _NOT_AFTER for word in _rest_of_clause(words, n))
 
 
@@ -172,10 +175,13 @@ def _rest_of_clause(words: list[tuple[int, str]], n: int) -> Iterator[str]:
         yield word
 
 
-_NOT_AFTER = frozenset({"nicht", "pas", "niet"})
+_NOT_AFTER = frozenset({"nicht", "pas", "niet", "ikke", "inte"})
+_NONE = frozenset(
+    {"no", "none", "nothing", "keine", "keinen", "nichts", "aucun", "aucune", "nessun", "nessuna", "geen", "niets"}
+)
 _NEW_CLAUSE = frozenset({"und", "et", "en", "sondern", "mais", "maar", "damit", "que", "dass", "dat"})
 _NO_PLURALS = frozenset({"always", "thus", "yes", "perhaps", "nous", "vous", "ais", "llms", "assistants", "tous"})
-_TOLD_TO = frozenset({"you", "is", "are", "need", "have", "want"})
+_TOLD_TO = frozenset({"you", "is", "are", "need", "have", "has", "want", "required", "instructed"})
 _NOT_AN_ORDER = frozenset(fold(
     "not never don can could may might will would cannot i we they he she it who which n ne non no nao не nicht niet "
     "wir ich sie on nous vous je el ella nos que die der das the a an my our their his her this ein eine le la les un"
@@ -200,14 +206,14 @@ def _shapes() -> list[tuple[list[str], re.Pattern[str], int]]:
 
 
 def _unspaced(text: str) -> Iterator[tuple[int, int]]:
-    """Yield where words of Chinese and Japanese stand."""
-    if not text.isascii() and _HAN_OR_KANA.search(text):
+    """Yield where words of Chinese, Japanese and Hindi stand."""
+    if not text.isascii() and _WITHOUT_TOKENS.search(text):
         bits = vocabulary().bits
         for match in _unspaced_words().finditer(text):
             yield match.start(), bits[match.lastgroup or ""]
 
 
-_HAN_OR_KANA = re.compile(r"[\u3040-\u30ff\u4e00-\u9fff]")
+_WITHOUT_TOKENS = re.compile(r"[\u0900-\u097f\u3040-\u30ff\u4e00-\u9fff]")
 
 
 @functools.cache

@@ -1,8 +1,9 @@
 """Views of a text: as it reads, and as it reads once a disguise is taken off.
 
 Covered: compatibility letters, zero-width and tag characters, letters of other alphabets that look Latin, digits for
-letters, letters set apart or reversed, HTML, URL and backslash escapes, base64, base32, hexadecimal and binary codes,
-ROT13. Disguises may be nested, two deep. Not covered: other ciphers, Morse, pictures, words split over several texts.
+letters, letters set apart or reversed, words joined by capitals, HTML, URL and backslash escapes, base64, base32,
+hexadecimal and binary codes, ROT13. Disguises may be nested, two deep. Not covered: other ciphers, Morse, pictures,
+words split over several texts.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ def views(text: str, vocabulary: frozenset[str], depth: int = 2) -> Iterator[Vie
     yield View("", plain)
     for undone, found in _reshaped(plain, vocabulary):
         yield View(undone, fold(found))
+    if _compiled(_JOINED).search(text):
+        yield View("joined words", fold(_compiled(_CAPITAL).sub(" ", text)))
     for undone, found in _decoded(text) if depth else ():
         for view in views(found, vocabulary, depth - 1):
             yield View(f"{undone}, {view.undone}" if view.undone else undone, view.folded)
@@ -138,10 +141,12 @@ def _reshaped(plain: str, vocabulary: frozenset[str]) -> Iterator[tuple[str, str
     if _compiled(_LEET_WORD).search(plain):
         yield "digits for letters", plain.translate(_LEET_I)
         yield "digits for letters", plain.translate(_LEET_L)
-    if apart := _compiled(_APART).search(plain):
-        yield "letters set apart", _compiled(_APART).sub(lambda m: _words_of(m[0], vocabulary), plain)
-    if not apart and len(_compiled(_SPLIT).findall(plain)) > 2:
-        yield "split words", _compiled(_SPLIT).sub("", plain)
+    together = plain
+    if _compiled(_APART).search(plain):
+        together = _compiled(_APART).sub(lambda m: _words_of(m[0], vocabulary), plain)
+        yield "letters set apart", together
+    if len(_compiled(_SPLIT).findall(together)) > 2:
+        yield "split words" if together is plain else "letters set apart", _compiled(_SPLIT).sub("", together)
     if _is_worth(rotated := codecs.encode(plain, "rot13"), vocabulary):
         yield "ROT13", rotated
     if _is_worth(backwards := plain[::-1], vocabulary):
@@ -166,6 +171,8 @@ def _words_of(letters: str, vocabulary: frozenset[str]) -> str:
     return " " + "".join(found) + " "
 
 
+_JOINED = r"(?:[A-Z][a-z]{1,20}){4}"
+_CAPITAL = r"(?<=[a-z])(?=[A-Z])"
 _CONFUSABLE = str.maketrans(
     "асеһіјкӏмнорԛѕтуѵхԝзьԁɡгп" "αβγεηικνορτυχωϲ" "ıɑɩℓ",
     "acehijklmhopqstyvxwzbdgrn" "abyenikvoptuxwc" "iail",

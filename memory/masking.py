@@ -1,10 +1,11 @@
 """Secrets are masked before anything is written: what is never stored cannot leak.
 
-Covered: vendors' keys and tokens (memory/secret_shapes.py), JSON web tokens, private keys (whole, or cut off at either end),
-passwords in URLs, authorization headers, and values that stand beside a name such as `password`, `api_key` or `token`.
-Payment cards are masked where they are written in groups or named as cards, have an issuer's prefix and pass the Luhn
-check: a bare number of 16 digits is more often an order than a card. Not covered: a secret with neither a known shape
-nor a name beside it, names in other languages than those listed, secrets that are encoded or split.
+Covered: vendors' keys and tokens, JSON web tokens, private keys (whole, or cut off at either end), passwords in URLs,
+authorization headers, and values that stand beside a name such as `password`, `api_key` or `token`; the patterns are in
+memory/secret_shapes.py. Payment cards are masked where they are written in groups or named as cards, have an issuer's
+prefix and pass the Luhn check: a bare number of 16 digits is more often an order than a card. Not covered: a secret
+with neither a known shape nor a name beside it, names in other languages than those listed, secrets that are encoded
+or split.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The words that orders are made of, by concept, in a dozen languages; memory/orders.py says what they add up to.
+"""The words that orders are made of, by concept, in some twenty languages; memory/orders.py says what they add up to.
 
 A star stands for any ending, or any beginning; an underscore joins the words of a phrase. Accents do not matter: words
 are folded as texts are. Scripts without spaces are listed apart, as regular expressions. To teach it a language, add
@@ -9,39 +9,47 @@ from __future__ import annotations
 
 WORDS = {
     "OVERRIDE": """
-        ignore disregard forget override bypass neglect dismiss discard abandon erase set_aside take_no_notice
-        pay_no_attention do_not_follow don_t_follow do_not_obey don_t_obey stop_following stop_obeying
-        no_longer_follow ignoriere ignoriert ignorieren vergiss vergesst vergessen missachte missachten
-        beachte_nicht befolge_nicht befolge_keine verwirf ignorez oublie oubliez tiens_pas_compte
-        tenez_pas_compte fais_abstraction faites_abstraction suis_plus suivez_plus ignora ignorar olvida olvide
-        olvidate caso_omiso no_sigas no_siga deja_de_seguir ignorate ignori dimentica dimenticate dimentichi
-        non_seguire non_tenere_conto non_considerare esqueca esquece desconsidere desconsidera nao_siga
-        deixe_de_seguir negeer negeert vergeet volg_niet let_niet_op игнорируй* проигнорируй* забудь забудьте
-        не_обращай_внимания не_обращайте_внимания не_следуй* отбрось* не_учитывай* пренебреги* zignoruj ignoruj
-        zapomnij pomin unut yoksay görmezden_gel 무시* 잊어* تجاهل* uberschreib* umgehe umgeh uberspringe contourne
-        contournez outrepasse sobrescribe anula elude sovrascrivi aggira sobrescreva contorne overschrijf omzeil
-        обойди* отмени* nie_przestrzegaj forgo leave_aside put_aside throw_out wipe_out no_longer_obey overlook
-        neglect_all""",
+        ignore disregard forget override bypass neglect dismiss discard abandon erase set_aside
+        take_no_notice pay_no_attention do_not_follow don_t_follow do_not_obey don_t_obey stop_following
+        stop_obeying no_longer_follow ignoriere ignoriert ignorieren vergiss vergesst vergessen
+        missachte missachten beachte_nicht befolge_nicht befolge_keine verwirf ignorez oublie oubliez
+        tiens_pas_compte tenez_pas_compte fais_abstraction faites_abstraction suis_plus suivez_plus
+        ignora ignorar olvida olvide olvidate caso_omiso no_sigas no_siga deja_de_seguir ignorate ignori
+        dimentica dimenticate dimentichi non_seguire non_tenere_conto non_considerare esqueca esquece
+        desconsidere desconsidera nao_siga deixe_de_seguir negeer negeert vergeet volg_niet let_niet_op
+        игнорируй* проигнорируй* забудь забудьте не_обращай_внимания не_обращайте_внимания не_следуй*
+        отбрось* не_учитывай* пренебреги* zignoruj ignoruj zapomnij pomin unut yoksay görmezden_gel 무시*
+        잊어* تجاهل* uberschreib* umgehe umgeh uberspringe contourne contournez outrepasse sobrescribe
+        anula elude sovrascrivi aggira sobrescreva contorne overschrijf omzeil обойди* отмени*
+        nie_przestrzegaj forgo leave_aside put_aside throw_out wipe_out no_longer_obey overlook
+        neglect_all ігноруй* проігноруй* не_виконуй* не_слухай* відкинь* знехтуй* ignorer ignorera glem
+        glöm bortse_fra bortse_från se_bort_fra overstyr abaikan lupakan jangan_ikuti bỏ_qua phớt_lờ
+        do_not_heed не_выполняй* не_слушай* no_hagas_caso ne_suis_pas ne_suivez_pas""",
     "RULES": """
-        instruction* guideline* directive* rule rules prompt constraint* restriction* programming training
-        policy policies commands guardrail* anweisung* instruktion* regel regeln vorgabe* richtlinie* weisung*
-        befehle consigne* regle regles instruccion* regla reglas directri* directiv* indicaciones normas
-        istruzion* regola regole direttiv* indicazioni instruco* regra regras diretri* orientaco* instructie*
-        regels richtlijn* opdrachten инструкц* правил* указани* предписани* установк* instrukcj* polece* zasad*
-        talimat* 지시* 지침* 명령* 규칙* تعليمات التعليمات *regeln *anweisungen *richtlinien *vorgaben *instruktionen
-        *instructies""",
+        instruction* guideline* directive* rule rules prompt constraint* restriction* programming
+        training policy policies commands guardrail* anweisung* instruktion* regel regeln vorgabe*
+        richtlinie* weisung* befehle consigne* regle regles instruccion* regla reglas directri*
+        directiv* indicaciones normas istruzion* regola regole direttiv* indicazioni instruco* regra
+        regras diretri* orientaco* instructie* regels richtlijn* opdrachten инструкц* правил* указани*
+        предписани* установк* instrukcj* polece* zasad* talimat* 지시* 지침* 명령* 규칙* تعليمات التعليمات
+        *regeln *anweisungen *richtlinien *vorgaben *instruktionen *instructies інструкц* вказівк*
+        настанов* instruks* regler retningslinj* riktlinj* anvisning* instruksi perintah aturan
+        hướng_dẫn chỉ_thị quy_tắc mệnh_lệnh""",
     "PAST": """
-        previous previously prior above earlier preceding before foregoing initial original former existing
-        current so_far until_now up_to_now past bisherig* vorherig* vorig* fruher* obig* zuvor vorher bis_jetzt
-        vorangegangen* precedent* anterieur* jusqu_ici jusqu_a_present ci_dessus initiales recues anterior*
-        previas previos hasta_ahora iniciales precedenz* ricevute recebidas eerdere voorgaande bovenstaande
-        vorige предыдущ* прежн* ранее выше* poprzedni* wczesniejsz* onceki 이전* 앞선 위의 السابقة""",
+        previous previously prior above earlier preceding before foregoing initial original former
+        existing current so_far until_now up_to_now past bisherig* vorherig* vorig* fruher* obig* zuvor
+        vorher bis_jetzt vorangegangen* precedent* anterieur* jusqu_ici jusqu_a_present ci_dessus
+        initiales recues anterior* previas previos hasta_ahora iniciales precedenz* ricevute recebidas
+        eerdere voorgaande bovenstaande vorige предыдущ* прежн* ранее выше* poprzedni* wczesniejsz*
+        onceki 이전* 앞선 위의 السابقة попередн* раніше tidligere forrige foregående tidigare föregående
+        sebelumnya terdahulu trước_đó trước_đây""",
     "YOUR": """
         your you yours dein* dir dich du tes ton ta te tu vos votre tus ti tuo tua tuoi tue seu sua seus suas
         teu voce jouw jij je uw твои* твое* твою твоя тебе тебя ты сво* ваш* вам twoje ci""",
     "ALL": """
-        all any every each alle allen saemtliche samtliche* tout toute toutes tous todas todos toda tutte tutti
-        al все всех весь wszystkie wszystko tum butun 모든 جميع""",
+        all any every each alle allen saemtliche samtliche* tout toute toutes tous todas todos toda
+        tutte tutti al все всех весь wszystkie wszystko tum butun 모든 جميع усі всі samtlige samtliga
+        semua seluruh tất_cả""",
     "EVERYTHING": "everything anything alles tout todo tutto tudo все wszystko",
     "TOLD": """
         you_were_told you_were_given you_have_been_told you_have_been_given you_ve_been_told you_ve_been_given
@@ -51,63 +59,74 @@ WORDS = {
         you_have_been_instructed you_were_instructed text_before everything_before anything_before
         everything_up_to all_text_above""",
     "SHOW": """
-        print output repeat display show echo recite tell_me give_me write_out zeig* gib nenne wiederhole
-        affiche* montre* repete* donne* muestra muestre repite imprime mostra mostri ripeti stampa mostre exiba
-        imprima repita toon herhaal geef покажи* выведи* напечатай* повтори* сообщи* pokaz wyswietl""",
+        print output repeat display show echo recite tell_me give_me write_out zeig* gib nenne
+        wiederhole affiche* montre* repete* donne* muestra muestre repite imprime mostra mostri ripeti
+        stampa mostre exiba imprima repita toon herhaal geef покажи* выведи* напечатай* повтори* сообщи*
+        pokaz wyswietl виведи* tampilkan hiển_thị""",
     "LEAK": """
-        reveal leak dump disclose divulge expose exfiltrate verrate verrat offenbare revele* divulgue* revela
-        revele rivela rivelate revelar divulga onthul раскрой* разгласи* выдай* ujawnij devoile* etalisch
-        revelez desvela""",
+        reveal leak dump disclose divulge expose exfiltrate verrate verrat offenbare revele* divulgue*
+        revela revele rivela rivelate revelar divulga onthul раскрой* разгласи* выдай* ujawnij devoile*
+        etalisch revelez desvela розкрий* avslør avslöja ungkapkan bocorkan tiết_lộ""",
     "PROMPT": """
         system_prompt* systemprompt* system_message system_instructions initial_prompt hidden_prompt
-        hidden_instruction* initial_instruction* secret_instruction* original_instruction* internal_instruction*
-        developer_message your_prompt your_instructions your_configuration your_rules your_guidelines
-        your_system everything_above text_above words_above prompt_systeme message_systeme instructions_systeme
-        prompt_de_sistema prompt_del_sistema mensaje_de_sistema mensaje_del_sistema prompt_do_sistema
-        mensagem_de_sistema prompt_di_sistema messaggio_di_sistema systeemprompt* deine_anweisungen
-        deinen_prompt tes_instructions tus_instrucciones системный_промпт системную_инструкцию
-        системные_инструкции свои_инструкции prompt_systemowy hidden_rules secret_rules internal_rules
-        system_rules systemregeln instructions_cachees instructions_internes instrucciones_internas
-        instrucciones_ocultas istruzioni_nascoste istruzioni_interne instrucoes_ocultas instrucoes_internas
-        verborgen_instructies versteckten_anweisungen скрытые_инструкции tes_consignes tu_prompt ton_prompt
-        tuo_prompt seu_prompt jouw_instructies je_instructies configuration_file""",
+        hidden_instruction* initial_instruction* secret_instruction* original_instruction*
+        internal_instruction* developer_message your_prompt your_instructions your_configuration
+        your_rules your_guidelines your_system everything_above text_above words_above prompt_systeme
+        message_systeme instructions_systeme prompt_de_sistema prompt_del_sistema mensaje_de_sistema
+        mensaje_del_sistema prompt_do_sistema mensagem_de_sistema prompt_di_sistema messaggio_di_sistema
+        systeemprompt* deine_anweisungen deinen_prompt tes_instructions tus_instrucciones
+        системный_промпт системную_инструкцию системные_инструкции свои_инструкции prompt_systemowy
+        hidden_rules secret_rules internal_rules system_rules systemregeln instructions_cachees
+        instructions_internes instrucciones_internas instrucciones_ocultas istruzioni_nascoste
+        istruzioni_interne instrucoes_ocultas instrucoes_internas verborgen_instructies
+        versteckten_anweisungen скрытые_инструкции tes_consignes tu_prompt ton_prompt tuo_prompt
+        seu_prompt jouw_instructies je_instructies configuration_file системний_промпт prompt_sistem
+        systemprompten lời_nhắc_hệ_thống""",
     "CRED": """
         password* passwd api_key* apikey* credential* secret_key* access_token* auth_token* private_key*
-        ssh_key* environment_variable* session_cookie* passwort* passworter kennwort* zugangsdaten mot_de_passe
-        mots_de_passe identifiants contrasena* credenciales chiave_api chiavi_api credenziali cle_api cles_api
-        clave_api claves_api chave_api senha* wachtwoord* парол* ключ_api учетные_данные haslo hasla *passwort
-        *schlussel etc_passwd id_rsa secret_token secret_code admin_code login_details bank_details credit_card*""",
+        ssh_key* environment_variable* session_cookie* passwort* passworter kennwort* zugangsdaten
+        mot_de_passe mots_de_passe identifiants contrasena* credenciales chiave_api chiavi_api
+        credenziali cle_api cles_api clave_api claves_api chave_api senha* wachtwoord* парол* ключ_api
+        учетные_данные haslo hasla *passwort *schlussel etc_passwd id_rsa secret_token secret_code
+        admin_code login_details bank_details credit_card* passord* lösenord* adgangskode* kata_sandi
+        mật_khẩu clave_de_la_api clave_de_api cle_de_l_api cle_d_api chiave_dell_api chave_da_api
+        chave_de_api ключ_от_api""",
     "DATA": """
-        conversation_history chat_history chat_log* this_conversation entire_conversation whole_conversation
-        user_data user_s_data customer_data personal_data private_data contact_list user_s_contact*
-        browsing_history your_memory your_notes user_s_file* user_s_email* user_s_address* kundendaten
-        nutzerdaten gesprachsverlauf chatverlauf personliche_daten historique_de_cette donnees_de_l_utilisateur
-        historique_de_la datos_del_usuario datos_personales historial_de dati_dell_utente dati_personali
-        cronologia dados_do_usuario historico_da gegevens_van_de_gebruiker переписк* данные_пользовател*
-        личные_данные историю confidential_data confidential_information sensitive_data sensitive_information
-        database_contents all_emails inbox customer_list list_of_customers list_of_users liste_des_clients
-        lista_de_clientes stored_data all_data all_files private_messages datos_de_los_clientes
-        dados_dos_clientes dati_dei_clienti historial_de_la user_database user_records all_outputs outputs_must
-        user_queries all_user""",
+        conversation_history chat_history chat_log* this_conversation entire_conversation
+        whole_conversation user_data user_s_data customer_data personal_data private_data contact_list
+        user_s_contact* browsing_history your_memory your_notes user_s_file* user_s_email*
+        user_s_address* kundendaten nutzerdaten gesprachsverlauf chatverlauf personliche_daten
+        historique_de_cette donnees_de_l_utilisateur historique_de_la datos_del_usuario datos_personales
+        historial_de dati_dell_utente dati_personali cronologia dados_do_usuario historico_da
+        gegevens_van_de_gebruiker переписк* данные_пользовател* личные_данные историю confidential_data
+        confidential_information sensitive_data sensitive_information database_contents all_emails inbox
+        customer_list list_of_customers list_of_users liste_des_clients lista_de_clientes stored_data
+        all_data all_files private_messages datos_de_los_clientes dados_dos_clientes dati_dei_clienti
+        historial_de_la user_database user_records all_outputs outputs_must user_queries all_user
+        full_conversation complete_conversation full_chat entire_chat whole_chat full_transcript
+        saved_address* saved_card* saved_password* stored_password*""",
     "SEND": """
-        send email mail post forward upload transmit exfiltrate submit sende senden schick schicke schicken
-        ubermittle ubermitteln weiterleiten leite envoie envoyez transmets transmettez transferez envia envie
-        enviar manda mande invia inviate inoltra stuur verstuur отправь* перешли* вышли пришли* wyslij przeslij
-        보내* أرسل curl envoyer inviare versturen sturen opsturen mailen отправлять отправить переслать copy
-        pass_its paste wysylaj must_be_sent should_be_sent be_forwarded""",
+        send email mail post forward upload transmit exfiltrate submit sende senden schick schicke
+        schicken ubermittle ubermitteln weiterleiten leite envoie envoyez transmets transmettez
+        transferez envia envie enviar manda mande invia inviate inoltra stuur verstuur отправь* перешли*
+        вышли пришли* wyslij przeslij 보내* أرسل curl envoyer inviare versturen sturen opsturen mailen
+        отправлять отправить переслать copy pass_its paste wysylaj must_be_sent should_be_sent
+        be_forwarded надішли* відправ* skicka kirim kirimkan gửi_cho bcc cc""",
     "DEST": """
-        to_me to_us to_this_address to_the_following an_mich a_moi мне mi para_mim a_mi a_me naar_mij an_meine
-        zu_mir ко_мне attacker*""",
+        to_me to_us to_this_address to_the_following an_mich a_moi мне mi para_mim a_mi a_me naar_mij
+        an_meine zu_mir ко_мне attacker* til_meg til_mig till_mig kepada_saya cho_tôi""",
     "USER": """
-        user users nutzer* benutzer* anwender* utilisateur* usuario* utente utenti gebruiker* пользовател*
-        uzytkowni* 사용자* المستخدم""",
+        user users nutzer* benutzer* anwender* utilisateur* usuario* utente utenti gebruiker*
+        пользовател* uzytkowni* 사용자* المستخدم користувач* pengguna người_dùng""",
     "CUSTOMER": "customer customers kunde kunden client clients cliente clientes klant клиент*",
     "ANYONE": """
         someone anyone somebody anybody people jemand quelqu_un alguien qualcuno alguem iemand кто_то кто""",
     "AI": """
-        ai ais llm llms assistant assistants chatbot* chatgpt claude gpt gemini copilot language_model* bot
-        ai_agent* ki assistent assistenten sprachmodell* ia asistente* assistente* ии ассистент* нейросеть
-        agents_reading for_the_model to_the_model the_model_should the_model_must language_model""",
+        ai ais llm llms assistant assistants chatbot* chatgpt claude gpt gemini copilot language_model*
+        bot ai_agent* ki assistent assistenten sprachmodell* ia asistente* assistente* ии ассистент*
+        нейросеть agents_reading for_the_model to_the_model the_model_should the_model_must
+        language_model automated_agent* automated_assistant* automated_system* autonomous_agent*
+        ai_model* ai_system* virtual_assistant* coding_agent*""",
     "CALL": """
         dear attention hey hello note_to notice_to message_to message_for instruction_for instructions_for
         for_any for_all summarising summarizing you_are_an if_you_are please an_den an_die an_alle lieber liebe
@@ -181,7 +200,8 @@ WORDS = {
         maintenance_mode unlimited_mode root_mode sudo_mode wartungsmodus mode_maintenance no_ethical
         without_ethical broken_free do_not_have_to_abide don_t_have_to_abide you_can_do_anything can_do_anything""",
     "OBEY": """
-        obey comply follow_my do_as_i_say do_what_i_say do_what_it_says follow_these do_exactly
+        obey comply follow_my do_as_i_say do_what_i_say do_what_it_says follow_these do_exactly gehorchst obeiras
+        obedeceras obbedirai
         steps_below_instead under_my_control gehorche obeis obeissez obedece obedezca obbedisci gehoorzaam
         подчиняйся слушайся trust_only act_on_the act_only""",
     "MUST": """
@@ -190,16 +210,22 @@ WORDS = {
     "NEWTASK": """
         new_task new_instruction* new_directive* new_objective* new_mission new_goal new_rule new_orders
         real_task true_task actual_task only_goal only_task only_rule real_goal updated_instruction*
-        neue_aufgabe neue_anweisung* nouvelle_tache nouvelles_instructions nouvelles_consignes nueva_tarea
-        nuevas_instrucciones nuovo_compito nuove_istruzioni nova_tarefa novas_instrucoes nieuwe_taak
-        nieuwe_instructies новая_задача новые_инструкции stop_what_you end_of_document end_of_instructions""",
+        neue_aufgabe neue_anweisung* nouvelle_tache nouvelles_instructions nouvelles_consignes
+        nueva_tarea nuevas_instrucciones nuovo_compito nuove_istruzioni nova_tarefa novas_instrucoes
+        nieuwe_taak nieuwe_instructies новая_задача новые_инструкции stop_what_you end_of_document
+        end_of_instructions real_rule real_rules real_instruction* real_order* true_rules
+        true_instruction* actual_rules actual_instruction* neue_vorgaben neue_regeln nuevas_reglas
+        nouvelles_regles""",
     "DONE": """
         task_is_finished task_is_complete task_is_done task_is_over task_complete task_completed
         has_been_completed aufgabe_ist_beendet tache_est_terminee tarea_ha_terminado""",
     "REVOKED": """
         revoked suspended lifted disabled void cancelled canceled no_longer_apply no_longer_applies
         no_longer_valid replaced superseded overridden aufgehoben annulees anuladas annullate revogadas
-        ingetrokken отменены""",
+        ingetrokken отменены were_a_test was_a_test were_only_a_test were_just_a_test was_only_a_test
+        are_obsolete do_not_count no_longer_count not_binding out_of_force null_and_void rescinded
+        waren_nur_ein_test war_nur_ein_test etaient_un_test eran_una_prueba erano_una_prova nichtig
+        hinfallig ungultig caduques obsoletas abrogate""",
     "SPOOF": """
         system_override system_notice system_update admin_override administrator_override
         message_from_the_developer* by_the_administrator by_the_developers from_openai from_anthropic
@@ -228,9 +254,11 @@ WORDS = {
     "SHOULD": "should must musst mussen sollen doivent deben devono devem moeten должен должны",
     "READER": """
         when_you_read reading_this read_this_page processing_this summarizing_this summarising_this
-        if_you_are_reading whoever_reads parsing_this if_you_are_an_ai if_you_are_a_language die_dies_lesen
-        lisant_ce lea_esto leggi_questo читаешь_это agents_reading that_reads_this who_reads_this
-        reads_this_page analyzing_this analysing_this evaluating_this""",
+        if_you_are_reading whoever_reads parsing_this if_you_are_an_ai if_you_are_a_language
+        die_dies_lesen lisant_ce lea_esto leggi_questo читаешь_это agents_reading that_reads_this
+        who_reads_this reads_this_page analyzing_this analysing_this evaluating_this whoever_processes
+        whoever_parses whoever_summari* whoever_is_reading anyone_processing who_processes_this
+        opening_this indexing_this""",
     "AUTHORITY": """
         user_is_an_admin* user_is_the_admin* user_is_authorized user_is_authorised user_has_authorized
         user_has_approved user_has_already_approved user_has_consented user_is_a_developer i_am_the_developer
@@ -245,6 +273,24 @@ WORDS = {
         senza_conferma senza_chiedere sem_confirmar sem_perguntar zonder_bevestiging zonder_te_vragen
         без_подтверждения skip_security skip_verification skip_all_checks skip_the_check* skip_checks
         skip_confirmation bypass_security disable_security disable_safety never_ask_for_confirm* must_be_granted""",
+    "FORTHING": "without_asking_for",
+    "CONFIRM": "for_confirmation for_permission for_approval for_consent for_verification for_authorization",
+    "TRAFFIC": """
+        every_message all_messages each_message every_email all_emails every_e all_e every_outgoing all_outgoing
+        every_incoming all_incoming every_reply every_mail all_mail jede_nachricht alle_nachrichten jede_mail alle_mails
+        chaque_message tous_les_messages cada_mensaje todos_los_mensajes todos_los_correos ogni_messaggio
+        tutti_i_messaggi todas_as_mensagens cada_mensagem elk_bericht alle_berichten все_сообщения все_письма""",
+    "GIVE": "give grant assign promote elevate make add",
+    "RIGHTS": """
+        admin_rights admin_access admin_privileges administrator_rights administrator_access root_access full_access
+        owner_access elevated_privileges full_privileges an_admin an_administrator adminrechte administratorrechte
+        droits_administrateur permisos_de_administrador diritti_di_amministratore direitos_de_administrador""",
+    "ELSEWHERE": """
+        instructions_in_e* instructions_in_mail* instructions_in_message* instructions_in_text* instructions_in_link*
+        instructions_in_unsolicited instructions_in_suspicious instructions_from_strangers instructions_from_unknown
+        instructions_from_caller* instructions_sent_by instructions_of_strangers orders_from_strangers
+        anweisungen_in_e* anweisungen_in_mail* anweisungen_von_fremden anweisungen_unbekannter instructions_dans_les
+        instrucciones_en_correos instrucciones_de_desconocidos istruzioni_nelle istruzioni_di_sconosciuti""",
     "MONEY": """
         money funds payment* bitcoin wallet usd dollars euros euro geld argent dinero denaro dinheiro деньги
         pieniadze savings""",
@@ -254,7 +300,10 @@ WORDS = {
     "DELETE": """
         delete erase remove wipe destroy losche loeschen supprime supprimez efface effacez borra borre elimina
         elimine cancella apague exclua verwijder wis удали* сотри* usun""",
-    "SAFE": "safety security system sicherheits* seguridad sicurezza seguranca securite",
+    "SAFE": """
+        safety security system sicherheits* seguridad sicurezza seguranca securite del_sistema
+        do_sistema del_operador du_systeme des_systems dello_sviluppatore do_desenvolvedor
+        del_desarrollador operator*""",
     "NOLONGER": """
         you_are_no_longer you_re_no_longer you_are_not_chatgpt you_are_not_an_ai du_bist_kein du_bist_nicht_mehr
         tu_n_es_plus ya_no_eres non_sei_piu voce_nao_e_mais je_bent_geen ты_больше_не""",
@@ -264,25 +313,29 @@ WORDS = {
 }  # fmt: skip
 
 UNSPACED = {
-    "OVERRIDE": """
+    "OVERRIDE": r"""
         (?<!不要)(?<!别)(?<!不会)(?:忽略|无视|無視|忽視|忽视|忘记|忘掉|忘了|忘記|不要遵守|不要理会|不用理会|别理会|别管|抛开)
-        忘れ(?!な|ず|物) 従わないで 従うな 破棄し""",
-    "RULES": "指令 指示 规则 規則 命令 提示词 提示語 设定 约束 限制 ルール プロンプト 制約 ガイドライン 设置的要求",
-    "PAST": "之前 以前 先前 以上 上述 上面 前面 此前 これまで 今まで 前の 上記 先ほど 従来 最初の",
+        忘れ(?!な|ず|物) 従わないで 従うな 破棄し
+        अनदेखा(?!\sन|\sमत) नजरअंदाज(?!\sन|\sमत) भूल\sजा""",
+    "RULES": """
+        指令 指示 规则 規則 命令 提示词 提示語 设定 约束 限制 ルール プロンプト 制約 ガイドライン 设置的要求
+        निर्देश नियमों आदेशों""",
+    "PAST": r"之前 以前 先前 以上 上述 上面 前面 此前 これまで 今まで 前の 上記 先ほど 従来 最初の पिछले पूर्व पहले\sके",
     "YOUR": "你 您 あなた 君の",
-    "ALL": "所有 一切 全部 任何 すべて 全て",
+    "ALL": "所有 一切 全部 任何 すべて 全て सभी सारे",
     "TOLD": "告诉过你 教过你 教えられた 与えられた 言われたこと 受けた指示",
-    "SHOW": "输出 显示 告诉我 打印 复述 展示 重复 出力 表示 教えて 見せ 繰り返",
-    "LEAK": "透露 泄露 洩露 公开 暴露 明か 開示 公開し 漏ら",
-    "PROMPT": """
+    "SHOW": "输出 显示 告诉我 打印 复述 展示 重复 出力 表示 教えて 見せ 繰り返 दिखा",
+    "LEAK": "透露 泄露 洩露 公开 暴露 明か 開示 公開し 漏ら उजागर",
+    "PROMPT": r"""
         系统提示 系統提示 系统指令 初始提示 隐藏指令 システムプロンプト システム指示 初期プロンプト 内部指示
-        隠された指示""",
-    "CRED": "密码 密碼 密钥 密鑰 口令 凭证 パスワード キー 認証情報 秘密鍵",
+        隠された指示
+        सिस्टम\sप्रॉम्प्ट""",
+    "CRED": "密码 密碼 密钥 密鑰 口令 凭证 パスワード キー 認証情報 秘密鍵 पासवर्ड",
     "DATA": """
         聊天记录 对话记录 对话历史 用户数据 个人信息 用户信息 会話履歴 会話の履歴 個人情報 ユーザーデータ
         ユーザー情報""",
-    "SEND": "发送 发给 发到 上传 转发 寄到 傳送 送信 送って 送れ 転送 アップロード 发出 报送 渡して 転送する",
-    "USER": "用户 用戶 使用者 ユーザー ユーザ 利用者",
+    "SEND": "发送 发给 发到 上传 转发 寄到 傳送 送信 送って 送れ 転送 アップロード 发出 报送 渡して 転送する भेज",
+    "USER": "用户 用戶 使用者 ユーザー ユーザ 利用者 उपयोगकर्ता",
     "AI": "人工智能 助手 智能体 大模型 语言模型 アシスタント エージェント 言語モデル 人工知能 (?<![a-z])ai(?![a-z])",
     "CALL": "请注意 致所有 注意 宛 への指示 へ[:：]",
     "CONCEAL": r"""
@@ -316,4 +369,4 @@ UNSPACED = {
     "READER": "阅读本 读到这 読んだ 読んでいる",
     "SHOULD": "应该 应当 べき こと。",
 }  # fmt: skip
-"""Of Chinese and Japanese, as regular expressions."""
+"""Of Chinese, Japanese and Hindi, whose words a token does not hold, as regular expressions."""

@@ -52,6 +52,7 @@ _RULES = (
     _Rule("overrides instructions", 0.4, NEAR, "OVERRIDE RULES"),
     _Rule("revokes instructions", 0.6, NEAR, "RULES REVOKED YOUR"),
     _Rule("revokes instructions", 0.4, NEAR, "RULES REVOKED"),
+    _Rule("revokes instructions", 0.3, NEAR, "PAST RULES REVOKED"),
     _Rule("imitates chat markup", 1.0, 0, "MARKUP"),
     _Rule("imitates the system", 0.5, 0, "SPOOF"),
     _Rule("speaks as the system", 0.6, FAR, f"SPOOF AUTHORITY|ROLE|{_ACTS}"),
@@ -77,6 +78,8 @@ _RULES = (
     _Rule("draws out credentials", 1.0, NEAR, "SHOW CRED USER|AI|ALL|FIRST"),
     _Rule("sends data away", 1.0, FAR, "SEND CRED|DATA|PROMPT DEST"),
     _Rule("sends data away", 0.5, NEAR, "SEND CRED|DATA|PROMPT"),
+    _Rule("diverts messages", 0.6, FAR, "SEND TRAFFIC DEST"),
+    _Rule("sends data away", 0.6, FAR, "SLOT ANSWER|SEND|SHOW|TOOLVERB|READER"),
     _Rule("draws out data", 0.6, NEAR, "SHOW|LEAK DATA"),
     _Rule("sends data away", 0.6, FAR, "IMAGE DATA|CRED|PROMPT"),
     _Rule("addresses the model", 0.6, CLOSE, "CALL AI"),
@@ -91,6 +94,7 @@ _RULES = (
     _Rule("acts behind the user's back", 0.4, NEAR, "CONCEAL SEND|ANSWER|AI|SKIP|OVERRIDE"),
     _Rule("avoids checks", 0.5, 0, "UNCHECKED"),
     _Rule("avoids checks", 0.5, NEAR, "UNCHECKED PAY|DELETE|SKIP|SEND|TOOLVERB|USER"),
+    _Rule("gives rights away", 0.5, NEAR, "GIVE|SKIP RIGHTS"),
     _Rule("moves money", 0.6, NEAR, "PAY MONEY USER|ALL|NOW|YOUR"),
     _Rule("destroys data", 0.5, NEAR, "DELETE DATA|USER|EVERYTHING"),
     _Rule("keeps something quiet", 0.2, CLOSE, "NOT TELL"),
@@ -109,6 +113,9 @@ _RULES = (
     _Rule("orders a tool call", 0.3, CLOSE, "YOUR TOOL"),
     _Rule("destroys or runs what it fetched", 0.4, 0, "DESTRUCTIVE"),
     _Rule("presses for haste", 0.2, 0, "NOW"),
+    _Rule("asks for no more than a thing", -0.6, 0, "FORTHING"),
+    _Rule("avoids checks", 0.6, CLOSE, "FORTHING CONFIRM"),
+    _Rule("warns of others' orders", -1.0, NEAR, "OVERRIDE ELSEWHERE"),
     _Rule("applies to some readers only", -0.5, 0, "IFYOU"),
     _Rule("reports on attacks", -0.6, 0, "REPORT"),
 )  # fmt: skip
@@ -130,7 +137,7 @@ def why(text: str) -> str | None:
 
 def _is_disguise(view: View) -> bool:
     """Escapes and split words have honest uses; nobody writes ROT13 or base64 to be read."""
-    honest = ("", "escapes", "split words", "digits for letters")
+    honest = ("", "escapes", "split words", "joined words", "digits for letters")
     return any(part not in honest for part in view.undone.split(", "))
 
 
