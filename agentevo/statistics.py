@@ -1,7 +1,7 @@
 """What figures say and what they do not: intervals, a test of paired answers, learning curves, and how many are needed.
 
-All are pure functions over sequences of numbers. What they cannot know they do not make up: where all pairs are alike
-the interval is as wide as so few pairs leave it, and input that means nothing is refused.
+All are pure functions over sequences of numbers. What they cannot know they do not make up: an interval of few pairs is
+as wide as so few leave it, and input that means nothing is refused.
 """
 
 from __future__ import annotations
@@ -48,11 +48,13 @@ def paired_bootstrap(
     seed: int = 0,
     bounds: tuple[float, float] = (-1.0, 1.0),
 ) -> Interval:
-    """Return the percentile bootstrap interval of the mean of after - before, pair by pair.
+    """Return the percentile bootstrap interval of the mean of after - before, pair by pair, and more if pairs are few.
 
-    Where all differences are alike (one pair always is) resampling sees no spread. Then the interval is what n equal
-    draws leave possible if other differences, up to the `bounds`, exist and were not met: about 3/n of the way there.
-    Otherwise below some twenty pairs it is known to be somewhat too narrow, as every percentile bootstrap is.
+    Resampling sees no difference that was not met. So each end is at least as far off as what n draws leave possible
+    if others, up to the `bounds`, exist and were not met: about 3/n of the way there. With 90 % confidence it takes
+    five gains of five pairs, or four of more, to show a gain. A greater difference lowers neither end. Where gains and
+    losses of a whole point are equally likely, the 90 % interval of up to 20 pairs lies above 0 in up to 7 cases of
+    100, not 5.
     """
     differences = _differences(before, after)
     _within("confidence", confidence)
@@ -61,12 +63,9 @@ def paired_bootstrap(
     outside = [d for d in differences if not bounds[0] - _ALIKE <= d <= bounds[1] + _ALIKE]
     if outside:
         raise Misuse(f"a difference of {outside[0]:g} lies outside {bounds}; say with bounds= how far they can go")
-    mean = fmean(differences)
-    if max(differences) - min(differences) <= _ALIKE:
-        unseen = _unseen(len(differences), confidence)
-        low, high = mean - unseen * (mean - bounds[0]), mean + unseen * (bounds[1] - mean)
-    else:
-        low, high = _percentiles(differences, confidence, resamples, seed)
+    mean, unseen = fmean(differences), _unseen(len(differences), confidence)
+    low, high = _percentiles(differences, confidence, resamples, seed)
+    low, high = min(low, mean - unseen * (mean - bounds[0])), max(high, mean + unseen * (bounds[1] - mean))
     return Interval(mean, low, high, len(differences), confidence)
 
 

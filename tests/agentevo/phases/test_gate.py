@@ -116,7 +116,7 @@ def test_reports_without_a_common_task_are_refused() -> None:
 def test_a_wider_margin_and_less_confidence_accept_more() -> None:
     before, after = [1.0] * 60, [0.0] + [1.0] * 59
     assert not decided(before, after).accepted
-    assert decided(before, after, HeldOut(margin=0.06)).accepted
+    assert decided(before, after, HeldOut(margin=0.07)).accepted
     mixed, better = [0.0, 1.0] * 10, [1.0, 1.0] * 6 + [0.0] * 8
     accepted = [decided(mixed, better, HeldOut(margin=0, confidence=c)).accepted for c in (0.3, 0.99)]
     assert accepted == [True, False]
@@ -193,3 +193,15 @@ def test_a_gain_can_be_asked_for_and_splits_are_what_it_looks_at() -> None:
 def test_a_gate_for_gains_that_makes_no_sense_is_refused(options: dict[str, object]) -> None:
     with pytest.raises(Misuse):
         Gains(**options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("after", [[1, 1, 0], [1, 1, 1], [0.5, 0.6], [1, 1, 0, 0], [1, 1, 1, 1]])
+def test_fewer_than_five_tasks_show_no_gain(after: list[float]) -> None:
+    assert not Gains()(report([0.0] * len(after)), report(after)).accepted
+
+
+@pytest.mark.parametrize("n", [5, 6, 10, 24])
+def test_more_gains_never_turn_a_turn_down(n: int) -> None:
+    accepted = [Gains()(report([0.0] * n), report([1.0] * k + [0.0] * (n - k))).accepted for k in range(n + 1)]
+    assert accepted == sorted(accepted)
+    assert accepted[-1]
