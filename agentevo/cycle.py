@@ -19,7 +19,7 @@ from agentevo.protocols import Draft, Judge, Keeper, State, Update, describe
 from agentevo.record import Record
 from agentevo.together import to_the_end
 from agentevo.types import Attempt, Experience, Objective, Op, Report, Task, Transaction
-from agentevo.weights.adapters import adapted, keep_beside, try_on, weigh
+from agentevo.weights.adapters import adapted, base_of, in_use, keep_beside, name_of, trained, try_on, weigh
 
 Learnt: TypeAlias = tuple[Draft, list[Experience]]
 """Memory as it would be, and the experiences, judged and refined, that it would be so because of."""
@@ -171,7 +171,8 @@ async def gated(state: State, draft: Draft, record: Record) -> Report:
         return await evaluate(state.on(draft), record, "after")
     await try_on(draft)
     after = await evaluate(state.on(draft), record, "after")
-    if (why := untold(after)) is not None:
+    why = untold(after) or await record.once("untried", str, partial(_untried, state, draft))
+    if why:
         return after.but(accepted=False, reason=f"not tested: {why}")
 
     async def changes() -> bool:
@@ -185,6 +186,18 @@ async def gated(state: State, draft: Draft, record: Record) -> Report:
     if done.accepted:
         await weigh(draft, done)
     return done
+
+
+async def _untried(state: State, draft: Draft) -> str:
+    """Say so where the draft has a new adapter in use, and the model answers without it; empty where it does not."""
+    live = await in_use(draft, base_of(state.model.name))
+    is_new = live is not None and live.id in {item.id for item in trained(draft.ops)}
+    if live is None or not is_new or (await adapted(state.on(draft))).model is not state.model:
+        return ""
+    return (
+        f"the model {state.model.name!r} was named with an adapter, or takes none, and answered without the new one"
+        f" {name_of(live)!r}; name the model {base_of(state.model.name)!r}, if it takes adapters"
+    )
 
 
 async def commit(state: State, draft: Draft, learnt: Sequence[Experience], record: Record, reason: str) -> Transaction:

@@ -351,7 +351,7 @@ HELLO: Row = {
 
 
 def test_rest_grows_once_and_improves_three_times_with_a_bar_that_rises() -> None:
-    weights, sampled = Weights(), list[str]()
+    weights, sampled = Forgetful(), list[str]()
 
     def model(messages: Sequence[Message], schema: object, n: int) -> Scripted:
         if schema is Points:
@@ -361,7 +361,7 @@ def test_rest_grows_once_and_improves_three_times_with_a_bar_that_rises() -> Non
         return [f"{p} points" for p in (2, 3, 4, 5)][:n]
 
     recipe = load("rest", n=4, bars=(0.5, 0.7, 0.9), tasks=2, seed=[Rows([HELLO], 1.0)])
-    evolved(recipe, FunctionModel(model), weights, cycles=4)
+    evolved(recipe, wearing(weights, model), weights, cycles=4)
     assert [len(order.rows) for order in weights.orders] == [7, 5, 3, 7]  # one of each is the seed
     assert [order.start and order.start.name for order in weights.orders] == [
         None,
@@ -514,9 +514,9 @@ def self_model(messages: Sequence[Message], schema: object) -> Scripted:
 
 
 def test_self_learns_the_skill_first_then_only_mended_answers_that_it_finds_right() -> None:
-    weights, environment = Weights(), Gold()
+    weights, environment = Forgetful(), Gold()
     recipe = load("self", meta=META)
-    reports = evolved(recipe, FunctionModel(self_model), weights, cycles=4, environment=environment)
+    reports = evolved(recipe, wearing(weights, self_model), weights, cycles=4, environment=environment)
     assert reports[0].practised == ()
     skill = [says(row) for row in weights.orders[0].rows]
     assert {row[-1] for row in skill} == {

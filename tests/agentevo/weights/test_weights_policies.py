@@ -125,6 +125,19 @@ def test_a_poisoned_turn_is_refused_and_its_adapter_kept_beside() -> None:
         )
 
 
+def test_an_adapter_that_the_model_does_not_answer_with_is_not_tested_and_kept_beside() -> None:
+    weights = Weights({"mine": {}})
+    harmful = replace(recipe(weights, HeldOut()), practice=poisoned)
+    with memory() as store:
+        (report,) = evolved(store, model(weights, right=True).adapted("mine"), harmful)
+        (item,) = adapters(store)
+        assert (report.accepted, item.status) == (False, "quarantined")
+        assert report.reason == (
+            "not tested: the model 'small+mine' was named with an adapter, or takes none, and answered without the "
+            f"new one {name_of(item)!r}; name the model 'small', if it takes adapters"
+        )
+
+
 def test_without_a_gate_nothing_is_promoted() -> None:
     weights = Weights()
     with memory() as store:
