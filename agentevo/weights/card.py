@@ -11,6 +11,9 @@ from agentevo.types import Json, Record
 
 What: TypeAlias = Literal["sft", "pairs"]
 
+TITLES: dict[What, str] = {"sft": "Answers to learn", "pairs": "Preferences"}
+"""What the card for people begins with."""
+
 
 class DataCard(Record):
     """What stands beside exported data, as card.json and, for people, as card.md."""
@@ -51,14 +54,13 @@ class DataCard(Record):
 
     def as_markdown(self) -> str:
         """Return the card for people."""
-        title = "Answers to learn" if self.what == "sft" else "Preferences"
         counts = {
             "rows": self.rows, "experiences": self.experiences, "attempts": self.attempts,
             "corrections by people": self.corrections, "synthetic": self.synthetic,
             "with masked secrets": self.masked, "mended": self.mended,
         }  # fmt: skip
         sections = [
-            f"# {title}",
+            f"# {TITLES[self.what]}",
             _table("count", {name: str(count) for name, count in counts.items()}),
             _table("left out because", {reason: str(count) for reason, count in sorted(self.dropped.items())}),
             _table("ability", {name: str(count) for name, count in self.abilities.items()}),

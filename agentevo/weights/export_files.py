@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import sqlite3
 import tempfile
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Protocol, TypeAlias
 
 from agentevo.errors import ExportError, MissingExtra, Misuse
-from agentevo.weights.card import DataCard, What
+from agentevo.weights.card import TITLES, DataCard, What
 
 
 class Stream(Protocol):
@@ -32,6 +33,9 @@ CARD = "card.json"
 _DATA = "data.jsonl"
 _LONGEST_ROW = 1 << 24
 """So many bytes of a file's first line are read, to see whether it is an export."""
+_WRITTEN = re.compile(r"card\.(json|md)|dataset_info\.json|state\.json|(data|cache)-[^/]*\.arrow")
+"""What stands in the folder of an export; caches are what `datasets` puts there when it is read."""
+_ELSE = "give another name"
 
 
 class Target:
@@ -41,19 +45,29 @@ class Target:
         self.stream = None if isinstance(out, str | Path) else out
         self.path = Path(out).expanduser() if isinstance(out, str | Path) else Path("export.jsonl")
         self.is_file = self.path.suffix == ".jsonl"
-        if self.stream is None and self.path.exists():
-            self._must_be_replaceable(force)
+        if self.stream is None:
+            self._must_be_free(force)
         if self.stream is None and not self.is_file:
             _must_have_datasets()
 
+    def _must_be_free(self, force: bool) -> None:
+        """Raise Misuse where something else would be lost."""
+        if os.path.lexists(self.path):
+            self._must_be_replaceable(force)
+        foreign = [card for card in self.cards if os.path.lexists(card) and not _is_card(card)] if self.is_file else []
+        if foreign:
+            raise Misuse(f"{foreign[0]}, where the card goes, is there already and no card of an export; {_ELSE}")
+
     def _must_be_replaceable(self, force: bool) -> None:
+        if not self.path.is_file() and not self.path.is_dir():
+            raise Misuse(f"{self.path} is there already, and neither a file nor a folder; {_ELSE}")
         if not force:
             raise Misuse(f"{self.path} is there already; give another name, or --force (force=True) to replace it")
-        if self.path.is_dir() and (self.is_file or not (self.path / CARD).is_file()):
-            raise Misuse(f"{self.path} is a folder that is no export (it has no {CARD}); give another name")
-        if self.path.is_file() and self.is_file and not (self.cards[0].is_file() or _begins_as_export(self.path)):
+        if self.path.is_dir() and (why := "its name is one of a file" if self.is_file else _not_exported(self.path)):
+            raise Misuse(f"{self.path} is a folder that is no export ({why}); {_ELSE}")
+        if self.path.is_file() and self.is_file and not (_is_card(self.cards[0]) or _begins_as_export(self.path)):
             said = f"no {self.cards[0].name} beside it, and its first line is no exported row"
-            raise Misuse(f"{self.path} is a file that is no export ({said}); give another name")
+            raise Misuse(f"{self.path} is a file that is no export ({said}); {_ELSE}")
         if self.path.is_file() and not self.is_file:
             raise Misuse(f"{self.path} is a file; a folder of `datasets` needs another name, JSON lines one in .jsonl")
 
@@ -96,6 +110,29 @@ class Target:
         if self.path.exists():
             self.path.rename(folder / "before")
         saved.rename(self.path)
+
+
+def _not_exported(folder: Path) -> str:
+    """Say why a folder is none that an export made, or holds more; empty where it is one."""
+    if not _is_card(folder / CARD):
+        return f"it has no {CARD} of an export"
+    others = sorted(path.name for path in folder.iterdir() if not _WRITTEN.fullmatch(path.name))
+    return f"it holds {others[0]}, which no export writes" if others else ""
+
+
+def _is_card(path: Path) -> bool:
+    """Say whether a file is a card of exported data: of its JSON what each version writes, of its text the title."""
+    if not path.is_file():
+        return False  # a pipe, say, would not open
+    try:
+        with path.open("rb") as file:
+            text = file.read(_LONGEST_ROW)
+        if path.suffix == ".md":
+            return text.decode().partition("\n")[0] in [f"# {title}" for title in TITLES.values()]
+        card = json.loads(text)
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(card, dict) and card.get("what") in TITLES and {"rows", "sha256"} <= card.keys()
 
 
 def _begins_as_export(path: Path) -> bool:

@@ -112,6 +112,48 @@ def test_nothing_but_an_export_is_ever_replaced(path: str, text: str, tmp_path: 
     assert (kept.read_bytes(), beside(tmp_path)) == (before, [out.name])
 
 
+@pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize("name", ["data.card.json", "data.card.md"])
+def test_a_card_that_is_no_export_s_is_never_overwritten(name: str, force: bool, tmp_path: Path) -> None:
+    (tmp_path / name).write_text('{"deck": "mine"}', "utf-8")
+    with pytest.raises(Misuse, match=f"{name}, where the card goes, is there already"):
+        export_sft(many(1), tmp_path / "data.jsonl", force=force)
+    assert (beside(tmp_path), (tmp_path / name).read_text("utf-8")) == ([name], '{"deck": "mine"}')
+
+
+def test_a_folder_with_a_foreign_card_or_more_than_an_export_writes_is_never_replaced(tmp_path: Path) -> None:
+    (tmp_path / "deck").mkdir()
+    (tmp_path / "deck" / "card.json").write_text('{"deck": "mine"}', "utf-8")
+    with pytest.raises(Misuse, match=r"no export \(it has no card.json of an export\)"):
+        export_sft(many(1), tmp_path / "deck", force=True)
+    export_sft(many(1), tmp_path / "data")
+    (tmp_path / "data" / "precious.txt").write_text("years of work", "utf-8")
+    with pytest.raises(Misuse, match=r"it holds precious.txt, which no export writes"):
+        export_sft(many(1), tmp_path / "data", force=True)
+    assert (tmp_path / "data" / "precious.txt").read_text("utf-8") == "years of work"
+
+
+def test_a_folder_that_datasets_has_read_and_mapped_is_replaced(tmp_path: Path) -> None:
+    from datasets import load_from_disk
+
+    export_sft(many(2), tmp_path / "data")
+    load_from_disk(str(tmp_path / "data")).map(dict, load_from_cache_file=False)
+    assert any(name.startswith("cache-") for name in beside(tmp_path / "data"))
+    assert export_sft(many(3), tmp_path / "data", force=True).rows == 3
+
+
+@pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize("name", ["pipe", "pipe.jsonl"])
+def test_what_is_neither_a_file_nor_a_folder_stays(name: str, force: bool, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / name)
+    (tmp_path / "gone.jsonl").symlink_to(tmp_path / "nowhere")
+    for out in (tmp_path / name, tmp_path / "gone.jsonl"):
+        with pytest.raises(Misuse, match="neither a file nor a folder; give another name"):
+            export_sft(many(1), out, force=force)
+    assert (tmp_path / name).is_fifo()
+    assert (tmp_path / "gone.jsonl").is_symlink()
+
+
 @pytest.mark.parametrize("export", [export_sft, export_pairs])
 @pytest.mark.parametrize("left", ["data.card.json", "data.jsonl"])
 def test_an_export_is_known_by_its_card_or_by_its_rows(
