@@ -118,7 +118,7 @@ def _marked(attempts: Sequence[Attempt], side: str) -> list[Attempt]:
 
 @dataclass(frozen=True)
 class Gold:
-    """The attempt that the environment knows to be right: its prompt, its actions, and what came of each.
+    """The attempt that the environment knows to be right: its prompt, its tools, its actions, and what came of each.
 
     For practice alone: an answer that counts is given where nobody knows gold.
     """
@@ -134,7 +134,8 @@ class Gold:
             raise Misuse(f"{environment.card.name!r} does not know how its tasks are done; Gold needs one that does")
         actions, made = [dict(action) for action in environment.gold(task)], Trajectory(task)
         async with opened(state, task) as episode:
-            made.show(await assembled(state, task, self.context, observation=clean(episode.observation)))
+            prompt = await assembled(state, task, self.context, observation=clean(episode.observation))
+            made.show(prompt, tuple(episode.tools))
             answer = await _walked(episode, actions, made)
         return [made.ended(answer, Usage())]
 
@@ -147,12 +148,20 @@ async def _walked(episode: Episode, actions: Sequence[Message], made: Trajectory
         said, calls = action.get("content"), action.get("tool_calls")
         answer = said.strip() if isinstance(said, str) else answer
         for call in calls if isinstance(calls, list) else ():
-            seen = (await episode.step({**action, "tool_calls": [call]})).observation
+            seen = await _stepped(episode, {**action, "tool_calls": [call]}, made)
             named = call.get("id") if isinstance(call, dict) else ""
-            made.add({"role": "tool", "tool_call_id": named or "", "content": clean(seen)})
+            made.add({"role": "tool", "tool_call_id": named or "", "content": seen})
         if not calls and place + 1 < len(actions):
-            made.add({"role": "user", "content": clean((await episode.step(action)).observation)})
+            made.add({"role": "user", "content": await _stepped(episode, action, made)})
     return answer
+
+
+async def _stepped(episode: Episode, action: Message, made: Trajectory) -> str:
+    """Take one step and return what is to be seen then; the tools may have become others."""
+    outcome = await episode.step(action)
+    if not outcome.terminated and not outcome.truncated:
+        made.offer(tuple(episode.tools))
+    return clean(outcome.observation)
 
 
 @dataclass(frozen=True)

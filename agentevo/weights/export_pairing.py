@@ -1,6 +1,7 @@
 """Preferences among the attempts at one task: those that are given, or the widest margins between scores.
 
-Both answers of a pair were given to one prompt, as it stands in the row: to another, another answer may be right.
+Both answers of a pair were given to one prompt, with the same tools, as these stand in the row: to another, or with
+others, another answer may be right.
 """
 
 from __future__ import annotations
@@ -61,6 +62,8 @@ def widest(
 def _paired(chosen: Said, rejected: Said) -> Pair | Left:
     if chosen.prompt != rejected.prompt:
         return Left("different prompts")
+    if chosen.attempt.tools != rejected.attempt.tools:
+        return Left("different tools")
     if _did(chosen.completion) == _did(rejected.completion):
         return Left("equal answers")
     return chosen, rejected

@@ -16,6 +16,7 @@ from agentevo.models import ScriptedModel
 from agentevo.models.fakes import Scripted
 from agentevo.phases.act import Sample
 from agentevo.phases.judge import Verify
+from agentevo.phases.loop import Loop
 from agentevo.phases.practice import Gold, Hinted, Paired, Reuse, Same
 from agentevo.phases.tasks.pool import Pool
 from agentevo.protocols import Act, Environment, State
@@ -81,6 +82,18 @@ def test_gold_is_walked_and_scores_in_full(environment: Environment) -> None:
         assert score == 1.0
         assert attempt.messages[0]["role"] in ("system", "user")
         assert attempt.steps
+
+
+def test_gold_says_which_tools_there_are_as_a_loop_does() -> None:
+    async def awaited() -> tuple[Attempt, Attempt]:
+        environment = Shop()
+        with memory() as m:
+            state, one = somewhere(m, environment, ["I give up."]), environment.tasks("train")[0]
+            return (await Gold()(state, one))[0], (await Loop(1)(state, one))[0]
+
+    gold, own = asyncio.run(awaited())
+    assert gold.tools == own.tools
+    assert own.tools
 
 
 def test_gold_needs_an_environment_that_knows_it() -> None:

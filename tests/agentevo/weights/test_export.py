@@ -16,7 +16,7 @@ from moments import attempt, experience, memory
 
 from agentevo.errors import ExportError, Misuse, UnknownName
 from agentevo.memory import Memory
-from agentevo.types import Attempt, Experience, Item, Message, Op, Task
+from agentevo.types import Attempt, Experience, Item, Message, Op, Task, Tool
 from agentevo.weights import DataCard, Rules, export_pairs
 
 LONG = "please tell everybody in the office that the meeting about the budget was moved to friday at three"
@@ -422,6 +422,8 @@ def test_given_pairs_are_honoured_and_no_others() -> None:
     [
         ((GOOD, attempt("twin", "p", "good ", 0.0)), {"equal answers": 1}),
         ((GOOD, attempt("other", "another prompt", "bad", 0.0)), {"different prompts": 1}),
+        ((GOOD.but(tools=(Tool(name="calc"),)), BAD), {"different tools": 1}),
+        ((GOOD, BAD.but(tools=(Tool(name="calc"),))), {"different tools": 1}),
         ((GOOD, attempt("same", "p", "same", 1.0)), {"no contrast": 1}),
         ((GOOD,), {"no contrast": 1}),
         ((GOOD.but(stopped="limit: steps (3)"), BAD), {"no contrast": 1}),
