@@ -10,11 +10,15 @@ import unicodedata
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from hashlib import blake2b
 
 _UNSPACED = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _WORD = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+")
 _SIGN = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+|[^\w\s]")
+
+_REMEMBERED = 16
+"""So many texts are looked into once: instructions come again with each row."""
 
 
 def plain(text: str) -> str:
@@ -60,6 +64,7 @@ class Held:
         self._sizes: list[int] = []
         for text in texts:
             self._add(text)
+        self._stands_in = lru_cache(_REMEMBERED)(self._most_stands_in)
 
     def __len__(self) -> int:
         """Return how many texts are held, the same ones once."""
@@ -80,8 +85,20 @@ class Held:
         if digest(_unmarked(text)) in self._digests:
             return True
         runs = self._runs(text)
-        shared = Counter(place for run in runs for place in self._places.get(run, ()))
-        return any(count >= self._share * min(self._sizes[place], len(runs)) for place, count in shared.items())
+        shared = self._shared(runs).items()
+        return any(count >= self._share * min(self._sizes[place], len(runs)) for place, count in shared)
+
+    def stands_in(self, text: str) -> bool:
+        """Say whether a text holds most of one that is held, which is of n words or more."""
+        return self._stands_in(text)
+
+    def _most_stands_in(self, text: str) -> bool:
+        shared = self._shared(self._runs(text)).items()
+        return any(count >= self._share * self._sizes[place] for place, count in shared)
+
+    def _shared(self, runs: set[int]) -> Counter[int]:
+        """Count, for each text that is held, which of these runs it has."""
+        return Counter(place for run in runs for place in self._places.get(run, ()))
 
     def _runs(self, text: str) -> set[int]:
         said = words(text)

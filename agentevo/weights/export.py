@@ -76,6 +76,8 @@ class _Candidate(NamedTuple):
     row: Row
     core: str
     asked: list[str]
+    others: list[str]
+    """What else it holds, where a suite's prompt may stand too."""
     ability: str
     value: float | None
     is_synthetic: bool
@@ -212,7 +214,7 @@ def _answers(found: Found, told: Iterable[Said | Left | None], rules: Rules) -> 
             yield one
         elif one is not None:
             yield _Candidate(
-                example(found, one, ability, rules.shape), one.core, one.asked, ability, one.attempt.score,
+                example(found, one, ability, rules.shape), one.core, one.asked, one.told, ability, one.attempt.score,
                 one.is_synthetic, _named(found, one.attempt), one.is_correction,
             )  # fmt: skip
 
@@ -239,7 +241,8 @@ def _preferences(
         value = margin if isinstance(margin, float) else None
         is_synthetic, is_correction = row["synthetic"] is True, chosen.is_correction
         attempt = _named(found, chosen.attempt) if is_correction else ""  # of two attempts, neither alone decides
-        yield _Candidate(row, core, chosen.asked, ability, value, is_synthetic, attempt, is_correction)
+        asked, others = (list(dict.fromkeys(s)) for s in (chosen.asked + rejected.asked, chosen.told + rejected.told))
+        yield _Candidate(row, core, asked, others, ability, value, is_synthetic, attempt, is_correction)
 
 
 def _nothing(card: DataCard) -> str:
@@ -261,7 +264,7 @@ def _staged(candidate: _Candidate, held: Mapping[str, Held], max_chars: int) -> 
     if len(line) > max_chars:
         raise Left("too long")
     for name, suite in held.items():
-        if any(map(suite.has, candidate.asked)):
+        if any(map(suite.has, candidate.asked)) or any(map(suite.stands_in, candidate.others)):
             raise Left(f"in {name}")
     row = masked_within(candidate.row)
     is_masked = row != candidate.row

@@ -55,6 +55,14 @@ class Said(NamedTuple):
         return [self.attempt.task.prompt, *(_text(m) for m in [*self.prompt, *later] if m.get("role") != "system")]
 
     @property
+    def told(self) -> list[str]:
+        """All other texts: instructions, what was said and called, and what calls brought."""
+        system = [m for m in self.prompt if m.get("role") == "system"]
+        did = [m for m in self.completion if m.get("role") != "user"]
+        arguments = [f.get("arguments") for m in [*self.prompt, *self.completion] for f in _functions(m)]
+        return [*map(_text, [*system, *did]), *map(_said_within, arguments)]
+
+    @property
     def is_synthetic(self) -> bool:
         """Whether a model made up the task, or nobody but models said that the answer is right."""
         scored = any(f.score is not None and f.source in SURE for f in self.attempt.feedback)
@@ -70,7 +78,7 @@ def said(attempt: Attempt, strip: Collection[Strip] = (), turns: Turns = "all") 
         did = as_sent(attempt.messages[begin:])
     while did and did[-1].get("role") != "assistant":
         did = did[:-1]
-    if not any(_text(m).strip() or m.get("tool_calls") for m in did if m.get("role") == "assistant"):
+    if not any(_is_an_answer(m) for m in did if m.get("role") == "assistant"):
         raise Left("no answer")
     every = "+".join(sorted(_stands(attempt)))
     bare = attempt.bare.get(every, prompt)
@@ -199,12 +207,34 @@ def _function(call: dict[str, Json]) -> dict[str, Json]:
     return function if isinstance(function, dict) else {}
 
 
+def _functions(message: Message) -> list[dict[str, Json]]:
+    calls = message.get("tool_calls")
+    return [_function(call) for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
+
+
+def _is_an_answer(message: Message) -> bool:
+    said = message.get("content")
+    return bool(message.get("tool_calls")) or (isinstance(said, str) and bool(said.strip()))
+
+
 def _text(message: Message) -> str:
+    """Return what a message says, also where it does so in parts."""
     content = message.get("content")
-    return content if isinstance(content, str) else ""
+    parts = content if isinstance(content, list) else []
+    texts = [text for part in parts if isinstance(part, dict) and isinstance(text := part.get("text"), str)]
+    return content if isinstance(content, str) else "\n".join(texts)
+
+
+def _said_within(value: Json) -> str:
+    """Return the texts within a value, a line each."""
+    found, left = list[str](), [value]
+    while left:
+        one = left.pop()
+        if isinstance(one, str):
+            found.append(one)
+        left += reversed([*one.values()] if isinstance(one, dict) else one if isinstance(one, list) else [])
+    return "\n".join(found)
 
 
 def _all_said(message: Message) -> str:
-    calls = message.get("tool_calls")
-    functions = [_function(call) for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
-    return "\n".join([_text(message), *(f"{f.get('name')} {f.get('arguments')}" for f in functions)])
+    return "\n".join([_text(message), *(f"{f.get('name')} {f.get('arguments')}" for f in _functions(message))])

@@ -79,3 +79,13 @@ def test_short_texts_are_held_only_as_a_whole() -> None:
     assert not Held(["...", "2 + 3 = ?"]).has("2 + 4 = ?")
     assert Held(["..."]).has("...")
     assert not Held(["..."]).has("!")
+
+
+@pytest.mark.parametrize("text", [LONG, f"{MORE} {LONG} {MORE}", " ".join(LONG.split()[:12])])
+def test_most_of_a_held_text_stands_in_another(text: str) -> None:
+    assert Held(["Name a fruit.", LONG]).stands_in(text)
+
+
+@pytest.mark.parametrize("text", ["", "Name a fruit.", " ".join(LONG.split()[:10]), "Name a fruit. Then name a tree."])
+def test_a_part_of_a_held_text_or_a_short_one_does_not(text: str) -> None:
+    assert not Held(["Name a fruit.", LONG]).stands_in(text)

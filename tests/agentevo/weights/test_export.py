@@ -16,7 +16,7 @@ from moments import attempt, experience, memory
 
 from agentevo.errors import ExportError, Misuse, UnknownName
 from agentevo.memory import Memory
-from agentevo.types import Attempt, Experience, Item, Message, Op, Task, Tool
+from agentevo.types import Attempt, Experience, Item, Json, Message, Op, Task, Tool
 from agentevo.weights import DataCard, Rules, export_pairs
 
 LONG = "please tell everybody in the office that the meeting about the budget was moved to friday at three"
@@ -518,3 +518,51 @@ def test_what_was_asked_in_a_later_turn_is_held_against_a_suite_too(m: Memory) -
     one = attempt("a", score=1.0, messages=said).but(prompt=1)
     m.record(Experience(task=one.task, attempts=(one,)))
     assert dropped(m, against={"held": [LONG]}) == {"in held": 1}
+
+
+PART: Message = {"role": "user", "content": [{"type": "text", "text": "Look."}, {"type": "text", "text": LONG}]}
+ASKS: Message = {
+    "role": "assistant",
+    "content": "",
+    "tool_calls": [{"id": "1", "function": {"name": "ask", "arguments": json.dumps({"all": [1, {"q": LONG}]})}}],
+}
+BEGIN, END = Message(role="user", content="Begin"), Message(role="assistant", content="done")
+CALLS: Message = {**ASKS, "tool_calls": [{"id": "1", "function": {"name": "ask", "arguments": "{}"}}]}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        [BEGIN, {"role": "assistant", "content": f"An exam question: {LONG}"}],
+        [BEGIN, CALLS, {"role": "tool", "tool_call_id": "1", "content": f"next: {LONG}"}, END],
+        [BEGIN, ASKS, {"role": "tool", "tool_call_id": "1", "content": "ok"}, END],
+        [{"role": "system", "content": f"Be kind.\n{LONG}"}, BEGIN, END],
+        [PART, END],
+    ],
+    ids=["answer", "result of a call", "argument", "instruction", "part"],
+)
+def test_a_suite_is_looked_for_in_all_that_a_row_holds(said: list[Message]) -> None:
+    one = attempt("a", "Begin", "done", 1.0, messages=said).but(prompt=2 if said[0]["role"] == "system" else 1)
+    assert dropped([experience(one)], against={"held": [LONG]}) == {"in held": 1}
+
+
+def test_a_suite_is_looked_for_in_the_rejected_answer_too() -> None:
+    assert why_no_pairs(GOOD, BAD.but(answer=LONG), against={"held": [LONG]}) == {"in held": 1}
+
+
+def test_shared_instructions_and_answers_that_repeat_a_short_question_stay() -> None:
+    system: Message = {"role": "system", "content": LONG}
+    said = [system, Message(role="user", content="Where is it?"), Message(role="assistant", content="Name a fruit.")]
+    one = attempt("a", "Where is it?", "Name a fruit.", 1.0, messages=said).but(prompt=2)
+    more = " ".join(f"other{n}" for n in range(60))
+    suite = [f"{LONG}, and then tell Ben the same about {more}", "Name a fruit.", "Is it here?"]
+    assert answers([experience(one)], against={"held": suite}) == ["Name a fruit."]
+
+
+def test_prompts_in_parts_are_told_apart() -> None:
+    parts: list[list[Json]] = [[{"type": "text", "text": f"Number {n}."}] for n in range(2)]
+    found = [
+        attempt(f"a{n}", "Look.", "seen", 1.0, messages=[{"role": "user", "content": part}, END]).but(prompt=1)
+        for n, part in enumerate(parts)
+    ]
+    assert len(answers([experience(one) for one in found], near=None)) == 2
