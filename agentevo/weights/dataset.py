@@ -278,10 +278,10 @@ def _check(prepared: Prepared, config: TrainConfig) -> None:
     if not prepared.rows:
         lost = ", ".join(f"{count} {_told(reason, prepared)}" for reason, count in sorted(prepared.dropped.items()))
         raise Misuse(f"there is no row to train on: {lost or 'it was empty'}; export more, or change what is left out")
-    if prepared.rows > 1 and len(prepared.answers) == 1:
+    if len(prepared.answers) == 1:
+        rows = f"all {prepared.rows} rows teach the same" if prepared.rows > 1 else "the only row teaches one"
         raise Misuse(
-            f"all {prepared.rows} rows teach the same answer, and a model trained on them would give it to everything; "
-            "export more than one kind"
+            f"{rows} answer, and a model trained on that would give it to everything; export more than one kind"
         )
     real = (prepared.rows - prepared.synthetic) / prepared.rows
     if real < config.min_real:

@@ -21,11 +21,11 @@ from agentevo.settings import settings
 from agentevo.types import Json
 from agentevo.weights.chat import Chat
 from agentevo.weights.checkpoints import alone, begin, is_full, last, stored
-from agentevo.weights.config import Outcome, TrainConfig, Training, versions
+from agentevo.weights.config import RECORD, Outcome, TrainConfig, Training, versions
 from agentevo.weights.curve import curve
 from agentevo.weights.dataset import Data, Prepared, card_beside, prepare
 from agentevo.weights.load import Base, base, quiet
-from agentevo.weights.trainers import Parts, trainer
+from agentevo.weights.trainers import Parts, changed, trainer
 
 if TYPE_CHECKING:
     import torch
@@ -151,22 +151,27 @@ def _checked_start(start: Path, on: Base, config: TrainConfig) -> str:
         theirs, ours = getattr(made.config, name), getattr(config, name)
         if theirs != ours:
             raise Misuse(f"{start} has {name} {theirs}, and going on cannot change that to {ours}; ask for {theirs}")
-    _must_be_whole(start)
+    _must_be_whole(start, made.config)
     return sha256_of(start / ADAPTER)
 
 
-def _must_be_whole(start: Path) -> None:
-    """Raise WeightsError where an adapter's files are missing or damaged: peft would look for them online."""
+def _must_be_whole(start: Path, made: TrainConfig) -> None:
+    """Raise WeightsError where an adapter's files are missing, damaged or changed: peft would look for them online."""
     from safetensors import SafetensorError, safe_open
 
     try:
-        json.loads((start / SHAPE).read_bytes())
+        shape = json.loads((start / SHAPE).read_bytes())
         with safe_open(str(start / ADAPTER), "np"):
             pass
     except (OSError, ValueError, SafetensorError) as error:
         raise WeightsError(
             f"the adapter in {start} cannot be read: {error}; train it again, or take another"
         ) from error
+    if others := changed(shape if isinstance(shape, dict) else {}, made):
+        raise WeightsError(
+            f"{start / SHAPE} does not say what {RECORD} beside it says of {', '.join(others)}: it was changed since; "
+            "train it again, or take another"
+        )
 
 
 def _device(config: TrainConfig) -> tuple[str, str]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agentevo.errors import Misuse, TrainingError
+from agentevo.errors import Misuse, TrainingError, WeightsError
+from agentevo.types import Json
 from agentevo.weights.checkpoints import WHOLE
 from agentevo.weights.config import TrainConfig
 from agentevo.weights.dataset import Prepared
@@ -16,6 +17,11 @@ from agentevo.weights.losses import divergence, is_plain, of_labels, tokens_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer
+
+_NEEDED = {"peft_type", "r", "lora_alpha", "target_modules"}
+"""Settings without which peft would take others."""
+_OF_PLACES = {"base_model_name_or_path", "revision", "inference_mode", "auto_mapping", "peft_version"}
+"""Settings that say where and by what an adapter was written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,20 +82,40 @@ def _arguments(config: TrainConfig, parts: Parts) -> dict[str, Any]:
 
 def _adapted(config: TrainConfig, parts: Parts) -> tuple[Any, Any]:
     """Return the model, with the adapter to go on from if there is one, and else how a new one is made."""
-    from peft import LoraConfig, PeftModel
+    from peft import PeftModel
 
     if parts.start is not None:
-        model = PeftModel.from_pretrained(parts.model, str(parts.start), is_trainable=True)
+        try:
+            model = PeftModel.from_pretrained(parts.model, str(parts.start), is_trainable=True)
+        except RuntimeError as error:
+            said = " ".join(str(error).split())[:300]
+            raise WeightsError(f"the adapter in {parts.start} does not fit its model: {said}; take another") from error
         model.peft_config["default"].base_model_name_or_path = parts.model.name_or_path  # else it is looked up online
         return model, None
-    made = LoraConfig(
+    return parts.model, _lora(config)
+
+
+def _lora(config: TrainConfig) -> Any:
+    from peft import LoraConfig
+
+    return LoraConfig(
         r=config.rank,
         lora_alpha=config.alpha,
         lora_dropout=config.dropout,
         target_modules=list(config.targets),
         task_type="CAUSAL_LM",
     )
-    return parts.model, made
+
+
+def changed(shape: Mapping[str, Json], config: TrainConfig) -> list[str]:
+    """Return what peft's settings of an adapter say otherwise than it was trained with, by name."""
+    made = _lora(config).to_dict()
+    said = (_NEEDED | (made.keys() & shape.keys())) - _OF_PLACES
+    return sorted(name for name in said if _plain(shape.get(name)) != _plain(made[name]))
+
+
+def _plain(value: object) -> object:
+    return sorted(map(str, value)) if isinstance(value, list | set | tuple) else value
 
 
 def _answers(config: TrainConfig, parts: Parts) -> Trainer:

@@ -97,6 +97,8 @@ def called(calls: Json) -> Row:
         ([{"messages": [{"role": "user", "content": "a"}]}], {}, "1 without an answer"),
         ([pair("a", "1", "1")] * 3, {"method": "dpo"}, "there is no row to train on: 3 identical"),
         ([row(f"ask {i}", "RMD") for i in range(3)], {}, "all 3 rows teach the same answer"),
+        ([row("a", "RMD")], {}, "the only row teaches one answer"),
+        ([pair("a", "1", "2")], {"method": "dpo"}, "the only row teaches one answer"),
         ([row("a", "RMD"), row("b", "Rmd \n")], {}, "all 2 rows teach the same answer"),
         ([pair("a", "1", "2"), pair("b", "1", "3")], {"method": "dpo"}, "all 2 rows teach the same answer"),
         (ROWS, {"method": "dpo"}, "row 1: method dpo takes prompt, chosen and rejected, but it has prompt, completion"),

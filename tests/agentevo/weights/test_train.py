@@ -264,6 +264,36 @@ def test_an_adapter_of_another_base_or_shape_is_not_gone_on_from(whole: Trained,
     assert not (tmp_path / "a").exists()
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"r": 8}, {"lora_alpha": -1}, {"rank_pattern": {"q_proj": 2}}, {"use_rslora": True}, {"peft_type": "IA3"},
+        {"target_modules": ["q_proj"]}, {"layers_to_transform": [0]}, {"init_lora_weights": "pissa"},
+    ],
+)  # fmt: skip
+def test_an_adapter_whose_settings_were_changed_is_not_gone_on_from(
+    change: dict[str, object], whole: Trained, small: str, tmp_path: Path
+) -> None:
+    start = shutil.copytree(whole.path, tmp_path / "start")
+    shape = json.loads((start / "adapter_config.json").read_bytes())
+    (start / "adapter_config.json").write_text(json.dumps(shape | change), "utf-8")
+    (name,) = change
+    with pytest.raises(WeightsError, match=f"adapter_config.json does not say what training.json .* says of {name}:"):
+        trained(tmp_path / "a", start=start)
+    assert not (tmp_path / "a").exists()
+
+
+def test_matrices_of_another_shape_are_not_gone_on_from(whole: Trained, small: str, tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    start = shutil.copytree(whole.path, tmp_path / "start")
+    save_file(
+        {name: matrix[:, :1].contiguous() for name, matrix in load_file(start / ADAPTER).items()}, start / ADAPTER
+    )
+    with pytest.raises(WeightsError, match=r"the adapter in .*start does not fit its model: .*size mismatch"):
+        trained(tmp_path / "a", start=start)
+
+
 def test_modules_that_the_model_lacks_are_named_with_those_it_has(small: str, tmp_path: Path) -> None:
     with pytest.raises(Misuse, match="the model has none of query; its modules are down_proj, gate_proj"):
         trained(tmp_path / "a", targets=("query",))
