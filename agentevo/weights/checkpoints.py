@@ -20,12 +20,17 @@ _LITTLE = 1 << 20
 """Bytes free on a disk that is as good as full."""
 
 
+def beside(out: Path) -> Path:
+    """Return the folder in which an adapter comes to be."""
+    return out.with_name(f".{out.name}.training")
+
+
 @contextlib.contextmanager
 def alone(out: Path) -> Iterator[Path]:
     """Yield the folder beside `out` in which it comes to be; raise TrainingError if another process is at it."""
     from filelock import FileLock, Timeout
 
-    work = out.with_name(f".{out.name}.training")
+    work = beside(out)
     work.mkdir(parents=True, exist_ok=True)
     lock = FileLock(work / "lock")
     try:
@@ -72,10 +77,11 @@ def stored(out: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, SafetensorError) as error:
-        has_no_room = _number_of(error) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        number = _number_of(error)
+        has_no_room = number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or (number is None and is_full(out.parent))
         advice = (
             "the disk is full; make room and call again"
-            if has_no_room or is_full(out.parent)
+            if has_no_room
             else f"{getattr(error, 'strerror', None) or error}; choose a place that can be written to"
         )
         raise WeightsError(f"cannot write {out}: {advice}") from error

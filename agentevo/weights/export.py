@@ -287,7 +287,7 @@ def _card(
     return DataCard(
         what=what, experiences=counts.experiences, attempts=counts.attempts,
         dropped=dict(sorted(counts.dropped.items())), abilities=stage.abilities(),
-        against={name: len(suite) for name, suite in held.items()}, rules=rules.as_json(),
+        against={name: len(suite) for name, suite in held.items()}, rules=masked_within(rules.as_json()),
         memory=source.id if isinstance(source, Memory) else None, **stage.totals()._asdict(),
         versions={"agentevo": __version__, "python": platform.python_version()},
     )  # fmt: skip

@@ -20,7 +20,7 @@ from agentevo.models.threads import idle_cores
 from agentevo.settings import settings
 from agentevo.types import Json
 from agentevo.weights.chat import Chat
-from agentevo.weights.checkpoints import alone, begin, is_full, last, stored
+from agentevo.weights.checkpoints import alone, begin, beside, is_full, last, stored
 from agentevo.weights.config import RECORD, Outcome, TrainConfig, Training, versions
 from agentevo.weights.curve import curve
 from agentevo.weights.dataset import Data, Prepared, card_beside, prepare
@@ -66,13 +66,14 @@ def train(
     """Train an adapter for `model` and put it into the folder `out`, which must not exist.
 
     `start` is an adapter to go on from; what `progress` or `losses` raises ends the training. A training that was
-    killed goes on from its last checkpoint when it is called again with the same rows and settings. Raises Misuse for
-    rows, settings or models that cannot be trained on, TrainingError if the training fails, WeightsError for weights
-    that cannot be read or written: then there is no `out`.
+    killed goes on from its last checkpoint when it is called again with the same rows and settings; one that was killed
+    when its adapter was whole is returned. Raises Misuse for rows, settings or models that cannot be trained on,
+    TrainingError if it fails, WeightsError for weights that cannot be read or written: then there is no `out`.
     """
     config, out = config or TrainConfig(), Path(out)
     report = progress or (lambda label, done, total: None)
-    _must_be_free(out)
+    if not beside(out).exists():
+        _must_be_free(out)
     on = base(model, lambda label: report(label, 0, 0))
     tokenizer = on.tokenizer()
     chat = Chat(tokenizer, on.name, written_calls=on.gguf is not None)
@@ -80,6 +81,9 @@ def train(
     prepared = prepare(data, chat, config, _limit(on, config))
     training = _described(on, config, prepared, Path(start) if start else None, card_beside(data))
     with stored(out), alone(out) as work, _threads(config):
+        if (whole := _finished(out, training)) is not None:
+            shutil.rmtree(work, ignore_errors=True)
+            return whole
         _must_be_free(out)  # another process may have been as quick
         begin(work, training.key)
         parts = Parts(
@@ -101,6 +105,14 @@ def train(
 def _must_be_free(out: Path) -> None:
     if out.exists():
         raise Misuse(f"{out} exists; choose another folder for the adapter, or remove it")
+
+
+def _finished(out: Path, training: Training) -> Trained | None:
+    """Return what this very training has made, where it was killed before it could tidy up."""
+    found = Training.read(out) if (out / RECORD).is_file() else None
+    if found is None or found.outcome is None or found.key != training.key:
+        return None
+    return Trained(out, found, found.outcome)
 
 
 def _on_step(report: Progress, losses: Losses | None) -> Losses:

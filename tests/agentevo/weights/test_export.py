@@ -313,6 +313,14 @@ def test_a_secret_in_the_name_of_an_ability_is_masked_in_the_card() -> None:
     assert list(card.abilities.values()) == [1]
 
 
+def test_a_secret_that_is_filtered_by_is_masked_in_the_card() -> None:
+    key = "sk-proj-abcdefghijklmnopqrstuvwx1234567890ABCD"
+    one = right(1).attempts[0]
+    of_team = experience(one.but(task=one.task.but(data={"team": key})))
+    card = rows([of_team], where={"team": key})[1]
+    assert card.rules["where"] == {"team": "[secret: openai key]"}
+
+
 def test_the_ability_is_what_a_function_says() -> None:
     _, card = rows([right(1), right(2)], ability=lambda x: x.task.prompt[-2])
     assert card.abilities == {"1": 1, "2": 1}

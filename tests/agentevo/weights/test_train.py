@@ -229,6 +229,17 @@ def test_a_folder_that_exists_is_left_alone(small: str, tmp_path: Path) -> None:
         trained(tmp_path / "a")
 
 
+def test_a_training_that_was_killed_before_it_could_tidy_up_is_whole(small: str, tmp_path: Path) -> None:
+    made = trained(tmp_path / "a")
+    work = tmp_path / ".a.training"
+    (work / "checkpoint-6").mkdir(parents=True)
+    (work / "checkpoint-6" / "whole").touch()
+    with pytest.raises(Misuse, match="a exists; choose another folder"):
+        trained(tmp_path / "a", seed=1)
+    assert trained(tmp_path / "a") == made
+    assert not work.exists()
+
+
 def test_a_folder_that_another_process_has_made_meanwhile_is_left_alone_and_nothing_trained(
     small: str, tmp_path: Path
 ) -> None:
@@ -327,6 +338,11 @@ def test_a_disk_without_room_is_said_and_with_room_again_it_goes_on(whole: Train
         trained(tmp_path / "a")
     assert not (tmp_path / "a").exists()
     assert trained(tmp_path / "a").outcome.losses == whole.outcome.losses
+
+
+def test_a_place_that_cannot_be_written_is_said_as_the_system_says_it(small: str) -> None:
+    with pytest.raises(WeightsError, match=r"cannot write /proc/a: No such file or directory; choose a place"):
+        trained(Path("/proc/a"))
 
 
 def test_two_processes_do_not_train_one_adapter(small: str, tmp_path: Path) -> None:
