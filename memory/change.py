@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from agentevo.errors import Misuse
 from agentevo.memory.rows import made, marked
-from agentevo.memory.trust import DOUBTED
+from agentevo.memory.trust import BLOCKED, DOUBTED
 from agentevo.types import Item, Json, Op, Status, Verb, why_invalid
 
 COMMUTING: frozenset[Verb] = frozenset({"insert", "link", "reinforce"})
@@ -71,12 +71,36 @@ def marks(verb: Verb, status: Status, pinned: bool, *, doubted: bool = False) ->
 
 
 def succeeding(before: Item, after: Item) -> Item:
-    """Return an item that is put in another's place: it is kept from forgetting as that one was."""
-    return after.model_copy(update={"supersedes": before.id, "pinned": after.pinned or before.pinned})
+    """Return an item that is put in another's place: it is kept from forgetting as that one was.
+
+    One in an adapter's place was trained on the same, where it does not say on what, and is blocked as that one is.
+    """
+    after = after.model_copy(update={"supersedes": before.id, "pinned": after.pinned or before.pinned})
+    if before.kind != "adapter":
+        return after
+    after = after.model_copy(update={"derived_from": after.derived_from or before.derived_from})
+    return blocked(after, before.metadata[BLOCKED]) if BLOCKED in before.metadata else after
+
+
+def blocked(adapter: Item, why: Json) -> Item:
+    """Return an adapter as one that must not be put into use."""
+    status = "quarantined" if adapter.status == "live" else adapter.status
+    return adapter.model_copy(update={"status": status, "metadata": {**adapter.metadata, BLOCKED: why}})
 
 
 def applied(item: Item, op: Op) -> Item:
-    """Return the item as the op leaves it; the very same object where the op changes nothing."""
+    """Return the item as the op leaves it; the very same object where the op changes nothing.
+
+    An adapter that is blocked stays so.
+    """
+    after = _applied(item, op)
+    if after is item or item.kind != "adapter" or BLOCKED not in item.metadata:
+        return after
+    after = blocked(after, after.metadata.get(BLOCKED) or item.metadata[BLOCKED])
+    return item if after == item else after
+
+
+def _applied(item: Item, op: Op) -> Item:
     if op.verb == "release" and item.status == "quarantined" and DOUBTED in item.metadata:
         trusted = {name: value for name, value in item.metadata.items() if name != DOUBTED}
         return item.model_copy(update={"status": "live", "metadata": trusted})

@@ -15,7 +15,7 @@ from typing import Any, Self, TypeAlias, get_args
 
 from agentevo.memory import images
 from agentevo.memory.change import marks
-from agentevo.memory.trust import DOUBTED
+from agentevo.memory.trust import BLOCKED, DOUBTED
 from agentevo.types import Status, Verb
 
 Wanted: TypeAlias = tuple[int, Verb, str, int | None, str, str]
@@ -40,12 +40,14 @@ _SAID = """SELECT n FROM (
         FROM wanted CROSS JOIN items ON ns = ? AND id = item WHERE verb = 'restore' AND status = 'forgotten') AS back
     WHERE nth > 1 OR EXISTS (SELECT 1 FROM items AS other
         WHERE other.ns = back.ns AND other.digest = back.digest AND other.status != 'forgotten')"""
+_HELD = f"""(json_type(metadata, '$.{DOUBTED}') IS NOT NULL
+    OR (kind = 'adapter' AND json_type(metadata, '$.{BLOCKED}') IS NOT NULL))"""
 _DUE = f"""INSERT INTO due
-    WITH moves (verb, status, pinned, is_doubted, before, to_status, to_pinned) AS (VALUES {{moves}})
+    WITH moves (verb, status, pinned, is_held, before, to_status, to_pinned) AS (VALUES {{moves}})
     SELECT n, row, before, to_status, to_pinned
     FROM wanted CROSS JOIN items ON ns = ? AND id = item CROSS JOIN moves
         ON moves.verb = wanted.verb AND moves.status = items.status AND moves.pinned = items.pinned
-        AND (is_doubted IS NULL OR is_doubted = (json_type(metadata, '$.{DOUBTED}') IS NOT NULL))
+        AND (is_held IS NULL OR is_held = {_HELD})
     WHERE coalesce(version <= expected, 1)"""
 _JOURNAL = """INSERT INTO ops (seq, txn, verb, item, reason, detail, before)
     SELECT ? + n, ?, verb, item, reason, detail, before FROM due CROSS JOIN wanted USING (n)"""
@@ -112,9 +114,9 @@ class Marking:
 
 
 def _moves(verb: Verb) -> Iterator[tuple[Any, ...]]:
-    """Yield which marks an op changes into which, of what is doubted or not, or, as None, of either."""
-    doubted = (False, True) if verb == "restore" else (None,)
-    for status, pinned, is_doubted in itertools.product(get_args(Status), (False, True), doubted):
-        after = marks(verb, status, pinned, doubted=bool(is_doubted))
+    """Yield which marks an op changes into which, of what is doubted or blocked or not, or, as None, of either."""
+    held = (False, True) if verb == "restore" else (None,)
+    for status, pinned, is_held in itertools.product(get_args(Status), (False, True), held):
+        after = marks(verb, status, pinned, doubted=bool(is_held))
         if after != (status, pinned):
-            yield verb, status, pinned, is_doubted, images.OF_MARKS[status, pinned], *after
+            yield verb, status, pinned, is_held, images.OF_MARKS[status, pinned], *after

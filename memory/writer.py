@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from agentevo.errors import Misuse
 from agentevo.memory import images, rows
-from agentevo.memory.change import COMMUTING, MARKING, QUIET, applied, credited, says_anew, succeeding
+from agentevo.memory.change import COMMUTING, MARKING, QUIET, applied, blocked, credited, says_anew, succeeding
 from agentevo.memory.doubt import Doubts, corrected
 from agentevo.memory.marking import Marking
 from agentevo.memory.trust import BLOCKED, DOUBTED, PURGED
@@ -312,9 +312,7 @@ class Writer:
         if not any(self.db.execute(query, (self.ns, name, PURGED)).fetchone() for name in names):
             return item, op
         why = "trained on what was purged meanwhile"
-        status = "quarantined" if item.status == "live" else item.status
-        item = item.model_copy(update={"status": status, "metadata": {**item.metadata, BLOCKED: why}})
-        return item, _because(op, why)
+        return blocked(item, why), _because(op, why)
 
     def _twin(self, item: Item) -> str | None:
         """Return the item, not forgotten and not this one, that says the very same."""

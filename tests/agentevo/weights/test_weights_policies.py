@@ -28,9 +28,10 @@ from agentevo.phases.refine import Threshold
 from agentevo.protocols import Gate, Recipe, State
 from agentevo.recipes import load
 from agentevo.record import Record
-from agentevo.types import Attempt, Decision, Item, Message, Op, Report, Task
+from agentevo.types import Attempt, Decision, Experience, Item, Message, Op, Report, Task
 from agentevo.weights import export_sft
 from agentevo.weights.adapters import adapters, find, in_use, name_of, promote, rollback
+from agentevo.weights.order import Made, Order
 from agentevo.weights.policies import Train
 from agentevo.weights.replay import Earlier
 
@@ -265,6 +266,71 @@ def test_an_adapter_whose_attempts_were_purged_while_it_was_trained_is_not_put_i
         found = store.get("late")
         assert found is not None
         assert (found.status, found.metadata[BLOCKED]) == ("quarantined", "trained on what was purged meanwhile")
+
+
+def test_what_is_purged_while_the_next_adapter_trains_blocks_that_one_too() -> None:
+    weights, purged = Weights(), set[str]()
+
+    async def fresh(state: State) -> list[Task]:
+        return [state.environment.task(f"{n}+{n + 1}") for n in range(4 * state.round, 4 * state.round + 4)]
+
+    with memory() as store:
+
+        async def train(order: Order) -> Made:
+            made = await weights.train(order)
+            if len(weights.orders) == 2:
+                purged.update(attempt.id for _, x in store.experiences() for attempt in x.attempts)
+                store.purge([name for name, _ in store.experiences()])
+            return made
+
+        used = recipe(weights, HeldOut(0.5), by=train, replay=[Earlier(1.0)])
+        reports = evolved(store, model(weights), replace(used, tasks=fresh), cycles=2)
+        assert [report.accepted for report in reports] == [True, True]
+        (latest, _) = adapters(store)
+        assert purged.intersection(latest.derived_from)
+        assert (latest.status, latest.metadata[BLOCKED]) == ("quarantined", "trained on what was purged meanwhile")
+        assert latest.metadata["gate"] == reports[1].reason
+        with pytest.raises(Misuse, match="is not promoted: trained on what was purged meanwhile"):
+            asyncio.run(promote(store, latest.id))
+
+
+LATE: tuple[tuple[Op, ...], ...] = (
+    (Op(verb="release", id="late"),),
+    (Op(verb="edit", id="late", changes={"metadata": {"name": "late"}}), Op(verb="release", id="late")),
+    (Op(verb="forget", id="late"), Op(verb="restore", id="late")),
+    (Op(verb="supersede", id="late", item=Item(id="later", text="later", kind="adapter", created_at=NOW)),),
+)
+
+
+@pytest.mark.parametrize("ops", LATE)
+def test_no_later_op_of_its_transaction_puts_an_adapter_into_use_that_was_purged_meanwhile(ops: Sequence[Op]) -> None:
+    task = Task(id="t", prompt="What?")
+    with memory() as store:
+        kept = store.record(Experience(task=task, attempts=(Attempt(id="gone", task=task, answer="x"),)))
+        late = Item(
+            id="late", text="late", kind="adapter", status="quarantined", derived_from=("gone",), created_at=NOW
+        )
+        draft = store.draft()
+        draft.apply([Op(verb="insert", id="late", item=late), *ops])
+        store.purge(kept)
+        draft.commit()
+        assert live(store) == []
+        assert {item.metadata[BLOCKED] for item in adapters(store)} == {"trained on what was purged meanwhile"}
+
+
+def test_what_takes_the_place_of_an_adapter_is_blocked_as_that_one_is() -> None:
+    weights = Weights()
+    with memory() as store:
+        evolved(store, model(weights), recipe(weights, HeldOut()))
+        (item,) = adapters(store)
+        first, second = (name for name, _ in [*store.experiences()][:2])
+        new = store.supersede(item.id, "Adapter with a nicer card")
+        assert (new.status, new.derived_from) == ("live", item.derived_from)
+        assert store.purge(first).retired == (new.id,)
+        newest = store.supersede(new.id, "Adapter with the nicest card", metadata={"name": "a"})
+        assert (newest.status, newest.metadata) == ("quarantined", {"name": "a", BLOCKED: f"trained on purged {first}"})
+        assert newest.id in store.purge(second).adapters
+        assert live(store) == []
 
 
 def test_an_adapter_in_use_answers_no_more_once_what_it_was_trained_on_is_purged() -> None:
