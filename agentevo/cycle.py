@@ -207,7 +207,9 @@ async def commit(state: State, draft: Draft, learnt: Sequence[Experience], recor
 
 
 async def _commit(state: State, draft: Draft, learnt: Sequence[Experience], record: Record, reason: str) -> Transaction:
-    if isinstance(state.memory, Keeper):
+    memory = state.memory
+    if isinstance(memory, Keeper):
         for n, experience in enumerate(learnt):
-            await state.memory.arecord(experience, run=record.id, id=f"{record.key}/{n}")
+            if not any([await memory.awas_purged(attempt.id) for attempt in experience.attempts]):
+                await memory.arecord(experience, run=record.id, id=f"{record.key}/{n}")
     return await draft.acommit(key=record.key, reason=reason or f"turn {state.round}")

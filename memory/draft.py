@@ -20,7 +20,7 @@ from agentevo.memory.change import COMMUTING
 from agentevo.memory.damage import read_back
 from agentevo.memory.doubt import corrected, descendants, questioned
 from agentevo.memory.exact import Vector
-from agentevo.memory.history import UNDO
+from agentevo.memory.history import UNDO, Change
 from agentevo.memory.overlay import Overlay
 from agentevo.memory.source import Source, Stored
 from agentevo.memory.trust import DOUBTED
@@ -67,6 +67,8 @@ class Below(Protocol):
     ) -> Transaction: ...
 
     def _committed_under(self, key: str) -> Transaction | None: ...
+
+    def history(self, id: str) -> list[Change] | list[Transaction]: ...
 
 
 class Draft(Verbs):
@@ -172,6 +174,11 @@ class Draft(Verbs):
     def draft(self) -> Draft:
         """Begin a draft over this one."""
         return Draft(self)
+
+    @checked
+    def history(self, id: str) -> list[Change] | list[Transaction]:
+        """Return what happened to an item below, oldest first; nothing where it is new here."""
+        return self._below.history(id) if self._below._source.find(id) else []
 
     @checked
     def commit(self, *, key: str | None = None, reason: str = "") -> Transaction:

@@ -263,11 +263,6 @@ class Memory(Swept):
         return descendants(self._stored, [id])
 
     @checked
-    def made_from(self, id: str) -> list[Item]:
-        """Return what came directly from an item, an attempt or an experience."""
-        return past.children(self._stored, id)
-
-    @checked
     def at(self, time: float) -> list[Item]:
         """Return all items as they were at a time, oldest first."""
         return past.at(self._stored, time)

@@ -17,6 +17,7 @@ from agentevo.memory.change import applied, says_anew
 from agentevo.memory.doubt import corrected, descendants, questioned
 from agentevo.memory.exact import Vector
 from agentevo.memory.fields import ALL_KINDS, ALL_STATUSES, Fields, Hits, Ids, Items, Kinds, Statuses, VectorLike
+from agentevo.memory.history import children
 from agentevo.memory.narrow import Filter
 from agentevo.memory.overlay import as_vector
 from agentevo.memory.rank import Weights, about_tokens
@@ -268,6 +269,11 @@ class Verbs(ABC):
     def was_purged(self, attempt: str) -> bool:
         """Say whether the experience with this attempt was purged, or an experience item that was made of it."""
         return self._source.was_purged(attempt)
+
+    @checked
+    def made_from(self, id: str) -> Items:
+        """Return what came directly from an item, an attempt or an experience."""
+        return children(self._source, id)
 
     @checked
     def get(self, id: str) -> Item | None:

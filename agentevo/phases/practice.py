@@ -20,6 +20,7 @@ from agentevo.phases.trajectory import Trajectory, why_stopped
 from agentevo.protocols import Act, Episode, Golden, Judge, Part, State, Tasks
 from agentevo.quote import clean, fenced
 from agentevo.types import Attempt, Experience, Feedback, Message, Task, Usage
+from agentevo.weights.learnable import learnable
 
 LOG = logging.getLogger(__name__)
 
@@ -169,7 +170,8 @@ class Reuse:
     """Make attempts in one turn of so many, and give those again in the turns between.
 
     What is given again is what that turn had left after its filters, judged, so it is not judged anew: of filters that
-    rise, the first lets through the most. A task that was not practised then has no attempts.
+    rise, the first lets through the most. A task that was not practised then has no attempts, nor is there one of what
+    was purged, forgotten or quarantined since.
     """
 
     act: Act
@@ -184,7 +186,8 @@ class Reuse:
         if state.round % self.cycles == 0:
             return await self.act(state, task)
         grown = state.history[state.round - state.round % self.cycles].practised
-        return [attempt for experience in grown if experience.task.id == task.id for attempt in experience.attempts]
+        left, _ = await learnable(state.memory, [x for x in grown if x.task.id == task.id])
+        return [attempt for experience in left for attempt in experience.attempts]
 
 
 @dataclass(frozen=True)

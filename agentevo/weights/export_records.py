@@ -13,6 +13,7 @@ from functools import lru_cache
 
 from agentevo.errors import UnknownName
 from agentevo.memory.corrections import ANSWER
+from agentevo.memory.draft import Draft
 from agentevo.memory.insert import FEEDBACK_TRUST
 from agentevo.memory.memory import Memory
 from agentevo.memory.orders import gives_orders
@@ -76,7 +77,9 @@ def _as_item(found: Found, ability: str) -> Item:
 class Standing:
     """Whether attempts may be learned from, by what became of the items they used and of those made of them."""
 
-    def __init__(self, rules: Rules, get: Callable[[str], Item | None] | None, memory: Memory | None = None) -> None:
+    def __init__(
+        self, rules: Rules, get: Callable[[str], Item | None] | None, memory: Memory | Draft | None = None
+    ) -> None:
         self._rules, self._get, self._memory = rules, get, memory
         self._used = lru_cache(_REMEMBERED)(self._why_not_used)
 

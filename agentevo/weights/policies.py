@@ -21,6 +21,7 @@ from agentevo.protocols import State
 from agentevo.types import Experience, Item, Json, Op
 from agentevo.weights.adapters import POLICY, base_of, in_use, name_of, trained
 from agentevo.weights.config import TrainConfig
+from agentevo.weights.learnable import learnable
 from agentevo.weights.machine import train_here
 from agentevo.weights.order import Made, Order, Trainer
 from agentevo.weights.replay import Replay, mixed, must_be_replays
@@ -69,16 +70,17 @@ class Train:
         object.__setattr__(self, "replay", must_be_replays(self.replay))
 
     async def __call__(self, state: State, experiences: Sequence[Experience]) -> list[Op]:
-        own = self._rows(experiences)
+        fit, left = await learnable(state.memory, experiences)
+        own, out = self._rows(fit), "".join(f"; left out: {count} {why}" for why, count in sorted(left.items()))
         rows = await mixed(state, own, self.replay) if len(own) >= self.at_least else []
         if not rows:
-            LOG.warning("nothing is trained: %d rows of this turn, %d needed", len(own), self.at_least)
+            LOG.warning("nothing is trained: %d rows of this turn, %d needed%s", len(own), self.at_least, out)
             return []
         start = None if self.from_base else await self._start(state)
         order = self._order(state, rows, start)
         made = await self.by(order)
         item = described(state, order.name, self.role, made, attempts_of(rows), start)
-        said = f"{self.method} on {len(rows)} rows, {len(rows) - len(own)} of them replayed"
+        said = f"{self.method} on {len(rows)} rows, {len(rows) - len(own)} of them replayed{out}"
         return [Op(verb="insert", id=item.id, item=item, reason=said)]
 
     def _rows(self, experiences: Sequence[Experience]) -> list[Row]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from agentevo.errors import Misuse
+from agentevo.memory.admit import masked_within
 from agentevo.overlap import alike, grams, words
 from agentevo.phases.act import Sample
 from agentevo.phases.combine import made_awaitable
@@ -16,6 +17,7 @@ from agentevo.phases.tasks.generate import Generate
 from agentevo.protocols import Act, Adaptable, State, Tasks
 from agentevo.types import Attempt, Experience, Json
 from agentevo.weights.adapters import base_of
+from agentevo.weights.learnable import learnable
 from agentevo.weights.rows import Row
 from agentevo.weights.turn import WITHOUT, pair_rows, sft_rows
 
@@ -24,12 +26,12 @@ Replay: TypeAlias = Callable[[State, int], Awaitable[list[Row]]]
 
 
 async def mixed(state: State, own: Sequence[Row], replays: Sequence[Replay]) -> list[Row]:
-    """Return the rows of a turn with those that are replayed, in an order drawn by chance."""
+    """Return the rows of a turn with those that are replayed, without secrets, in an order drawn by chance."""
     rows = list(own)
     for replay in replays:
         rows += await replay(state, len(own))
     state.dice("train", "order").shuffle(rows)
-    return rows
+    return [masked_within(row) for row in rows]
 
 
 def must_be_replays(replays: object) -> tuple[Replay, ...]:
@@ -64,7 +66,7 @@ class Earlier:
     """What earlier turns practised and kept, so much of it that it is this share of all rows: experience replay.
 
     pairs: their preferences rather than their attempts; of these, `least` is what an attempt must have scored. What
-    memory and hints put into prompts is left out.
+    memory and hints put into prompts is left out, and so is what was purged, forgotten or quarantined since.
     """
 
     share: float = 0.3
@@ -75,7 +77,7 @@ class Earlier:
         _must_be_share(self.share)
 
     async def __call__(self, state: State, own: int) -> list[Row]:
-        practised = [x for report in state.history for x in report.practised if not await _was_purged(state, x)]
+        practised, _ = await learnable(state.memory, [x for report in state.history for x in report.practised])
         if self.pairs:
             return _drawn(state, "earlier", pair_rows(practised, WITHOUT), self.share, own)
         kept = [x.but(attempts=[a for a in x.attempts if self._is_enough(a)], pairs=()) for x in practised]
@@ -83,10 +85,6 @@ class Earlier:
 
     def _is_enough(self, attempt: Attempt) -> bool:
         return self.least is None or (attempt.score is not None and attempt.score >= self.least)
-
-
-async def _was_purged(state: State, experience: Experience) -> bool:
-    return any([await state.memory.awas_purged(attempt.id) for attempt in experience.attempts])
 
 
 @dataclass(frozen=True)
