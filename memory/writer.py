@@ -18,6 +18,7 @@ from agentevo.memory import images, rows
 from agentevo.memory.change import COMMUTING, MARKING, QUIET, applied, blocked, credited, says_anew, succeeding
 from agentevo.memory.doubt import Doubts, corrected
 from agentevo.memory.marking import Marking
+from agentevo.memory.posts import adapters_among, post_of, rivals
 from agentevo.memory.trust import BLOCKED, DOUBTED, PURGED
 from agentevo.memory.twins import Twins
 from agentevo.memory.words import body
@@ -70,6 +71,8 @@ class Writer:
         """Why items would be doubted, had the corrections not been skipped that these reasons tell of."""
         self._true: set[str] = set()
         """Why items are doubted: what these reasons tell of was corrected."""
+        self._risen: list[str] = []
+        """Adapters that came into use, or may have."""
         self.doubts = Doubts(stored)
 
     def begin(self, *, actor: str, reason: str, key: str | None, at: float) -> Transaction | None:
@@ -107,11 +110,22 @@ class Writer:
         late = self.doubts.left()
         for op in late:
             self._put(op, None)
+        late += self._put_aside()
         self._close(skipped)
         named = (name for op in (*ops, *late) for name in ((op.id, op.item.id) if self._is_in(op.item) else (op.id,)))
         missed = set(skipped)
         items = tuple(name for name in dict.fromkeys(self.twins.get(n, n) for n in named) if name not in missed)
         return self.transaction.model_copy(update={"items": items, "skipped": tuple(skipped)})
+
+    def _put_aside(self) -> list[Op]:
+        """Take adapters out of use in whose place others came, the latest of each post; return how that was done."""
+        done: list[Op] = []
+        for _, _, item in (one for name in reversed(self._risen) for one in self._read([name]).values()):
+            ops = rivals(self.db, self.ns, item)
+            for op in ops:
+                self._put(op, None)
+            done += ops
+        return done
 
     def _is_in(self, item: Item | None) -> TypeGuard[Item]:
         """Say whether an item that was to be inserted was, or stands for itself here already."""
@@ -154,6 +168,8 @@ class Writer:
             not_done, done = self._mark_once(ops, names, turn, expected, seq)
             missed += not_done
             changed += done
+        if ops[0].verb == "restore":  # which is carried out with no other
+            self._risen += adapters_among(self.db, self.ns, [names[n] for n in sorted(changed)])
         for n in sorted(changed):
             self.verbs.add(ops[n].verb)
             if ops[n].to:
@@ -245,6 +261,7 @@ class Writer:
             return False
         if after is not before:
             self._change(row, before, after, op)
+            self._risen += [name] if post_of(after) not in (None, post_of(before)) else []
             if self.doubts.see(op, before, after):
                 self._true.add(corrected(name))
                 self._moot.discard(corrected(name))
@@ -284,6 +301,7 @@ class Writer:
         item, op = self._lowered(item, op) if self.twins else (item, op)
         item, op = self._doubted(item, op)
         self.add_row(item, self._journal(op, item.id, None))
+        self._risen += [item.id] if post_of(item) else []
 
     def _lowered(self, item: Item, op: Op) -> tuple[Item, Op]:
         """Trust what was derived from inserts that were not needed no more than what stands for them."""

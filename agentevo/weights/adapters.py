@@ -1,7 +1,8 @@
 """Adapters as items of the ledger: trained is quarantined, promoted is live, and undo takes a promotion back.
 
 An item says which adapter it is in its metadata: `name`, the file beside the `base` that it is for, and its `role`:
-"policy" answers, any other is used where it is named. Of each base and role one adapter is live at most.
+"policy" answers, any other is used where it is named. Of each base and role one adapter is live at most: the ledger
+sees to that, however one becomes live.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import replace
 from agentevo.errors import Misuse, UnknownName
 from agentevo.memory import Memory
 from agentevo.memory.history import Change
+from agentevo.memory.posts import replaced_by
 from agentevo.memory.trust import BLOCKED
 from agentevo.protocols import Adaptable, Draft, State
 from agentevo.protocols import Memory as Reads
@@ -109,7 +111,7 @@ async def promoting(memory: Reads, item: Item, reason: str = "promoted") -> list
         raise Misuse(f"adapter {name_of(item)!r} is not promoted: {why}; train another without that")
     where: dict[str, Json] = {name: item.metadata[name] for name in ("base", "role") if name in item.metadata}
     others = [other for other in await memory.alist(kind="adapter", where=where) if other.id != item.id]
-    ops = [Op(verb="quarantine", id=other.id, reason=_replacing(item)) for other in others]
+    ops = [Op(verb="quarantine", id=other.id, reason=replaced_by(item)) for other in others]
     if item.status == "live":
         return ops
     return [*ops, Op(verb="restore" if item.status == "forgotten" else "release", id=item.id, reason=reason)]
@@ -154,17 +156,13 @@ async def _replaced(memory: Memory, item: Item) -> list[Item]:
 
     A rollback that brought it back put nothing aside.
     """
-    said = _replacing(item)
+    said = replaced_by(item)
     others = [other for other in adapters(memory) if other.status == "quarantined" and BLOCKED not in other.metadata]
     aside = {other.id: {c.transaction for c in _changes(memory, other) if c.reason == said} for other in others}
     for change in reversed(_changes(memory, item)):
         if replaced := [other for other in others if change.transaction in aside[other.id]]:
             return replaced
     return []
-
-
-def _replacing(item: Item) -> str:
-    return f"replaced by {name_of(item)}"
 
 
 def _changes(memory: Memory, item: Item) -> list[Change]:

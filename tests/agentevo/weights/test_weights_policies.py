@@ -33,7 +33,7 @@ from agentevo.recipes import load
 from agentevo.record import Record
 from agentevo.types import Attempt, Decision, Experience, Item, Message, Op, Report, Task
 from agentevo.weights import export_sft
-from agentevo.weights.adapters import adapters, find, in_use, name_of, promote, rollback
+from agentevo.weights.adapters import adapters, find, in_use, name_of, promote, promoting, rollback
 from agentevo.weights.order import Made, Order
 from agentevo.weights.policies import Train
 from agentevo.weights.replay import Earlier, Rows
@@ -194,6 +194,52 @@ def test_rollbacks_go_back_one_promotion_after_the_other() -> None:
             asyncio.run(rollback(store, name))
             found.append(live(store))
         assert found == [["two"], ["one"], []]
+
+
+def three(store: Memory) -> None:
+    for name in ("one", "two", "three"):
+        metadata = {"name": name, "base": "small", "role": "policy"}
+        store.quarantine(store.insert(f"Adapter {name}", kind="adapter", metadata=metadata).id)
+
+
+def test_of_promotions_at_once_one_stands_and_a_rollback_brings_back_the_one_before() -> None:
+    with memory() as store:
+        three(store)
+
+        async def at_once() -> None:
+            await asyncio.gather(*(promote(store, name) for name in ("one", "two", "three")))
+
+        asyncio.run(at_once())
+        (last,) = live(store)
+        asyncio.run(rollback(store, last))
+        assert len(live(store)) == 1
+        assert live(store) != [last]
+
+
+def test_a_promotion_that_was_decided_before_another_leaves_one_in_use(tmp_path: Path) -> None:
+    with Memory.open(tmp_path, embedder="hash") as here, Memory.open(tmp_path, embedder="hash") as there:
+        three(here)
+        one, two = (asyncio.run(promoting(here, find(here, name))) for name in ("one", "two"))
+        here.apply(one)
+        there.apply(two)
+        assert live(here) == ["two"]
+        here.undo()
+        assert live(here) == ["one"]
+
+
+def test_however_an_adapter_comes_into_use_the_one_before_goes() -> None:
+    with memory() as store:
+        three(store)
+        asyncio.run(promote(store, "one"))
+        store.forget(find(store, "one").id)
+        asyncio.run(promote(store, "two"))
+        store.restore(find(store, "one").id)
+        restored = live(store)
+        store.insert("Adapter four", kind="adapter", metadata={"name": "four", "base": "small", "role": "policy"})
+        store.insert("Adapter five", kind="adapter", metadata={"name": "five", "base": "small", "role": "verifier"})
+        inserted = live(store)
+        store.edit(find(store, "five").id, metadata={"name": "five", "base": "small", "role": "policy"})
+        assert (restored, inserted, live(store)) == (["one"], ["five", "four"], ["five"])
 
 
 def live(store: Memory) -> list[str]:
