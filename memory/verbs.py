@@ -23,6 +23,7 @@ from agentevo.memory.overlay import as_vector
 from agentevo.memory.rank import Weights, about_tokens
 from agentevo.memory.recall import MODES, Mode, Question, recall
 from agentevo.memory.source import ORDERS, Source
+from agentevo.memory.trust import BLOCKED
 from agentevo.memory.where import Where, parse
 from agentevo.shared_thread import SharedThread, sharing_thread
 from agentevo.types import RECALLED_KINDS, Item, Json, Op, Transaction, Verb, why_invalid
@@ -177,7 +178,13 @@ class Verbs(ABC):
 
     @checked
     def release(self, ids: Ids, *, reason: str = "") -> Item:
-        """Let quarantined items be recalled; their trust stays what it was."""
+        """Let quarantined items be recalled; their trust stays what it was. Adapters are promoted instead."""
+        for item in map(self._must, _listed(ids)):
+            if item.kind == "adapter" and BLOCKED not in item.metadata:
+                raise Misuse(
+                    f"item {item.id} is an adapter, which `agentevo models adapters promote` puts into use, in place of"
+                    " the one that is"
+                )
         return self._do("release", ids, reason)
 
     @checked

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +13,7 @@ from agentevo.cli.memory.shown import one_line, show_fields
 from agentevo.cli.output import show, show_json, show_table
 
 if TYPE_CHECKING:
+    from agentevo.memory import Memory
     from agentevo.types import Item, Json
 
 app = typer.Typer(help="List, show, promote and roll back the adapters that a memory holds; install others.")
@@ -77,35 +77,48 @@ def install(
     show(install_adapter(folder, name=name, replace=replace))
 
 
-def _command(verb: Literal["promote", "rollback"]) -> Callable[..., None]:
-    """Return a command that puts one adapter in the place of another, and says which is in use then."""
+@app.command()
+def promote(
+    context: typer.Context,
+    name: NameArgument,
+    reason: ReasonOption = "",
+    force: Annotated[bool, typer.Option("--force", help="Also where a gate did not let it in.")] = False,
+    path: PathOption = None,
+    namespace: NamespaceOption = None,
+) -> None:
+    """Put an adapter into use, in place of the one that is; `memory undo` takes that back."""
+    from agentevo.weights import adapters
 
-    def command(
-        context: typer.Context,
-        name: NameArgument,
-        reason: ReasonOption = "",
-        path: PathOption = None,
-        namespace: NamespaceOption = None,
-    ) -> None:
-        from agentevo.weights import adapters
-
-        with opened(context, path, namespace) as memory:
-            asyncio.run((adapters.promote if verb == "promote" else adapters.rollback)(memory, name, reason))
-            about = adapters.find(memory, name).metadata
-            base, role = str(about.get("base")), str(about.get("role"))
-            now = asyncio.run(adapters.in_use(memory, base, role))
-        place = base if role == adapters.POLICY else f"the {role} of {base}"
-        show(f"{place} now answers {'with ' + adapters.name_of(now) if now else 'without an adapter'}")
-
-    return command
+    with opened(context, path, namespace) as memory:
+        asyncio.run(adapters.promote(memory, name, reason, force=force))
+        _show_in_use(memory, name)
 
 
-app.command("promote", help="Put an adapter into use, in place of the one that is; `memory undo` takes that back.")(
-    _command("promote")
-)
-app.command("rollback", help="Take an adapter out of use, and put back the one that it replaced, if there was one.")(
-    _command("rollback")
-)
+@app.command()
+def rollback(
+    context: typer.Context,
+    name: NameArgument,
+    reason: ReasonOption = "",
+    path: PathOption = None,
+    namespace: NamespaceOption = None,
+) -> None:
+    """Take an adapter out of use, and put back the one that it replaced, if there was one."""
+    from agentevo.weights import adapters
+
+    with opened(context, path, namespace) as memory:
+        asyncio.run(adapters.rollback(memory, name, reason))
+        _show_in_use(memory, name)
+
+
+def _show_in_use(memory: Memory, name: str) -> None:
+    """Say what answers now for the base and the role of an adapter."""
+    from agentevo.weights import adapters
+
+    about = adapters.find(memory, name).metadata
+    base, role = str(about.get("base")), str(about.get("role"))
+    now = asyncio.run(adapters.in_use(memory, base, role))
+    place = base if role == adapters.POLICY else f"the {role} of {base}"
+    show(f"{place} now answers {'with ' + adapters.name_of(now) if now else 'without an adapter'}")
 
 
 def _row(item: Item) -> dict[str, Json]:

@@ -24,6 +24,8 @@ LOG = logging.getLogger(__name__)
 
 POLICY = "policy"
 PLUS, LOCAL = "+", "local/"
+ACCEPTED = "accepted"
+"""The name in an adapter's metadata of whether a gate let it in; it is not there where no gate was asked."""
 
 
 def base_of(model: str) -> str:
@@ -97,7 +99,8 @@ def trained(ops: Sequence[Op]) -> list[Item]:
 
 def _weighed(item: Item, report: Report) -> Op:
     scores: Json = {**scores_of(item), "held_out": report.score}
-    return Op(verb="edit", id=item.id, changes={"metadata": {**item.metadata, "scores": scores, "gate": report.reason}})
+    said: dict[str, Json] = {"scores": scores, "gate": report.reason, ACCEPTED: report.accepted}
+    return Op(verb="edit", id=item.id, changes={"metadata": {**item.metadata, **said}})
 
 
 # --- by hand
@@ -131,9 +134,18 @@ def find(memory: Memory, name: str) -> Item:
     raise UnknownName("adapter", name, sorted({name_of(item) for item in there}))
 
 
-async def promote(memory: Memory, name: str, reason: str = "") -> Transaction:
-    """Make an adapter the live one of its base and role, in one transaction that `undo` takes back."""
+async def promote(memory: Memory, name: str, reason: str = "", *, force: bool = False) -> Transaction:
+    """Make an adapter the live one of its base and role, in one transaction that `undo` takes back.
+
+    Raise Misuse where it must not be, and, unless by force, where a gate did not let it in.
+    """
     item = find(memory, name)
+    if item.metadata.get(ACCEPTED) is False and item.status != "live" and not force:
+        why = item.metadata.get("gate")
+        raise Misuse(
+            f"adapter {name_of(item)!r} is not promoted, as the gate did not let it in: {why}; "
+            "to use it all the same give --force, in Python force=True"
+        )
     ops = await promoting(memory, item, reason or "promoted by hand")
     if not ops:
         raise Misuse(f"adapter {name_of(item)!r} is live already")

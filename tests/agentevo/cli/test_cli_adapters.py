@@ -61,6 +61,21 @@ def test_one_is_in_use_at_a_time_until_it_is_rolled_back(folder: Path, capsys: p
     assert "nothing to roll back" in said(capsys, "rollback", "one", *where, expected=2)
 
 
+def test_what_a_gate_refused_is_promoted_by_force_alone(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    about = {**ABOUT, "name": "three", "gate": "1.000 before, 0.000 after", "accepted": False}
+    with Memory.open(folder, embedder="hash") as memory:
+        item = memory.insert("refused", kind="adapter", metadata=about)
+        memory.quarantine(item.id)
+    where = ("--path", str(folder))
+    refused = said(capsys, "promote", "three", *where, expected=2)
+    assert "the gate did not let it in: 1.000 before, 0.000 after" in refused
+    assert "--force" in refused
+    assert status(["memory", *where, "release", item.id]) == 2
+    assert "`agentevo models adapters promote`" in capsys.readouterr().err
+    assert live(capsys, folder) == []
+    assert said(capsys, "promote", "three", "--force", *where) == "local/small now answers with three\n"
+
+
 def test_an_adapter_of_another_role_answers_in_that_role(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with Memory.open(folder, embedder="hash") as memory:
         item = memory.insert("judges", kind="adapter", metadata={**ABOUT, "name": "three", "role": "verifier"})

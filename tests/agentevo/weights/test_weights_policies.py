@@ -125,6 +125,11 @@ def test_a_poisoned_turn_is_refused_and_its_adapter_kept_beside() -> None:
         assert (report.accepted, report.score) == (False, 0.0)
         (item,) = adapters(store)
         assert (item.status, item.metadata["gate"]) == ("quarantined", report.reason)
+        with pytest.raises(Misuse, match=r"the gate did not let it in: 1\.000 before, 0\.000 after.*force=True"):
+            asyncio.run(promote(store, item.id))
+        with pytest.raises(Misuse, match="an adapter, which `agentevo models adapters promote` puts into use"):
+            store.release(item.id)
+        assert live(store) == []
         assert (
             Agent(model(weights, right=True), memory=store, recipe=Recipe(act=Sample())).run("What is 2+3?").answer
             == "5"
@@ -142,6 +147,15 @@ def test_an_adapter_that_the_model_does_not_answer_with_is_not_tested_and_kept_b
             "not tested: the model 'small+mine' was named with an adapter, or takes none, and answered without the "
             f"new one {name_of(item)!r}; name the model 'small', if it takes adapters"
         )
+
+
+def test_what_a_gate_refused_is_promoted_by_force_alone() -> None:
+    weights = Weights()
+    with memory() as store:
+        evolved(store, model(weights, right=True), replace(recipe(weights, HeldOut()), practice=poisoned))
+        (item,) = adapters(store)
+        asyncio.run(promote(store, item.id, force=True))
+        assert live(store) == [name_of(item)]
 
 
 def test_without_a_gate_nothing_is_promoted() -> None:
