@@ -118,7 +118,7 @@ def question(messages: Sequence[Message]) -> str:
 
 
 def test_star_asks_again_with_the_answer_only_after_a_failure_and_trains_without_it_from_the_base() -> None:
-    weights, hinted = Weights(), list[str]()
+    weights, hinted = Forgetful(), list[str]()
 
     def model(messages: Sequence[Message]) -> str:
         asked = str(messages[-1]["content"])
@@ -127,18 +127,16 @@ def test_star_asks_again_with_the_answer_only_after_a_failure_and_trains_without
             return "1" if "0+1" in asked else "still wrong"
         return answers(messages) if "2+3" in asked else "dunno"
 
-    evolved(load("star"), wearing(weights, model), weights)
-    assert sorted(hinted) == ["What is 0+1", "What is 1+2", "What is 3+4"]
-    assert rows(weights) == [
-        [("user", "What is 0+1?"), ("assistant", "1")],
-        [("user", "What is 2+3?"), ("assistant", "5")],
-    ]
-    assert weights.orders[0].start is None
-    assert "right answer" not in json.dumps([dict(row) for row in weights.orders[0].rows])
+    evolved(load("star"), wearing(weights, model), weights, cycles=2)
+    assert sorted(hinted) == sorted(["What is 0+1", "What is 1+2", "What is 3+4"] * 2)
+    right = [[("user", "What is 0+1?"), ("assistant", "1")], [("user", "What is 2+3?"), ("assistant", "5")]]
+    assert [rows(weights, turn) for turn in (0, 1)] == [right, right]
+    assert [order.start for order in weights.orders] == [None, None]
+    assert "right answer" not in json.dumps([dict(row) for order in weights.orders for row in order.rows])
 
 
 def test_lmsi_learns_all_paths_of_a_sure_majority_and_reads_no_label() -> None:
-    weights, environment = Weights(), Gold()
+    weights, environment = Forgetful(), Gold()
 
     def model(messages: Sequence[Message], n: int) -> list[str] | str:
         if n == 1:
@@ -146,15 +144,16 @@ def test_lmsi_learns_all_paths_of_a_sure_majority_and_reads_no_label() -> None:
         sure = ["So.\nThe answer is 9.", "The answer is 9."] * 4
         return [*sure[:5], *["The answer is 3."] * 3] if "0+1" in question(messages) else ["a", "b"] * 4
 
-    (report,) = evolved(load("lmsi", n=8, share=0.6), wearing(weights, model), weights, environment=environment)
+    recipe = load("lmsi", n=8, share=0.6)
+    report, _ = evolved(recipe, wearing(weights, model), weights, cycles=2, environment=environment)
     assert [row[-1][1] for row in rows(weights)] == ["So.\nThe answer is 9."] * 3 + ["The answer is 9."] * 2
     assert {f.source for x in report.practised for a in x.attempts for f in a.feedback} == {"self"}
     assert environment.labels == []
-    assert weights.orders[0].config["min_real"] == 0
+    assert [(order.config["min_real"], order.start) for order in weights.orders] == [(0, None)] * 2
 
 
 def test_rft_learns_each_way_to_a_right_answer_once() -> None:
-    weights = Weights()
+    weights = Forgetful()
     right = {"0+1": "1", "1+2": "3", "2+3": "5", "3+4": "7"}
 
     class Ends(Gold):
@@ -164,7 +163,8 @@ def test_rft_learns_each_way_to_a_right_answer_once() -> None:
     def model(messages: Sequence[Message], n: int) -> list[str] | str:
         return ["1+1=2 1-1=0 so 3", "Well, 1+1 = 2, 1-1=0: 3", "2+1=3 is 3", "4"][:n] if n > 1 else "no"
 
-    evolved(load("rft", n=4), wearing(weights, model), weights, environment=Ends())
+    evolved(load("rft", n=4), wearing(weights, model), weights, cycles=2, environment=Ends())
+    assert [order.start for order in weights.orders] == [None, None]
     assert [row[-1][1] for row in rows(weights)] == ["1+1=2 1-1=0 so 3", "2+1=3 is 3"]
 
 
@@ -417,7 +417,7 @@ def test_ssr_rehearses_tasks_that_the_base_wrote_and_answers_of_the_latest_model
 
 
 def test_sdft_learns_right_answers_in_the_models_own_words_and_falls_back_on_gold() -> None:
-    weights = Weights()
+    weights = Forgetful()
 
     class Loose(Gold):
         async def verify(self, task: Task, attempt: Attempt) -> Feedback:
@@ -428,7 +428,8 @@ def test_sdft_learns_right_answers_in_the_models_own_words_and_falls_back_on_gol
         told = {"0+1": "It comes to 1", "1+2": "The reference answer is 3", "2+3": "It comes to 4"}
         return next((said for one, said in told.items() if one in asked and "reference" in asked), "")
 
-    (report,) = evolved(load("sdft"), wearing(weights, model), weights, environment=Loose())
+    report, _ = evolved(load("sdft"), wearing(weights, model), weights, cycles=2, environment=Loose())
+    assert [order.start for order in weights.orders] == [None, None]
     assert [row[-1][1] for row in rows(weights)] == ["It comes to 1", "3", "5", "7"]
     assert "between the fences" not in str([a.messages for x in report.practised for a in x.attempts])
     assert "Using it" not in json.dumps([dict(row) for row in weights.orders[0].rows])
@@ -530,7 +531,7 @@ def test_self_learns_the_skill_first_then_only_mended_answers_that_it_finds_righ
     ]
     assert environment.labels == []
     assert all(f.source != "environment" for x in reports[1].practised for a in x.attempts for f in a.feedback)
-    assert [len(order.rows) for order in weights.orders] == [3, 5, 5, 5]
+    assert [(len(order.rows), order.start) for order in weights.orders] == [(n, None) for n in (3, 5, 5, 5)]
     assert all("before" in report.reason for report in reports)
 
 
