@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shlex
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from agentevo.cli.memory.opening import NamespaceOption, opened
 from agentevo.cli.memory.shown import show_fields
 from agentevo.cli.output import number, progress, show_json, size, tell
 from agentevo.errors import Misuse, WeightsError
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 
 def train(
+    context: typer.Context,
     data: Annotated[str, typer.Argument(help="What `agentevo export` wrote: JSON lines, a folder, or - for stdin.")],
     out: Annotated[Path, typer.Option(help="The folder to put the adapter into; it must not exist.")],
     model: Annotated[str | None, typer.Option(help="local/NAME, or a folder in the format of Hugging Face.")] = None,
@@ -44,12 +47,17 @@ def train(
     replace: Annotated[
         bool, typer.Option("--replace", help="Install it in the place of one that has the name.")
     ] = False,
+    path: Annotated[
+        Path | None, typer.Option(help="A memory to keep what --install installs in, for `models adapters promote`.")
+    ] = None,
+    namespace: NamespaceOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Train a LoRA adapter; a training that was killed goes on when the same command is given again."""
     from agentevo.settings import settings as set_once
     from agentevo.weights.config import TrainConfig
-    from agentevo.weights.dataset import parsed
+    from agentevo.weights.dataset import parsed, read
+    from agentevo.weights.policies import enrol
     from agentevo.weights.train import train as make
 
     given = {
@@ -59,14 +67,28 @@ def train(
     config = TrainConfig.of(**{name: value for name, value in given.items() if value is not None})
     base = model or set_once().model
     _must_be_installable(base, install, config, replace=replace)  # before an hour of work
-    rows = parsed(sys.stdin.buffer, "stdin") if data == "-" else data
+    if path is not None:
+        _must_be_kept(context, path, namespace, install)
+    rows = list(parsed(sys.stdin.buffer, "stdin")) if data == "-" else data
     try:
         with progress(amount=number) as report:
             made = make(rows, model=base, out=out, config=config, start=start, progress=report)
     except KeyboardInterrupt:
         tell("stopped; the same command goes on from the last checkpoint")
         raise
-    _show(made, _installed(out, install, replace) if install is not None else None, as_json=as_json)
+    used_as = _installed(out, install, replace) if install is not None else None
+    if path is not None and used_as is not None:
+        with opened(context, path, namespace) as memory:
+            enrol(memory, used_as, made, list(read(rows)), time.time())
+    _show(made, used_as, as_json=as_json)
+
+
+def _must_be_kept(context: typer.Context, path: Path, namespace: str | None, install: str | None) -> None:
+    """Raise Misuse where an adapter could not be kept in a memory, or nothing could answer with it."""
+    if install is None:
+        raise Misuse("--path is for what --install puts beside its model; give --install NAME too, or leave it out")
+    with opened(context, path, namespace):
+        pass
 
 
 def _must_be_installable(base: str, name: str | None, config: TrainConfig, *, replace: bool) -> None:

@@ -37,7 +37,7 @@ async def train_here(order: Order) -> Made:
     finally:
         stopped.set()  # who was cancelled waits for one step more, not for all of them
     await install_here(order.folder, order.base)
-    return Made(path=str(order.folder), config=training.config.model_dump(mode="json"), scores=_figures(training))
+    return Made(path=str(order.folder), config=training.config.model_dump(mode="json"), scores=figures(training))
 
 
 async def install_here(folder: Path, base: str) -> None:
@@ -91,9 +91,10 @@ def _trained(order: Order, heard: Losses) -> Training:
     return train(rows, model=order.base, out=out, config=config, start=order.start, losses=heard).training
 
 
-def _figures(training: Training) -> dict[str, Json]:
-    figures: dict[str, Json] = {"rows": training.rows, "synthetic": training.synthetic}
+def figures(training: Training) -> dict[str, Json]:
+    """Return what is written down about a training beside its adapter."""
+    told: dict[str, Json] = {"rows": training.rows, "synthetic": training.synthetic}
     if training.outcome is not None and training.outcome.losses:
         losses = training.outcome.losses
-        figures |= {"steps": training.outcome.steps, "first_loss": losses[0][1], "last_loss": losses[-1][1]}
-    return figures
+        told |= {"steps": training.outcome.steps, "first_loss": losses[0][1], "last_loss": losses[-1][1]}
+    return told

@@ -13,20 +13,24 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
-from typing import Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from agentevo.errors import Misuse, UnknownName
+from agentevo.memory import Memory
 from agentevo.memory.admit import admitted
 from agentevo.protocols import State
 from agentevo.types import Experience, Item, Json, Op
-from agentevo.weights.adapters import POLICY, base_of, in_use, name_of, trained
+from agentevo.weights.adapters import PLUS, POLICY, base_of, in_use, name_of, trained
 from agentevo.weights.config import TrainConfig
 from agentevo.weights.learnable import learnable
-from agentevo.weights.machine import train_here
+from agentevo.weights.machine import figures, train_here
 from agentevo.weights.order import Made, Order, Trainer
 from agentevo.weights.replay import Replay, mixed, must_be_replays
 from agentevo.weights.rows import Row, Turns
 from agentevo.weights.turn import WITHOUT, attempts_of, pair_rows, sft_rows
+
+if TYPE_CHECKING:
+    from agentevo.weights.train import Trained
 
 LOG = logging.getLogger(__name__)
 
@@ -110,7 +114,30 @@ class Train:
 
 def described(state: State, name: str, role: str, made: Made, attempts: Sequence[str], *starts: Item | None) -> Item:
     """Return the item that stands for an adapter; its text is its card."""
-    base = base_of(state.model.name)
+    model, memory = state.model.name, state.memory
+    return _described(base_of(model), memory.namespace, state.now, "agent", name, role, made, attempts, starts)
+
+
+def enrol(memory: Memory, model: str, done: Trained, rows: Sequence[Mapping[str, Json]], now: float) -> None:
+    """Keep an adapter in a memory that was trained outside of a cycle: quarantined, derived from its attempts."""
+    base, _, name = model.partition(PLUS)
+    config = done.training.config.model_dump(mode="json")
+    made = Made(path=str(done.path.absolute()), config=config, scores=figures(done.training))
+    item = _described(base, memory.namespace, now, "user", name, POLICY, made, attempts_of(rows), ())
+    memory.apply([Op(verb="insert", id=item.id, item=item, reason="trained by hand")])
+
+
+def _described(
+    base: str,
+    namespace: str,
+    now: float,
+    source: str,
+    name: str,
+    role: str,
+    made: Made,
+    attempts: Sequence[str],
+    starts: Sequence[Item | None],
+) -> Item:
     parents = {item.id: item for item in starts if item is not None}
     figures = ", ".join(f"{key} {value}" for key, value in made.scores.items())
     text = f"Adapter {name} for {base}, as {role}: trained on {len(attempts)} attempts; {figures}"
@@ -118,10 +145,10 @@ def described(state: State, name: str, role: str, made: Made, attempts: Sequence
         "name": name, "base": base, "role": role, "path": made.path, "config": made.config, "scores": made.scores,
     }  # fmt: skip
     fields = {
-        "kind": "adapter", "source": "agent", "status": "quarantined", "metadata": metadata,
+        "kind": "adapter", "source": source, "status": "quarantined", "metadata": metadata,
         "derived_from": tuple(dict.fromkeys([*attempts, *parents])),
     }  # fmt: skip
-    return admitted([text], fields, state.memory.namespace, state.now, parents.get)[0]
+    return admitted([text], fields, namespace, now, parents.get)[0]
 
 
 def must_be_function(slot: str, value: object) -> None:

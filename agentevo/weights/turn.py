@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from agentevo.types import Attempt, Experience
+from agentevo.types import Attempt, Experience, Json
 from agentevo.weights.rows import Found, Left, Row, Said, Strip, Turns, example, preference, said
 
 LOG = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ def pair_rows(experiences: Sequence[Experience], strip: Collection[Strip], turns
     return rows
 
 
-def attempts_of(rows: Sequence[Row]) -> list[str]:
+def attempts_of(rows: Sequence[Mapping[str, Json]]) -> list[str]:
     """Return the attempts that rows were made of, once each."""
     lineages = [lineage for row in rows if isinstance(lineage := row.get("lineage"), dict)]
     named = (lineage.get(name) for lineage in lineages for name in ("attempt", "chosen", "rejected"))

@@ -11,7 +11,10 @@ from gguf_files import write_adapter
 from small_training import ROWS
 
 from agentevo.cli.app import status
+from agentevo.memory import Memory
+from agentevo.memory.trust import BLOCKED
 from agentevo.models.installed import Card, find, sha256_of, write_card
+from agentevo.types import Attempt, Experience, Task
 from agentevo.weights.config import Training
 
 LINES = "".join(json.dumps(row) + "\n" for row in ROWS)
@@ -35,6 +38,29 @@ def test_rows_become_an_adapter_that_is_installed(
     assert (config.steps, config.gradient_checkpointing, config.targets) == (2, True, ("q_proj", "v_proj"))
     assert (shown["model"], shown["rows"], shown["steps"], shown["dropped"]) == ("local/small+mine", 16, 2, {})
     assert list(find("small").adapters) == ["mine"]
+
+
+def test_an_adapter_trained_by_hand_is_kept_in_a_memory_and_blocked_by_a_purge(
+    rows: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where, lines = ["--path", str(tmp_path / "memory")], list[str]()
+    with Memory.open(tmp_path / "memory", embedder="hash") as memory:
+        for n, row in enumerate(ROWS):
+            task = Task(id=str(n), prompt=str(row["prompt"]))
+            kept = memory.record(Experience(task=task, attempts=(Attempt(id=f"a{n}", task=task, answer="x"),)))
+            lines.append(json.dumps({**row, "lineage": {"attempt": f"a{n}"}}))
+    Path(rows).write_text("\n".join(lines))
+    command = ["train", rows, "--out", str(tmp_path / "a"), "--steps", "1", *where]
+    assert status(command) == 2
+    assert "--path is for what --install puts beside its model" in capsys.readouterr().err
+    assert status([*command, "--install", "mine"]) == 0
+    assert status(["models", "adapters", "promote", "mine", *where]) == 0
+    assert "local/small now answers with mine" in capsys.readouterr().out
+    assert status(["memory", *where, "purge", kept, "--yes"]) == 0
+    with Memory.open(tmp_path / "memory", embedder="hash") as memory:
+        (item,) = memory.list(kind="adapter", status="all")
+    assert (item.status, item.metadata[BLOCKED]) == ("quarantined", f"trained on purged {kept}")
+    assert (item.metadata["path"], item.source, len(item.derived_from)) == (str(tmp_path / "a"), "user", 16)
 
 
 def test_rows_may_come_from_stdin_and_people_read_what_came_of_them(
