@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from agentevo.errors import Misuse
-from agentevo.memory.admit import masked_within
+from agentevo.memory.named_secrets import masked_within
 from agentevo.overlap import alike, grams, words
 from agentevo.phases.act import Sample
 from agentevo.phases.combine import made_awaitable
