@@ -14,7 +14,8 @@ from agentevo.memory.change import EDITABLE, QUIET, applied
 from agentevo.memory.damage import read_back
 from agentevo.memory.nearby import chunks, marks
 from agentevo.memory.source import Found, Source, Stored
-from agentevo.memory.writer import Vector, Writer, find_transaction
+from agentevo.memory.table import Vector
+from agentevo.memory.writer import Writer, find_transaction
 from agentevo.types import Item, Op, Status, Transaction, Verb
 
 UNDO = "undo:"

@@ -20,8 +20,9 @@ from agentevo.memory.asking import is_record
 from agentevo.memory.damage import read_back
 from agentevo.memory.doubt import barred, descendants, questioned
 from agentevo.memory.source import Stored
+from agentevo.memory.table import drop_words
 from agentevo.memory.trust import BLOCKED, DOUBTED, PURGED
-from agentevo.memory.writer import Writer, drop_words
+from agentevo.memory.writer import Writer
 from agentevo.types import Experience, Item
 
 _QUOTED = 8

@@ -10,29 +10,20 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeGuard
 
-import numpy as np
-from numpy.typing import NDArray
-
 from agentevo.errors import Misuse
-from agentevo.memory import images, rows
+from agentevo.memory import images
 from agentevo.memory.change import COMMUTING, MARKING, QUIET, applied, blocked, credited, says_anew, succeeding
 from agentevo.memory.doubt import Doubts, corrected
 from agentevo.memory.marking import Marking
 from agentevo.memory.posts import adapters_among, post_of, rivals
+from agentevo.memory.table import Table, Vector
 from agentevo.memory.trust import BLOCKED, DOUBTED, PURGED
 from agentevo.memory.twins import Twins
-from agentevo.memory.words import body
 from agentevo.types import Item, Op, Transaction
 
 if TYPE_CHECKING:
     from agentevo.memory.source import Stored
 
-Vector = NDArray[np.float32]
-
-_INSERT = f"""INSERT INTO items (ns, version, digest, {", ".join(rows.COLUMNS)})
-    VALUES ({", ".join("?" * (3 + len(rows.COLUMNS)))})"""
-_UPDATE = f"""UPDATE items SET version = ?, digest = ?,
-    {", ".join(f"{name} = ?" for name in rows.COLUMNS)} WHERE row = ?"""
 # As SQLite itself counts, also where one of the two is damaged: numbers of lines that were purged are not used again.
 _LATEST = """SELECT max(coalesce((SELECT max(seq) FROM ops), 0),
     coalesce((SELECT CAST(seq AS INTEGER) FROM sqlite_sequence WHERE name = 'ops'), 0))"""
@@ -49,15 +40,12 @@ _CORRECTED = """SELECT 1 FROM ops JOIN transactions USING (txn) WHERE item = ? A
 _AT_ONCE = 10_000
 """So many ops that only set marks are carried out together: what they are written into takes room in memory."""
 
-_Read = tuple[int, int, Item]
-"""An item as the ledger has it: its row, its version, and what it says."""
 
-
-class Writer:
-    """Puts ops into one open transaction of the ledger: rows, words, vectors, fields and journal together."""
+class Writer(Table):
+    """Puts ops into one open transaction of the ledger: items and journal together."""
 
     def __init__(self, db: sqlite3.Connection, stored: Stored, vectors: Mapping[str, Vector]) -> None:
-        self.db, self.namespace, self.ns, self.vectors = db, stored.namespace, stored.ns, vectors
+        super().__init__(db, stored.namespace, stored.ns, vectors)
         self.twins = Twins()
         self.verbs: set[str] = set()
         """What the journal's entry tells of so far."""
@@ -120,7 +108,7 @@ class Writer:
     def _put_aside(self) -> list[Op]:
         """Take adapters out of use in whose place others came, the latest of each post; return how that was done."""
         done: list[Op] = []
-        for _, _, item in (one for name in reversed(self._risen) for one in self._read([name]).values()):
+        for _, _, item in (one for name in reversed(self._risen) for one in self.read([name]).values()):
             ops = rivals(self.db, self.ns, item)
             for op in ops:
                 self._put(op, None)
@@ -249,7 +237,7 @@ class Writer:
             self._insert(op.item, op)
             return True
         name = self.twins.get(op.id, op.id)
-        found = self._read([name]).get(name)
+        found = self.read([name]).get(name)
         if found is None or not (self._is_ours(name, found[1], expected) or op.verb in COMMUTING):
             self._must_have_been(name, op, is_here=found is not None)
             return False
@@ -257,7 +245,7 @@ class Writer:
             return True
         row, _, before = found
         after = self._credited(before, op) if op.verb == "reinforce" and op.key else applied(before, op)
-        if says_anew(before, after) and self._twin(after):
+        if says_anew(before, after) and self.twin(after):
             return False
         if after is not before:
             self._change(row, before, after, op)
@@ -273,7 +261,7 @@ class Writer:
 
     def _pin(self, name: str, reason: str) -> None:
         """Pin what was here already and took a pinned item's place, also where others changed it meanwhile."""
-        row, version, before = self._read([name])[name]
+        row, version, before = self.read([name])[name]
         if not before.pinned:
             self._is_ours(name, version, self._expected.get(name))  # else the pin is what a later op conflicts with
             op = Op(verb="pin", id=name, reason=reason)
@@ -281,19 +269,15 @@ class Writer:
 
     def _is_lost(self, op: Op) -> bool:
         """Say whether an op brings an item whose id is taken, or is about one that it was to bring, and others have."""
-        if op.item is not None and self._is_taken(op.item.id):
+        if op.item is not None and self.is_taken(op.item.id):
             if op.item.id not in self._own:
                 self._lost.add(op.item.id)
             return True
         return op.id in self._lost
 
-    def _is_taken(self, id: str) -> bool:
-        """Say whether there is an item of this id: callers may choose ids, and two may choose one."""
-        return self.db.execute("SELECT 1 FROM items WHERE ns = ? AND id = ?", (self.ns, id)).fetchone() is not None
-
     def _insert(self, item: Item, op: Op) -> None:
         """Add an item, unless one that is not forgotten says the very same: then that one stands for it."""
-        twin = self._twin(item)
+        twin = self.twin(item)
         if twin is not None:
             self.twins.add(item.id, twin)
             return
@@ -305,7 +289,7 @@ class Writer:
 
     def _lowered(self, item: Item, op: Op) -> tuple[Item, Op]:
         """Trust what was derived from inserts that were not needed no more than what stands for them."""
-        item, why = self.twins.lowered(item, lambda names: (found for *_, found in self._read(names).values()))
+        item, why = self.twins.lowered(item, lambda names: (found for *_, found in self.read(names).values()))
         return item, _because(op, why) if why else op
 
     def _doubted(self, item: Item, op: Op) -> tuple[Item, Op]:
@@ -332,20 +316,6 @@ class Writer:
         why = "trained on what was purged meanwhile"
         return blocked(item, why), _because(op, why)
 
-    def _twin(self, item: Item) -> str | None:
-        """Return the item, not forgotten and not this one, that says the very same."""
-        query = "SELECT id FROM items WHERE ns = ? AND digest = ? AND status != 'forgotten' AND id != ? ORDER BY row"
-        found = self.db.execute(query, (self.ns, rows.digest(item.kind, item.text), item.id)).fetchone()
-        return found[0] if found else None
-
-    def _read(self, ids: Sequence[str]) -> dict[str, _Read]:
-        """Return those of these items that are here."""
-        query = f"SELECT row, version, {rows.SELECT} FROM items WHERE ns = ? AND id IN ({', '.join('?' * len(ids))})"
-        found = (
-            (row[0], row[1], rows.to_item(row[2:], self.namespace)) for row in self.db.execute(query, (self.ns, *ids))
-        )
-        return {one[2].id: one for one in found}
-
     def _latest(self) -> int:
         """Return the number of the journal's last line; nobody else adds one while this transaction is open."""
         found = self.db.execute(_LATEST).fetchone()
@@ -359,42 +329,10 @@ class Writer:
         self.verbs.add(op.verb)
         return int(self.db.execute(_JOURNAL, (None, *self._line(op, id, before))).lastrowid or 0)
 
-    def add_row(self, item: Item, version: int) -> None:
-        """Write an item with all that is derived from it."""
-        digest = rows.digest(item.kind, item.text)
-        row = self.db.execute(_INSERT, (self.ns, version, digest, *rows.to_row(item))).lastrowid
-        self.db.execute(
-            "INSERT INTO words (rowid, body) VALUES (?, ?)", (row, body(self.ns, item.key_text or item.text))
-        )
-        if item.id in self.vectors:
-            self.db.execute("INSERT INTO vectors (row, vector) VALUES (?, ?)", (row, self.vectors[item.id].tobytes()))
-        for key, value in rows.fields(item.metadata):
-            self.db.execute("INSERT OR IGNORE INTO fields VALUES (?,?,?,?)", (self.ns, key, value, row))
-        for parent in item.derived_from:
-            self.db.execute("INSERT OR IGNORE INTO derived VALUES (?,?,?)", (self.ns, parent, item.id))
-
     def _change(self, row: int, before: Item, after: Item, op: Op) -> None:
         seq = self._journal(op, before.id, before)
         vector = self.vectors.get(op.id) if op.verb == "edit" else None  # by the name it was embedded under
-        self._replace(row, before, after, seq if op.verb not in QUIET else None, vector)
-
-    def _replace(self, row: int, before: Item, after: Item, seq: int | None, vector: Vector | None) -> None:
-        """Write an item's new state, and whatever is derived from its text and metadata."""
-        said_before, said = before.key_text or before.text, after.key_text or after.text
-        if said != said_before:
-            drop_words(self.db, self.ns, row, said_before)
-            self.db.execute("INSERT INTO words (rowid, body) VALUES (?, ?)", (row, body(self.ns, said)))
-        if vector is not None:
-            self.db.execute("INSERT OR REPLACE INTO vectors (row, vector) VALUES (?, ?)", (row, vector.tobytes()))
-        if after.metadata != before.metadata:
-            drop_fields(self.db, self.ns, row, before)
-            new = [(self.ns, key, value, row) for key, value in rows.fields(after.metadata)]
-            self.db.executemany("INSERT OR IGNORE INTO fields VALUES (?,?,?,?)", new)
-        version = seq
-        if version is None:
-            version = self.db.execute("SELECT version FROM items WHERE row = ?", (row,)).fetchone()[0]
-        digest = rows.digest(after.kind, after.text)
-        self.db.execute(_UPDATE, (version, digest, *rows.to_row(after), row))
+        self.replace(row, before, after, seq if op.verb not in QUIET else None, vector)
 
     def _credited(self, before: Item, op: Op) -> Item:
         where = (self.ns, op.key, before.id)
@@ -432,17 +370,6 @@ def _detail(op: Op) -> str:
     if not (op.changes or op.to or op.key):
         return "{}"
     return op.model_dump_json(include={"changes", "to", "key"}, exclude_defaults=True)
-
-
-def drop_words(db: sqlite3.Connection, ns: int, row: int, said: str) -> None:
-    """Take a text out of the full-text table, which must be told what was in it."""
-    db.execute("INSERT INTO words (words, rowid, body) VALUES ('delete', ?, ?)", (row, body(ns, said)))
-
-
-def drop_fields(db: sqlite3.Connection, ns: int, row: int, item: Item) -> None:
-    """Take an item's metadata out of the table it is searched by."""
-    gone = [(ns, key, value, row) for key, value in rows.fields(item.metadata)]
-    db.executemany("DELETE FROM fields WHERE ns = ? AND key = ? AND value IS ? AND row = ?", gone)
 
 
 def find_transaction(db: sqlite3.Connection, namespace: str, ns: int, column: str, value: object) -> Transaction | None:
