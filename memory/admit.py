@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
+import numpy as np
 from pydantic import ValidationError
 
 from agentevo.errors import Misuse
@@ -14,6 +15,7 @@ from agentevo.memory.exact import Vector
 from agentevo.memory.masking import masked
 from agentevo.memory.named_secrets import masked_within
 from agentevo.memory.narrow import Filter
+from agentevo.memory.nearby import COMPARED
 from agentevo.memory.orders import why
 from agentevo.memory.source import Source
 from agentevo.memory.trust import BLOCKED, DOUBTED, LOW_TRUST, lowest, trust_of
@@ -212,16 +214,24 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def link_near(source: Source, items: Sequence[Item], vectors: Sequence[Vector], now: float) -> list[Item]:
-    """Return the items, linked to what they nearly repeat."""
-    near = [None if found is None else found[0] for found in source.nearest_each(vectors, NEAR, Filter(now=now))]
-    rows = [row for row in near if row is not None]
-    if not rows:
-        return list(items)
-    others = source.items(rows)
-    return [
-        item if row is None or row not in others else _linked(item, others[row].id)
-        for item, row in zip(items, near, strict=True)
-    ]
+    """Return the items, linked to what they nearly repeat, be it here already or before them among these."""
+    near = source.nearest_each(vectors, NEAR, Filter(now=now))
+    before = _nearest_before(items, vectors, now)
+    others = source.items([found[0] for found in near if found is not None])
+    here = [(found[1], others[found[0]].id) if found and found[0] in others else None for found in near]
+    nearest = (max(filter(None, both), key=lambda one: one[0], default=None) for both in zip(here, before, strict=True))
+    return [item if one is None else _linked(item, one[1]) for item, one in zip(items, nearest, strict=True)]
+
+
+def _nearest_before(items: Sequence[Item], vectors: Sequence[Vector], now: float) -> Sequence[tuple[float, str] | None]:
+    """Return for each item which one before it nearly says the same, and how nearly; of many, for none."""
+    if not 1 < len(items) <= COMPARED:
+        return [None] * len(items)
+    fit = [item.status == "live" and (item.expires_at is None or item.expires_at > now) for item in items]
+    stacked = np.stack(vectors)
+    cosines = np.tril(stacked @ stacked.T, -1) * fit
+    pairs = [(float(cosines[n, place]), items[place].id) for n, place in enumerate(cosines.argmax(axis=1))]
+    return [pair if pair[0] >= NEAR else None for pair in pairs]
 
 
 def near_linked(source: Source, ops: Sequence[Op], vectors: Mapping[str, Vector], now: float) -> list[Op]:

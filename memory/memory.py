@@ -341,7 +341,10 @@ class Memory(Swept):
         """
         return rebuild.reindex(self._store, embedder, progress)
 
+    anamespaces = threaded(namespaces)
     arecord = threaded(record)
+    aexperiences = threaded(experiences)
+    akept = threaded(kept)
     ahistory = threaded(history)
     alineage = threaded(lineage)
     aderived = threaded(derived)
@@ -353,4 +356,5 @@ class Memory(Swept):
     abackup = threaded(backup)
     averify = threaded(verify)
     astats = threaded(stats)
+    acatch_up = threaded(catch_up)
     areindex = threaded(reindex)

@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 _FETCHED = 2_000
 """So many vectors are read one by one rather than loading all of them; so few items are compared one by one."""
-_COMPARED = 256
+COMPARED = 256
 """So many texts inserted at once are each compared with what is here, to link what repeats; larger loads are not."""
 _NARROW = 3
 """So many narrow questions read the vectors they need; from then on all are kept in memory."""
@@ -141,7 +141,7 @@ class Nearby:
 
     def nearest_each(self, vectors: Sequence[Vector], at_least: float, only: Filter) -> list[tuple[int, float] | None]:
         """Return the nearest item of each vector, if it is as near as that; None for all where there are too many."""
-        if len(vectors) > _COMPARED:
+        if len(vectors) > COMPARED:
             return [None] * len(vectors)
         with self._ledger.reading() as db:
             return [self._nearest(db, vector, at_least, only) for vector in vectors]

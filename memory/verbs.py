@@ -357,6 +357,7 @@ class Verbs(ABC):
     areinforce = threaded(reinforce)
     aget = threaded(get)
     awas_purged = threaded(was_purged)
+    amade_from = threaded(made_from)
     alist = threaded(list)  # noqa: A003 -- the verb above, not the builtin
     arecall = sharing_thread(recall)
 

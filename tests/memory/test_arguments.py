@@ -88,6 +88,7 @@ SHARED: dict[str, Call] = {
     **{f"reinforce {name}": with_field("reinforce", name) for name in ("wins", "losses", "strength", "key")},
     "get id": lambda of, one, bad: of.get(bad),
     "was_purged attempt": lambda of, one, bad: of.was_purged(bad),
+    "made_from id": lambda of, one, bad: of.made_from(bad),
     **{f"list {name}": listed_with(name) for name in ("where", "kind", "status", "order", "limit")},
     "list where a value": lambda of, one, bad: of.list(where={"a": bad}),
     "list where an own field": lambda of, one, bad: of.list(where={"$text": {"$gt": bad}}),
@@ -104,6 +105,8 @@ OF_MEMORY: dict[str, Call] = {
     "experiences task": lambda of, one, bad: list(of.experiences(task=bad)),
     "experiences min_score": lambda of, one, bad: list(of.experiences(min_score=bad)),
     "experiences limit": lambda of, one, bad: list(of.experiences(limit=bad)),
+    "kept run": lambda of, one, bad: list(of.kept(run=bad)),
+    "kept min_score": lambda of, one, bad: list(of.kept(min_score=bad)),
     "history id": lambda of, one, bad: of.history(bad),
     "history limit": lambda of, one, bad: of.history(one, limit=bad),
     "history limit of all": lambda of, one, bad: of.history(limit=bad),
@@ -219,7 +222,7 @@ def test_every_public_verb_is_in_the_table() -> None:
     plain = {name for kind in (Verbs, Memory) for name in vars(kind) if not name.startswith("_")}
     verbs = {name for name in plain if f"a{name.rstrip('_')}" in plain}
     assert {name.rstrip("_") for name in verbs} - {row.split()[0] for row in SHARED | OF_MEMORY} == {
-        "export", "verify", "stats", "undo",
+        "export", "verify", "stats", "undo", "catch_up", "namespaces",
     }  # fmt: skip
 
 

@@ -93,6 +93,23 @@ def test_what_is_linked_is_as_it_is_now(tmp_path: Path) -> None:
         assert memory.insert("words of another kind indeed words of another kind").links == (items[1].id,)
 
 
+@pytest.mark.parametrize("drafted", [False, True])
+def test_what_nearly_repeats_another_of_the_same_insert_is_linked_to_it(drafted: bool) -> None:
+    old, first, other = drawn(3, 0)
+    with open_memory(":memory:") as memory:
+        here = memory.insert("here", vectors=old)
+        to = memory.draft() if drafted else memory
+        made = [first, other, turned(first, 0.98, 1), turned(old, 0.98, 2), turned(other, 0.9, 3)]
+        a, b, c, d, e = to.insert([*"abcde"], vectors=made)
+        assert [item.links for item in (a, b, c, d, e)] == [(), (), (a.id,), (here.id,), ()]
+        gone = drawn(1, 5)[0]
+        assert [x.links for x in to.insert(["f", "g"], vectors=[gone, turned(gone, 0.98, 4)], expires_at=1.0)] == [
+            ()
+        ] * 2
+        many = [turned(drawn(1, 7)[0], 0.99, n) for n in range(257)]
+        assert {x.links for x in to.insert([f"many {n}" for n in range(257)], vectors=many)} == {()}
+
+
 def rows_like(sketches: Sketches, ledger: Ledger, vector: Vectors) -> list[int] | None:
     with ledger.reading() as db:
         return sketches.like(db, vector, 0.95)
