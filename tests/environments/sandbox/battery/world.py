@@ -9,6 +9,7 @@ import os
 import platform
 import pty
 import secrets
+import select
 import shutil
 import signal
 import socket
@@ -35,6 +36,7 @@ for _ in sys.stdin:
 NUMBERED = platform.machine() == "x86_64"
 MQ_UNLINK, KEYCTL, USERS_KEYS = 241, 250, -4
 GRACE_S = 1.0  # for what is being killed to be gone
+ANSWER_S = 10.0  # for a victim to answer
 
 
 def new_secret() -> str:
@@ -183,6 +185,8 @@ class World:
             return []
         self._victim.stdin.write("?\n")
         self._victim.stdin.flush()
+        if not select.select([self._victim.stdout], [], [], ANSWER_S)[0]:  # a signal may reach it only now
+            return ["the victim does not answer"]
         answer = self._victim.stdout.readline()
         return (
             [] if answer == f"{self.secret} False\n" else [f"the victim's memory changed, or it was woken: {answer!r}"]
