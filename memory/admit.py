@@ -213,6 +213,12 @@ def _texts(value: Any) -> Iterator[str]:
             yield from _texts(one)
 
 
+def gives_way(held: Item, item: Item) -> bool:
+    """Say whether what is held in quarantine gives way to an item that says the very same, by who may say it."""
+    may = item.status == "live" and not item.derived_from and item.trust >= max(held.trust, LOW_TRUST)
+    return may and held.status == "quarantined" and held.kind != "adapter"
+
+
 def link_near(source: Source, items: Sequence[Item], vectors: Sequence[Vector], now: float) -> list[Item]:
     """Return the items, linked to what they nearly repeat, be it here already or before them among these."""
     near = source.nearest_each(vectors, NEAR, Filter(now=now))

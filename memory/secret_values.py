@@ -51,8 +51,18 @@ def is_strong(value: str) -> bool:
     """Say whether a word in running text is more likely a password than a word."""
     letters, digits = any(map(str.isalpha, value)), any(map(str.isdigit, value))
     return (
-        len(value) >= 6 and letters and (digits or not value.isalpha()) and not is_words(value) and is_password(value)
+        len(value) >= 6
+        and letters
+        and (digits or not value.isalpha())
+        and not is_words(value)
+        and is_password(value)
+        and not is_address(value)
     )
+
+
+def is_address(value: str) -> bool:
+    """Say whether a value is whom something is sent to, as in "send the password to"."""
+    return compiled(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}\.?").fullmatch(value) is not None
 
 
 def is_words(value: str) -> bool:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from agentevo.blocking import threaded
 from agentevo.errors import Misuse
-from agentevo.memory.admit import admitted, inserting, link_near, near_linked, screened
+from agentevo.memory.admit import admitted, gives_way, inserting, link_near, near_linked, screened
 from agentevo.memory.arguments import checked, known_names, must_be_known
 from agentevo.memory.change import applied, says_anew
 from agentevo.memory.doubt import corrected, descendants, questioned
@@ -68,8 +68,8 @@ class Verbs(ABC):
     def insert(self, text: str | Sequence[str], **fields: Unpack[Fields]) -> Item | Items:
         """Remember a text, or several: one item each, in order; `Fields` says what can be told with it.
 
-        A text that is here already (same kind, not forgotten) gives the item that says it; a text much like another
-        is linked to it.
+        A text that is here already (same kind, not forgotten) gives the item that says it; one that is held in
+        quarantine gives way, if who says it now is trusted as much. A text much like another is linked to it.
         """
         texts = [text] if isinstance(text, str) else list(text)
         given, reason = fields.pop("vectors", None), fields.pop("reason", "")
@@ -84,8 +84,11 @@ class Verbs(ABC):
             raise Misuse(f"{len(new)} texts came with {len(given)} vectors; expected one vector a text")
         known, fresh, vectors = self._looked_up(new, given)
         if fresh:
-            done = self._write([inserting(item, reason) for item in fresh], vectors, reason)
-            for item, kept in zip(fresh, done.items, strict=False):
+            held = {twin.id for item in fresh if (twin := known[(item.kind, item.text)]).id != item.id}
+            ops = [Op(verb="forget", id=name, reason="said anew") for name in held]
+            done = self._write([*ops, *(inserting(item, reason) for item in fresh)], vectors, reason)
+            written = (name for name in done.items if name not in held)
+            for item, kept in zip(fresh, written, strict=False):
                 known[(item.kind, item.text)] = item if kept == item.id else self._must(kept)
         return [known[(item.kind, item.text)] for item in new]
 
@@ -102,7 +105,7 @@ class Verbs(ABC):
                 if said not in known:
                     twin = self._source.twin(*said)
                     known[said] = twin or item
-                    fresh += [n] * (twin is None)
+                    fresh += [n] * (twin is None or gives_way(twin, item))
             items = [new[n] for n in fresh]
             vectors = self._vectors_of(items, None if given is None else [given[n] for n in fresh])
             items = link_near(self._source, items, vectors, self._now())
@@ -242,7 +245,9 @@ class Verbs(ABC):
         told: Fields = {"kind": old.kind, "source": old.source, "metadata": old.metadata}
         told.update(fields)
         new = admitted([text], told, self.namespace, self._now(), self.get)[0]
-        ops = screened([Op(verb="supersede", id=id, item=new, reason=reason)], self.get)
+        twin = self._twin_of(new)
+        held = [Op(verb="forget", id=twin.id, reason="said anew")] if twin and gives_way(twin, new) else []
+        ops = screened([*held, Op(verb="supersede", id=id, item=new, reason=reason)], self.get)
         vectors = self._said_anew(ops)
         with self._source.alone():  # what is doubted is as it is read here
             doubted = questioned(descendants(self._source, [id]), corrected(id))

@@ -544,3 +544,40 @@ def test_metadata_that_cannot_be_written_is_refused_wherever_it_comes() -> None:
             m.link(item.id, [])
         assert m.list() == [item]
         assert m.insert("large", metadata={"x": 10**3_900}).metadata == {"x": 10**3_900}
+
+
+@pytest.mark.parametrize("is_drafted", [False, True])
+def test_what_is_held_gives_way_to_who_may_say_it(is_drafted: bool) -> None:
+    with memory() as m:
+        held, other = m.insert([ORDERS, "held by hand"], source="web")
+        m.quarantine(other.id)
+        base = m.insert("twelve a year")
+        doubted = m.insert("one a month", kind="lesson", derived_from=[base.id])
+        m.edit(base.id, "six a year")
+        to = m.draft() if is_drafted else m
+        assert to.insert(ORDERS, source="web").id == held.id
+        assert to.insert("one a month", kind="lesson", source="web").id == doubted.id
+        assert to.insert("one a month", kind="lesson", derived_from=[base.id]).id == doubted.id
+        said = to.insert(["beside", ORDERS, "held by hand", ORDERS], source="user")
+        again = to.insert("one a month", kind="lesson")
+        to.quarantine(to.insert("five of six").id)
+        new = to.supersede(said[0].id, "five of six")
+        if isinstance(to, Draft):
+            to.commit()
+        assert [item.text for item in said] == ["beside", ORDERS, "held by hand", ORDERS]
+        assert said[1] == said[3]
+        assert {(item.text, item.trust) for item in m.list()} == {
+            ("six a year", 1), (ORDERS, 1), ("held by hand", 1), ("one a month", 1), ("five of six", 1)
+        }  # fmt: skip
+        assert [m._must(item.id).status for item in (held, other, doubted)] == ["forgotten"] * 3
+        assert (m._must(again.id).status, m._must(new.id).supersedes) == ("live", said[0].id)
+        assert m.history(held.id)[-1].reason == "said anew"
+        assert m.verify().ok
+
+
+def test_what_gave_way_comes_back_by_undo() -> None:
+    with memory() as m:
+        held = m.insert(ORDERS, source="web")
+        said = m.insert(ORDERS, source="user")
+        m.undo()
+        assert [m._must(item.id).status for item in (held, said)] == ["quarantined", "forgotten"]

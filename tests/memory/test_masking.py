@@ -251,6 +251,7 @@ HARMLESS = [
     "the path patterns.2024 and r8_notes, glsa_x, sbp_1",
     "2024-11-21T06:05:12.123456+00:00 level=info msg=started",
     "Bearer BondsSeries2024A matured",
+    "Please send the password to security-team@example.co.uk. Thanks",
     "token: Llama-3.1-8B-Instruct-Q4",
     "token: claude-3-5-sonnet-20241022",
     "The password for the workshop is handed out at the door on day2.",
