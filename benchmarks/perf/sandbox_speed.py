@@ -137,10 +137,10 @@ def as_bare_fork(runs: int, pause: float) -> list[float]:
 
 
 def as_peer(python: Path, way: str, runs: int) -> list[float]:
-    with tempfile.NamedTemporaryFile("w", suffix=".py") as file:  # its workers import the file they were started from
-        file.write(PEER)
-        file.flush()
-        command = [str(python), file.name, way, str(runs), str(PAUSE_S)]
+    with tempfile.TemporaryDirectory() as folder:  # its workers import the file they were started from
+        file = Path(folder, "peer.py")
+        file.write_text(PEER, "utf-8")
+        command = [str(python), str(file), way, str(runs), str(PAUSE_S)]
         done = subprocess.run(command, input=CODE, check=True, capture_output=True, text=True)
     return [float(value) for value in json.loads(done.stdout.splitlines()[-1])]
 
