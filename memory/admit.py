@@ -216,7 +216,7 @@ def _texts(value: Any) -> Iterator[str]:
 def gives_way(held: Item, item: Item) -> bool:
     """Say whether what is held in quarantine gives way to an item that says the very same, by who may say it."""
     may = item.status == "live" and not item.derived_from and item.trust >= max(held.trust, LOW_TRUST)
-    return may and held.status == "quarantined" and held.kind != "adapter"
+    return may and held.status == "quarantined" and not held.pinned and held.kind != "adapter"
 
 
 def link_near(source: Source, items: Sequence[Item], vectors: Sequence[Vector], now: float) -> list[Item]:

@@ -575,6 +575,15 @@ def test_what_is_held_gives_way_to_who_may_say_it(is_drafted: bool) -> None:
         assert m.verify().ok
 
 
+def test_what_is_held_and_pinned_gives_way_to_nobody() -> None:
+    with memory() as m:
+        held = m.insert(ORDERS, source="web", pinned=True)
+        assert m.insert([ORDERS, "beside"], source="user")[0].id == held.id
+        assert {(item.text, item.status) for item in m.list(status=None)} == {
+            (ORDERS, "quarantined"), ("beside", "live")
+        }  # fmt: skip
+
+
 def test_what_gave_way_comes_back_by_undo() -> None:
     with memory() as m:
         held = m.insert(ORDERS, source="web")

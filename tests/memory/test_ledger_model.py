@@ -108,12 +108,21 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(target=ids, text=TEXTS, n=st.integers(0, 2))
     def insert(self, text: str, n: int) -> str:
         item = self.memory.insert(text, metadata={"n": n})
-        twin = self.world.twin(text)
+        twin, way = self.twin(text)
         if twin is not None:
             assert item.id == twin
         else:
-            self.world.change(**{item.id: replace(Known(text, metadata=(("n", n),)), links=tuple(sorted(item.links)))})
+            new = replace(Known(text, metadata=(("n", n),)), links=tuple(sorted(item.links)))
+            self.world.change(**way, **{item.id: new})
         return item.id
+
+    def twin(self, text: str, other_than: str = "") -> tuple[str | None, dict[str, Known]]:
+        """Return the item that stands for one that says this, or else the one that gives way to it, forgotten."""
+        twin = self.world.twin(text, other_than)
+        item = self.world.items[twin] if twin is not None else None
+        if twin is None or item is None or item.status != "quarantined" or item.pinned:
+            return twin, {}
+        return None, {twin: item.gone()}
 
     def act(self, verb: str, id: str, allowed: bool, after: Known | None) -> None:
         """Do what a verb should do; where it should refuse, see it refuse."""
@@ -167,9 +176,9 @@ class LedgerMachine(RuleBasedStateMachine):
         item = self.world.items.get(id)
         if item is None:
             return id
-        twin = self.world.twin(text, id)
+        twin, way = self.twin(text, id)
         new = self.memory.supersede(id, text)
-        changes = {id: item.gone()}
+        changes = {**way, id: item.gone()}
         if twin is None:
             changes[new.id] = Known(text, pinned=item.pinned, metadata=item.metadata, supersedes=id)
         else:
