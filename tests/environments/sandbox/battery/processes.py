@@ -105,6 +105,22 @@ LEFT = {
         "children(1, lambda n: (os.setsid(), time.sleep(0.4), open(HERE + '/target', 'w').write('late')))"
     ),
     "an outlived parent": "children(1, lambda n: (os.setsid(), libc.prctl(1, 0, 0, 0, 0), time.sleep(60))); os._exit(0)",
+    "a child, and an end that is announced": (
+        "children(1, lambda n: (os.setsid(), time.sleep(60))); call(231, 0, 0x656E6421)"
+    ),
+    "a thread, and an end that is announced": (
+        "later = lambda: (time.sleep(0.2), children(1, lambda n: (os.setsid(), time.sleep(60))))\n"
+        "threading.Thread(target=later, daemon=True).start(); call(231, 0, 0x656E6421)"
+    ),
+    "a signal after an end that is announced": (
+        "handler = ctypes.CFUNCTYPE(None, ctypes.c_int)(lambda n: children(1, lambda n: (os.setsid(), time.sleep(60))))\n"
+        "libc.signal(14, handler); signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001); call(231, 0, 0x656E6421)"
+    ),
+    "ends of children, announced one after the other": (
+        "def act(n):\n    until = time.time() + 2\n    while time.time() < until:\n"
+        "        if not os.fork(): os.setsid(); call(231, 0, 0x656E6421)\n"
+        "        quietly(os.waitpid, -1, 1)\n    time.sleep(60)\nchildren(3, act)"
+    ),
     "a thread that stays": "threading.Thread(target=time.sleep, args=(60,)).start(); children(1, lambda n: (os.setsid(), time.sleep(60)))",
 }
 
