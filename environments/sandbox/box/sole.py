@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 
 BYTES = 4096
+PEAK = re.compile(rb"\nVmHWM:\s+(\d+) kB\n")
+"""At the start of a line: the name of a process, which is its own word, may hold the rest, but no end of a line."""
 CHILDREN_FAULTED = 8
 """Which field of `stat`, from the state on, counts page faults of children that were waited for."""
 
@@ -31,7 +34,8 @@ class Sole:
         is_alone = ours.split() == [b"%d" % self._shown] and not theirs and b"\nThreads:\t1\n" in status
         if not is_alone or stat.rpartition(b")")[2].split()[CHILDREN_FAULTED] != b"0":
             return 0
-        return int(status.partition(b"VmHWM:")[2].split(None, 1)[0]) * 1024
+        told = PEAK.search(status)
+        return int(told[1]) * 1024 if told else 0
 
     def close(self) -> None:
         """Look no more."""

@@ -94,6 +94,14 @@ def test_nothing_is_told_where_others_are_or_were_there(act: str) -> None:
     assert asked(act, "lets go").items() >= {"peak": 0, "ended": 5}.items()
 
 
+@pytest.mark.parametrize("name", ["VmHWM:\t1 kB", "VmHWM:x", "\nVmHWM:\t1 kB\n", "\nThreads:\t2\n", ") 0 0 0 0 0"])
+def test_the_name_of_a_process_does_not_say_what_memory_it_had(sandbox: Sandbox, name: str) -> None:
+    code = f"import ctypes; print(ctypes.CDLL(None).prctl(15, {name.encode()!r}, 0, 0, 0))"
+    result = sandbox.run(code)
+    assert (result.kind, result.stdout) == ("ok", "0\n")
+    assert result.memory_mb > 3
+
+
 BY_A_CHILD = """
 import os
 pid = os.fork()
