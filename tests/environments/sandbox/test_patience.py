@@ -17,11 +17,15 @@ MEGABYTE = 1024 * 1024
 
 def test_a_descriptor_on_its_way_counts_once_however_many_hold_the_socket(tmp_path: Path, proc: int) -> None:
     ours, theirs = socket.socketpair()
-    with ours, theirs, theirs.dup():
+    held = (ours.fileno(), theirs.fileno())
+    waits = [sys.executable, "-I", "-S", "-c", "input()"]
+    with ours, theirs, theirs.dup(), subprocess.Popen(waits, stdin=subprocess.PIPE, pass_fds=held) as other:
+        assert other.stdin is not None
         folder = Folder(str(tmp_path), 64, 100)
         socket.send_fds(ours, [b"x"], [1])
-        assert not folder.is_over(proc, [os.getpid(), os.getppid()], 40 * MEGABYTE)
+        assert not folder.is_over(proc, [os.getpid(), other.pid], 40 * MEGABYTE)
         assert folder.is_over(proc, [os.getpid()], 70 * MEGABYTE)
+        other.stdin.close()
 
 
 def test_many_processes_with_few_mappings_each_hide_nothing(tmp_path: Path, proc: int) -> None:
