@@ -346,6 +346,7 @@ class KeptDraft(Draft):
     ) -> Transaction:
         """Take in a draft over this one, and keep the keys that came with it."""
         known = set(self._keys)
+        self._embed_anew()  # no model is asked inside the transaction
         with self._stored.ledger.writing():
             done = super()._committed(ops, vectors, expected, key, reason, within)
             new = [done.model_dump(mode="json") for name, done in self._keys.items() if name not in known]
@@ -357,6 +358,7 @@ class KeptDraft(Draft):
     def commit(self, *, key: str | None = None, reason: str = "") -> Transaction:
         """Commit under a key of the draft's own, however often that is tried, and clear it from the disk with that."""
         used = key or self._key
+        self._embed_anew()  # no model is asked inside the transaction
         with self._stored.ledger.writing() as db:
             if find_transaction(db, self.namespace, self._stored.ns, "key", used) is None:
                 self._must_be_latest(db)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
+import sqlite3
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -643,6 +646,35 @@ def test_a_draft_is_embedded_anew_where_its_memory_was(
         for text in ("gamma three", "delta four", "epsilon five"):
             assert memory.recall(text, 1, mode="vector")[0].score > 0.99
         assert memory.verify().ok
+
+
+class Watching(Other):
+    """Another embedder, which sees whether others could write while it embeds."""
+
+    ledger: Path
+
+    async def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        with contextlib.closing(sqlite3.connect(self.ledger, timeout=0, isolation_level=None)) as db:
+            db.execute("BEGIN IMMEDIATE")
+            db.execute("ROLLBACK")
+        return await super().embed(texts)
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_kept_draft_is_embedded_anew_outside_of_any_transaction(tmp_path: Path, nested: bool) -> None:
+    watching = Watching("other", 16, "2")
+    watching.ledger = tmp_path / "m" / "ledger.db"
+    with open_memory(tmp_path / "m") as memory:
+        memory.insert("alpha one")
+        kept = memory.draft("nightly")
+        kept.insert("gamma three")
+        inner = kept.draft()
+        inner.insert("epsilon five")
+        memory.reindex(watching)
+        if nested:
+            inner.commit()
+        kept.commit()
+        assert memory.recall("gamma three", 1, mode="vector")[0].score > 0.99
 
 
 @pytest.mark.parametrize("dimensions", [32, 16])
