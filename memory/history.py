@@ -36,6 +36,8 @@ class Change:
     """Of a reinforcement, what it was given under: the attempt, for one."""
     counts: Mapping[str, float] = field(default_factory=dict)
     """Of a reinforcement, what it added."""
+    to: tuple[str, ...] = ()
+    """Of a link, what it leads to; of what was forgotten for others, those."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +58,10 @@ def changes(stored: Stored, id: str) -> list[Change]:
         lines = db.execute(query, (id, stored.ns)).fetchall()
         now = stored.find(id)
     was = _was([(id, image) for *_, image, _ in lines], {id: now[0]} if now else {}, stored)
-    counts = (_counted(detail, stored) if verb == "reinforce" else () for _, _, verb, *_, detail in lines)
+    told = (_told(verb, detail, stored) for _, _, verb, *_, detail in lines)
     return [
-        Change(at, actor, verb, reason, txn, before, *counted)
-        for (at, actor, verb, reason, txn, *_), before, counted in zip(lines, was, counts, strict=True)
+        Change(at, actor, verb, reason, txn, before, *more)
+        for (at, actor, verb, reason, txn, *_), before, more in zip(lines, was, told, strict=True)
     ]
 
 
@@ -82,10 +84,11 @@ def _first(found: Iterable[tuple[str, Item | None]]) -> dict[str, Item | None]:
     return first
 
 
-def _counted(detail: str, stored: Stored) -> tuple[str | None, dict[str, float]]:
+def _told(verb: Verb, detail: str, stored: Stored) -> tuple[str | None, dict[str, float], tuple[str, ...]]:
     with read_back(stored.ledger.name):
         said = json.loads(detail)
-        return said.get("key"), said.get("changes", {})
+        counted = said if verb == "reinforce" else {}
+        return counted.get("key"), counted.get("changes", {}), tuple(said.get("to", ()))
 
 
 def transactions(stored: Stored, limit: int | None = None) -> list[Transaction]:

@@ -8,6 +8,7 @@ not superseded by what rests on one.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Literal, TypeAlias
@@ -20,7 +21,9 @@ from agentevo.memory.arguments import is_number, is_whole
 from agentevo.memory.asking import asked, failure, numbered, shown, sources, stopped
 from agentevo.memory.doubt import descendants, questioned
 from agentevo.memory.forget import kinds_of
+from agentevo.memory.history import Change
 from agentevo.memory.trust import lowest
+from agentevo.memory.verbs import Verbs
 from agentevo.memory.vitals import own
 from agentevo.memory.where import Where, fits, parse
 from agentevo.memory.words import STOP_WORDS, words
@@ -44,6 +47,9 @@ class Verdict(BaseModel):
 
 
 Rule: TypeAlias = Callable[[Item, Sequence[Item]], Verdict]
+
+_ADDED = "add: "
+"""So begins the reason of an op that leaves two items as they are, because neither says what the other says."""
 
 RECONCILE = """
 A new memory is held against numbered older ones that are near it. Decide one:
@@ -91,6 +97,7 @@ class Reconcile:
             if item.id in gone:
                 continue
             near = [i for i in await self._near(state, item, len(new)) if order.get(i.id, -1) < n and i.id not in gone]
+            near = await asyncio.to_thread(_unsettled, own(state.memory), item, near)
             if not near:
                 continue
             try:
@@ -137,6 +144,31 @@ def _inserted(memory: Memory) -> Iterator[str]:
     yield from (op.item.id for op in ops if op.item is not None)
 
 
+def _unsettled(memory: Verbs, item: Item, near: Sequence[Item]) -> list[Item]:
+    """Return the neighbours that an item was not held against yet, or that one of the two was edited after."""
+    linked = [other.id for other in near if other.id in item.links]
+    if not linked:
+        return [*near]
+    history = _changes(memory, item.id)
+    added = {name: one.at for one in history if _says_add(one) for name in one.to}
+    edited = {name: _edited_at(_changes(memory, name)) for name in linked if name in added}
+    settled = {name for name, at in edited.items() if max(at, _edited_at(history)) < added[name]}
+    return [other for other in near if other.id not in settled]
+
+
+def _changes(memory: Verbs, id: str) -> list[Change]:
+    found = memory.history(id)
+    return [one for one in found if isinstance(one, Change)]
+
+
+def _says_add(change: Change) -> bool:
+    return change.verb == "link" and change.reason.startswith(_ADDED)
+
+
+def _edited_at(history: Sequence[Change]) -> float:
+    return max((change.at for change in history if change.verb == "edit"), default=-math.inf)
+
+
 # --- carrying it out
 
 
@@ -154,7 +186,7 @@ async def _carried_out(
         if not against:
             return _joined(whole, parts, verdict, reason) if same is None else _kept(same, parts, reason)
     if verdict.decision == "add" or against:
-        linked = tuple(other.id for other in meant or near)
+        linked = tuple(other.id for other in (near if verdict.decision == "add" else meant or near))
         kept = f" ({against}: both are kept)" if against else ""
         return [Op(verb="link", id=item.id, to=linked, reason=reason + kept)]
     if verdict.decision == "none":

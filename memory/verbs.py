@@ -17,7 +17,7 @@ from agentevo.memory.change import applied, says_anew
 from agentevo.memory.doubt import corrected, descendants, questioned
 from agentevo.memory.exact import Vector
 from agentevo.memory.fields import ALL_KINDS, ALL_STATUSES, Fields, Hits, Ids, Items, Kinds, Statuses, VectorLike
-from agentevo.memory.history import children
+from agentevo.memory.history import Change, children
 from agentevo.memory.narrow import Filter
 from agentevo.memory.overlay import as_vector
 from agentevo.memory.rank import Weights, about_tokens
@@ -55,6 +55,10 @@ class Verbs(ABC):
     @abstractmethod
     def _shared_thread(self) -> SharedThread | None:
         """Return where recalls take turns; None where one may take long, or leaves the interpreter to others."""
+
+    @abstractmethod
+    def history(self, id: str) -> list[Change] | list[Transaction]:
+        """Return what was committed of an item, oldest first."""
 
     # --- writing
 

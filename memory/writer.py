@@ -247,7 +247,7 @@ class Writer(Table):
         after = self._credited(before, op) if op.verb == "reinforce" and op.key else applied(before, op)
         if says_anew(before, after) and self.twin(after):
             return False
-        if after is not before:
+        if after is not before or (op.verb == "link" and op.reason):  # why two are linked is told of those that were
             self._change(row, before, after, op)
             self._risen += [name] if post_of(after) not in (None, post_of(before)) else []
             if self.doubts.see(op, before, after):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -11,6 +12,7 @@ from moments import NOW, attempt, experience, memory, moment, ops
 
 from agentevo.errors import Misuse, ModelUnavailable
 from agentevo.memory import Draft, Insert, Memory, Reconcile, Verdict
+from agentevo.memory.history import Change
 from agentevo.memory.insert import Extract
 from agentevo.memory.reconcile import Choice
 from agentevo.models import ScriptedModel
@@ -288,6 +290,42 @@ def test_in_a_sweep_every_item_that_passes_is_settled_with_the_older_ones() -> N
         m.insert(["Ben lives in Rome", "Ben lives in Bern"])
         m.sweep([Reconcile(similar=0.3, where={"about": "Anna"}, rule=same_head)])
         assert live(m) == ["Anna lives in Bern", "Ben lives in Bern", "Ben lives in Rome"]
+
+
+def test_what_was_added_is_not_asked_about_again_until_one_of_the_two_is_edited() -> None:
+    asked: list[str] = []
+
+    def differ(new: Item, near: Sequence[Item]) -> Verdict:
+        asked.append(new.text)
+        return Verdict(decision="add", reason="they differ")
+
+    reconcile = Reconcile(similar=0.3, rule=differ)
+    with Memory.open(":memory:", embedder="hash", clock=itertools.count(NOW).__next__) as m:
+        tea = m.insert("the tea is in the left drawer of the kitchen")
+        jam = m.insert("the jam is in the left drawer of the kitchen")
+        assert [m.sweep([reconcile]).ops[0].to, m.sweep([reconcile]).ops] == [(tea.id,), ()]
+        assert asked == [jam.text]
+        m.edit(tea.id, "the tea is in the right drawer of the kitchen")
+        m.sweep([reconcile])
+        assert asked == [jam.text] * 2
+        m.edit(jam.id, "the jam is in the right drawer of the kitchen")
+        m.sweep([reconcile])
+        m.sweep([reconcile])
+        assert len(asked) == 3
+        ham = m.insert("the ham is in the right drawer of the kitchen")
+        m.sweep([reconcile])
+        assert asked[3:] == [ham.text], "another neighbour changes nothing between these two"
+
+
+def test_why_two_stay_is_journaled_of_those_that_were_linked_already() -> None:
+    with memory() as m:
+        tea = m.insert("the tea is in the left drawer of the kitchen")
+        jam = m.insert("the jam is in the left drawer of the kitchen")
+        m.link(jam.id, tea.id)
+        m.sweep([Reconcile(similar=0.3, rule=lambda new, near: Verdict(decision="add", reason="they differ"))])
+        told = m.history(jam.id)[-1]
+        assert isinstance(told, Change)
+        assert (told.verb, told.reason, told.to) == ("link", "add: they differ", (tea.id,))
 
 
 def test_after_a_cycle_that_inserted_nothing_nobody_is_asked() -> None:

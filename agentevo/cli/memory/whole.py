@@ -129,7 +129,7 @@ def change_as_json(change: Change) -> dict[str, Json]:
     """Return a change as data."""
     return {
         "at": change.at, "actor": change.actor, "verb": change.verb, "reason": change.reason,
-        "transaction": change.transaction,
+        "transaction": change.transaction, "to": [*change.to],
         "before": None if change.before is None else change.before.model_dump(mode="json"),
     }  # fmt: skip
 
@@ -204,7 +204,8 @@ def show_changes(history: Sequence[Change], item: Item | None) -> None:
     """Write what happened to an item, a line a change, with what an edit changed."""
     for change, later in zip(history, _after(history, item), strict=True):
         reason = f": {visible(change.reason)}" if change.reason else ""
-        show(f"  {when(change.at)}  {change.verb} by {visible(change.actor)}{reason}")
+        to = f" to {', '.join(map(visible, change.to))}" if change.verb == "link" else ""
+        show(f"  {when(change.at)}  {change.verb}{to} by {visible(change.actor)}{reason}")
         if change.verb == "edit" and change.before is not None and later is not None:
             for line in differences(change.before, later):
                 show(f"      {line}")
