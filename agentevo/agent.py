@@ -14,12 +14,13 @@ from weakref import WeakValueDictionary
 
 from agentevo.blocking import blocking, iterating
 from agentevo.cycle import evolve
+from agentevo.described import describe
 from agentevo.errors import BudgetExceeded, Misuse, RunError
 from agentevo.events import Ended, Event, Listener, listening
 from agentevo.feedback import learned
 from agentevo.given import listed
 from agentevo.models.usage import Budget, spending, timed
-from agentevo.protocols import Environment, Model, Recipe, State, describe
+from agentevo.protocols import Environment, Model, Recipe, State
 from agentevo.record import Record
 from agentevo.runs import about, beginning, folder_of
 from agentevo.said import Asked, as_feedback, as_task

@@ -10,12 +10,13 @@ from typing import TypeAlias
 
 from agentevo.alarms import alarms, skipped, untested, untold
 from agentevo.decided import decided
+from agentevo.described import describe
 from agentevo.errors import BudgetExceeded, Misuse, ModelTimeout, ModelUnavailable
 from agentevo.evaluate import evaluate, held_out
 from agentevo.events import Learned, Turned, tell
 from agentevo.given import listed, single
 from agentevo.models.usage import Budget, Meter, spending, uncut
-from agentevo.protocols import Draft, Judge, Keeper, State, Update, describe
+from agentevo.protocols import Draft, Judge, Keeper, State, Update
 from agentevo.record import Record
 from agentevo.together import to_the_end
 from agentevo.types import Attempt, Experience, Objective, Op, Report, Task, Transaction

@@ -115,7 +115,7 @@ def about(state: State, **sizes: Json) -> dict[str, Json]:
     The same from Python and from the command line. A memory is known by the id that its ledger was made with, so that
     it may be moved, but not made anew. `sizes` are what else the run's course depends on.
     """
-    from agentevo.protocols import describe
+    from agentevo.described import describe
 
     return {
         "recipe": describe(state.recipe),
@@ -130,7 +130,7 @@ def about(state: State, **sizes: Json) -> dict[str, Json]:
 
 def known_by(environment: Environment) -> dict[str, Json]:
     """Return what an environment is known by: what agents are given of its card, and its repr: how it was made."""
-    from agentevo.protocols import describe
+    from agentevo.described import describe
 
     card = environment.card
     return {

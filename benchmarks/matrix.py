@@ -13,12 +13,13 @@ from typing import Literal, TypeAlias, get_args
 from agentevo.benchmarks.arms import BASELINES, MEMORY, arm
 from agentevo.benchmarks.protocols import Met, epochs, stream, trials
 from agentevo.benchmarks.suites import tuned
+from agentevo.described import describe
 from agentevo.environments.load import load
 from agentevo.errors import Misuse, RunError, UnknownName
 from agentevo.journal import Journal, records
 from agentevo.memory import Memory
 from agentevo.models.usage import Budget, Meter
-from agentevo.protocols import Environment, Model, Recipe, State, describe
+from agentevo.protocols import Environment, Model, Recipe, State
 from agentevo.record import Record
 from agentevo.runs import about, beginning, held, identity
 from agentevo.types import Experience, Json, Task, Usage

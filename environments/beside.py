@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from agentevo.described import describe
 from agentevo.environments.wrappers import Wrapped
 from agentevo.errors import Misuse
-from agentevo.protocols import Environment, Episode, FeedbackLevel, describe
+from agentevo.protocols import Environment, Episode, FeedbackLevel
 from agentevo.types import Attempt, Card, Feedback, Json, Task
 
 SUITE, INSTRUCTION = "suite", "instruction"

@@ -6,8 +6,9 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+from agentevo.described import describe
 from agentevo.errors import Misuse
-from agentevo.protocols import Environment, Episode, FeedbackLevel, Golden, describe
+from agentevo.protocols import Environment, Episode, FeedbackLevel, Golden
 from agentevo.quote import cut
 from agentevo.types import Attempt, Card, Feedback, Message, Outcome, Task, Tool
 

@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from agentevo.memory.disguises import fold
-from agentevo.memory.order_words import UNSPACED, WORDS
+from agentevo.memory.order_words import WORDS
+from agentevo.memory.order_words_unspaced import UNSPACED
 
 SENTENCE_END = 30
 """The end of a sentence counts as so many characters."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Literal, TypeAlias, get_args
 
+from agentevo.described import describe
 from agentevo.errors import Misuse, UnknownName
 from agentevo.memory.arguments import is_number, is_whole
 from agentevo.memory.change import forgetting
@@ -16,7 +17,7 @@ from agentevo.memory.nearness import nearness
 from agentevo.memory.rank import DAY_S
 from agentevo.memory.vitals import ALL_KINDS, Vitals, counted, surveyed, vitals
 from agentevo.memory.where import Where, parse
-from agentevo.protocols import State, describe
+from agentevo.protocols import State
 from agentevo.types import RECALLED_KINDS, Experience, Item, Kind, Op
 
 Curve: TypeAlias = Literal["exp", "power"]

@@ -12,10 +12,11 @@ from agentevo.errors import Misuse
 from agentevo.memory import images
 from agentevo.memory.change import EDITABLE, QUIET, applied
 from agentevo.memory.damage import read_back
+from agentevo.memory.entry import find_transaction
 from agentevo.memory.nearby import chunks, marks
 from agentevo.memory.source import Found, Source, Stored
 from agentevo.memory.table import Vector
-from agentevo.memory.writer import Writer, find_transaction
+from agentevo.memory.writer import Writer
 from agentevo.types import Item, Op, Status, Transaction, Verb
 
 UNDO = "undo:"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import sqlite3
 import threading
 import time
@@ -22,7 +21,6 @@ Progress: TypeAlias = Callable[[str, int, int], None]
 
 BUSY_TIMEOUT_S = 30.0
 _CHECKPOINT_S = 1.0  # a reader that holds on for longer makes a purge say `pending` rather than wait
-_PAGES = 2_000
 _LOG_PAGES, _LONG_LOG_PAGES = 2_000, 8_000
 """The log may grow to 8 MB before what it holds is moved into the ledger, and to 32 by a transaction that is large."""
 _LARGE = 1_000  # rows changed
@@ -188,27 +186,6 @@ class Ledger:
             db.execute("BEGIN")
             with blamed_on_damage(self.name, db):
                 yield db
-
-    def backup(self, folder: Path, progress: Progress = silent) -> None:
-        """Copy the ledger as it is at one moment, while others go on using it; the copy appears when it is whole."""
-
-        def told(_: int, left: int, total: int) -> None:
-            progress("copying pages", total - left, total)
-
-        part = folder / "ledger.db.part"
-        with explained(str(folder)):
-            folder.mkdir(parents=True, exist_ok=True)
-            try:
-                with contextlib.closing(sqlite3.connect(part)) as copy:
-                    with self.reading() as db, explained(str(folder)):
-                        db.execute("SELECT 1 FROM meta").fetchone()  # from here on it is one moment
-                        db.backup(copy, pages=_PAGES, progress=told)
-                    copy.execute("UPDATE meta SET value = ? WHERE name = 'id'", (secrets.token_hex(8),))
-                    copy.commit()
-                part.replace(folder / "ledger.db")
-            finally:
-                for name in (part.name, part.name + "-journal", part.name + "-wal", part.name + "-shm"):
-                    (folder / name).unlink(missing_ok=True)
 
     def checkpoint(self) -> bool:
         """Move the write-ahead log into the ledger and empty it; True where another connection is in the way."""

@@ -6,22 +6,25 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from agentevo.blocking import threaded
-from agentevo.errors import LedgerError, Misuse
+from agentevo.errors import LedgerError
 from agentevo.memory import experiences as kept
 from agentevo.memory import export_file, outgoing, rebuild, transfer
 from agentevo.memory import history as past
 from agentevo.memory import verify as checks
 from agentevo.memory.admit import new_id
 from agentevo.memory.arguments import checked
+from agentevo.memory.backup import backed_up
 from agentevo.memory.doubt import descendants
-from agentevo.memory.draft import Draft, KeptDraft
+from agentevo.memory.draft import Draft
 from agentevo.memory.embedding import embedded
+from agentevo.memory.entry import find_transaction
 from agentevo.memory.exact import Vector
 from agentevo.memory.experiences import Kept
 from agentevo.memory.history import Change, Lineage
+from agentevo.memory.kept_draft import KeptDraft
 from agentevo.memory.ledger import BUSY_TIMEOUT_S, Progress, silent
 from agentevo.memory.purge import Purged, destroy
 from agentevo.memory.source import Source, Stored
@@ -29,13 +32,10 @@ from agentevo.memory.store import Store
 from agentevo.memory.sweep import Swept
 from agentevo.memory.verify import Stats, Verification
 from agentevo.memory.words import Stemmer
-from agentevo.memory.writer import Writer, find_transaction
-from agentevo.protocols import Immediate
+from agentevo.memory.writer import Writer
+from agentevo.protocols import Embedder, Immediate
 from agentevo.shared_thread import SharedThread
 from agentevo.types import Experience, Item, Op, Transaction
-
-if TYPE_CHECKING:
-    from agentevo.protocols import Embedder
 
 EXACT_LIMIT = 20_000
 """Namespaces up to this size are searched exactly; larger ones ask the index."""
@@ -196,9 +196,8 @@ class Memory(Swept):
         return done
 
     def _committed_under(self, key: str) -> Transaction | None:
-        stored = self._stored
-        with stored.ledger.reading() as db:
-            return find_transaction(db, self._name, stored.ns, "key", key)
+        with self._stored.ledger.reading() as db:
+            return find_transaction(db, self._name, self._ns(), "key", key)
 
     # --- drafts
 
@@ -310,16 +309,7 @@ class Memory(Swept):
     @checked
     def backup(self, folder: str | Path, *, progress: Progress = silent) -> Path:
         """Copy the whole memory into a new folder while it is in use."""
-        target, own = Path(folder), self.path
-        try:
-            if own is not None and target.resolve().is_relative_to(own.resolve()):
-                raise Misuse(f"{target} is inside the memory's own folder {own}; back up to a place outside of it")
-            if target.exists() and (not target.is_dir() or any(target.iterdir())):
-                raise Misuse(f"{target} is not an empty folder; a backup goes into a new one")
-            self._store.ledger.backup(target, progress)
-        except OSError as error:
-            raise LedgerError(f"{target} cannot be written: {error.strerror}; the memory is as it was") from error
-        return target
+        return backed_up(self._store.ledger, Path(folder), self.path, progress)
 
     def verify(self, *, progress: Progress = silent) -> Verification:
         """Check the ledger against itself and the index against the ledger."""

@@ -1,8 +1,8 @@
 """The words that orders are made of, by concept, in some twenty languages; memory/orders.py says what they add up to.
 
 A star stands for any ending, or any beginning; an underscore joins the words of a phrase. Accents do not matter: words
-are folded as texts are. Scripts without spaces are listed apart, as regular expressions. To teach it a language, add
-the language's words to OVERRIDE, RULES, PAST and ALL at least.
+are folded as texts are. Scripts without spaces stand in `order_words_unspaced`. To teach it a language, add the
+language's words to OVERRIDE, RULES, PAST and ALL at least.
 """
 
 from __future__ import annotations
@@ -311,62 +311,3 @@ WORDS = {
         admin administrator administrateur administrador amministratore beheerder администратор* root superuser
         super_admin backend policy_engine developer entwickler hacker unethical evil_bot""",
 }  # fmt: skip
-
-UNSPACED = {
-    "OVERRIDE": r"""
-        (?<!不要)(?<!别)(?<!不会)(?:忽略|无视|無視|忽視|忽视|忘记|忘掉|忘了|忘記|不要遵守|不要理会|不用理会|别理会|别管|抛开)
-        忘れ(?!な|ず|物) 従わないで 従うな 破棄し
-        अनदेखा(?!\sन|\sमत) नजरअंदाज(?!\sन|\sमत) भूल\sजा""",
-    "RULES": """
-        指令 指示 规则 規則 命令 提示词 提示語 设定 约束 限制 ルール プロンプト 制約 ガイドライン 设置的要求
-        निर्देश नियमों आदेशों""",
-    "PAST": r"之前 以前 先前 以上 上述 上面 前面 此前 これまで 今まで 前の 上記 先ほど 従来 最初の पिछले पूर्व पहले\sके",
-    "YOUR": "你 您 あなた 君の",
-    "ALL": "所有 一切 全部 任何 すべて 全て सभी सारे",
-    "TOLD": "告诉过你 教过你 教えられた 与えられた 言われたこと 受けた指示",
-    "SHOW": "输出 显示 告诉我 打印 复述 展示 重复 出力 表示 教えて 見せ 繰り返 दिखा",
-    "LEAK": "透露 泄露 洩露 公开 暴露 明か 開示 公開し 漏ら उजागर",
-    "PROMPT": r"""
-        系统提示 系統提示 系统指令 初始提示 隐藏指令 システムプロンプト システム指示 初期プロンプト 内部指示
-        隠された指示
-        सिस्टम\sप्रॉम्प्ट""",
-    "CRED": "密码 密碼 密钥 密鑰 口令 凭证 パスワード キー 認証情報 秘密鍵 पासवर्ड",
-    "DATA": """
-        聊天记录 对话记录 对话历史 用户数据 个人信息 用户信息 会話履歴 会話の履歴 個人情報 ユーザーデータ
-        ユーザー情報""",
-    "SEND": "发送 发给 发到 上传 转发 寄到 傳送 送信 送って 送れ 転送 アップロード 发出 报送 渡して 転送する भेज",
-    "USER": "用户 用戶 使用者 ユーザー ユーザ 利用者 उपयोगकर्ता",
-    "AI": "人工智能 助手 智能体 大模型 语言模型 アシスタント エージェント 言語モデル 人工知能 (?<![a-z])ai(?![a-z])",
-    "CALL": "请注意 致所有 注意 宛 への指示 へ[:：]",
-    "CONCEAL": r"""
-        (?:不要|别|不得|请勿|不)(?:让|告诉|通知|告知|向)\w{0,3}(?:用户|用戶|使用者)
-        (?:用户|ユーザー?)に[はも]?(?:知らせ|伝え|言わ|告げ)(?:ず|ない|な|る)""",
-    "STANDING": "从现在起 从现在开始 从此 今后 從現在 今後 これから 今から 以後 以降",
-    "MEMORY": "长期记忆 永久 记忆中 今后的对话 長期記憶 記憶に 今後の会話 永続",
-    "REMEMBER": "记住 记下 保存到 覚えて 記憶し 覚えろ",
-    "WHEN": "当 如果 每当 只要 たら 場合 とき 時は 度に れば",
-    "ASKS": "询问 问起 问到 提问 尋ね 聞か 聞い 質問 問い合わせ",
-    "ANSWER": "回答 回复 推荐 答え 返答 勧め 推奨 薦め",
-    "ONLY": "只 仅 总是 一律 必ず 常に のみ だけ",
-    "ROLE": "你现在是 现在你是 扮演 假装 あなたは今 として振る舞 として行動 になりき ふりをし",
-    "UNBOUND": """
-        没有(?:任何)?(?:限制|规则|约束) 不受(?:任何)?(?:限制|约束) 无限制 开发者模式 越狱 制限(?:の)?(?:ない|なし)
-        無制限 開発者モード ルールのない""",
-    "OBEY": "服从 听从 按照我的 我的命令 従いなさい 従え 私の命令 言うとおり 言う通り",
-    "MUST": "必须 务必 なければなりません しなさい してはならない",
-    "NEWTASK": "新任务 新的任务 新指令 新的指令 新しい指示 新しい命令 新しいタスク 新たな指示",
-    "TOOLVERB": "调用 执行 运行 使用 呼び出 実行 使って",
-    "TOOL": "工具 函数 命令 脚本 ツール 関数 コマンド スクリプト",
-    "FIRST": "回答之前 回复之前 答える前 回答する前 返信する前",
-    "NOW": "立即 马上 立刻 直ちに 今すぐ すぐに",
-    "REVOKED": "失效 无效 作废 撤销 取消 無効 撤回",
-    "UNCHECKED": "无需确认 无须确认 不经确认 確認せず 確認なし 許可なく",
-    "MONEY": "转账 钱 资金 お金 資金",
-    "PAY": "转账 汇款 支付 送金 振り込",
-    "DELETE": "删除 清除 削除 消去",
-    "SAFE": "安全 セキュリティ",
-    "AUTHORITY": "用户已授权 用户是管理员 我是管理员 我是开发者 私は管理者 私は開発者 ユーザーは管理者",
-    "READER": "阅读本 读到这 読んだ 読んでいる",
-    "SHOULD": "应该 应当 べき こと。",
-}  # fmt: skip
-"""Of Chinese, Japanese and Hindi, whose words a token does not hold, as regular expressions."""

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, NoReturn
 
 from agentevo.awaitable import awaitable
 from agentevo.blocking import blocking
+from agentevo.described import describe
 from agentevo.errors import Misuse
 from agentevo.memory.arguments import checked
 from agentevo.memory.reflect import Reflect
 from agentevo.memory.verbs import Verbs
 from agentevo.memory.where import Where
-from agentevo.protocols import Model, Recipe, State, Update, describe
+from agentevo.protocols import Model, Recipe, State, Update
 from agentevo.types import Attempt, Card, Kind, Op, Task, Transaction
 
 if TYPE_CHECKING:

@@ -4,30 +4,24 @@ from __future__ import annotations
 
 import itertools
 import json
-import secrets
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeGuard
 
 from agentevo.errors import Misuse
-from agentevo.memory import images
 from agentevo.memory.change import COMMUTING, MARKING, QUIET, applied, blocked, credited, says_anew, succeeding
 from agentevo.memory.doubt import Doubts, corrected
+from agentevo.memory.entry import Entry, detail_of
 from agentevo.memory.marking import Marking
 from agentevo.memory.posts import adapters_among, post_of, rivals
-from agentevo.memory.table import Table, Vector
+from agentevo.memory.table import Vector
 from agentevo.memory.trust import BLOCKED, DOUBTED, PURGED
 from agentevo.memory.twins import Twins
 from agentevo.types import Item, Op, Transaction
 
 if TYPE_CHECKING:
     from agentevo.memory.source import Stored
-
-# As SQLite itself counts, also where one of the two is damaged: numbers of lines that were purged are not used again.
-_LATEST = """SELECT max(coalesce((SELECT max(seq) FROM ops), 0),
-    coalesce((SELECT CAST(seq AS INTEGER) FROM sqlite_sequence WHERE name = 'ops'), 0))"""
-_JOURNAL = "INSERT INTO ops (seq, txn, verb, item, reason, detail, before) VALUES (?,?,?,?,?,?,?)"
 
 # As `Doubts` has it: a text that was edited into itself is none, nor is what was made of an item and says it better.
 _CORRECTED = """SELECT 1 FROM ops JOIN transactions USING (txn) WHERE item = ? AND ns = ? AND seq > ? AND txn != ?
@@ -41,14 +35,12 @@ _AT_ONCE = 10_000
 """So many ops that only set marks are carried out together: what they are written into takes room in memory."""
 
 
-class Writer(Table):
+class Writer(Entry):
     """Puts ops into one open transaction of the ledger: items and journal together."""
 
     def __init__(self, db: sqlite3.Connection, stored: Stored, vectors: Mapping[str, Vector]) -> None:
-        super().__init__(db, stored.namespace, stored.ns, vectors)
+        super().__init__(db, stored, vectors)
         self.twins = Twins()
-        self.verbs: set[str] = set()
-        """What the journal's entry tells of so far."""
         self._own: set[str] = set()
         self._expected: Mapping[str, int] = {}
         self._new: set[str] = set()
@@ -62,31 +54,6 @@ class Writer(Table):
         self._risen: list[str] = []
         """Adapters that came into use, or may have."""
         self.doubts = Doubts(stored)
-
-    def begin(self, *, actor: str, reason: str, key: str | None, at: float) -> Transaction | None:
-        """Open the journal's entry; None where this key was committed before."""
-        if key is not None and find_transaction(self.db, self.namespace, self.ns, "key", key):
-            return None
-        self.transaction = Transaction(
-            id=secrets.token_hex(8), namespace=self.namespace, actor=actor, reason=reason, key=key, at=at
-        )
-        cursor = self.db.execute(
-            "INSERT INTO transactions (id, ns, actor, reason, key, at, content, skipped) VALUES (?,?,?,?,?,?,1,'[]')",
-            (self.transaction.id, self.ns, actor, reason, key, at),
-        )
-        self.txn = int(cursor.lastrowid or 0)
-        return self.transaction
-
-    def note(self, within: Sequence[Transaction]) -> None:
-        """Remember the keys of what was committed into this draft; raise Misuse where one was committed meanwhile."""
-        for done in within:
-            if find_transaction(self.db, self.namespace, self.ns, "key", done.key) is not None:
-                raise Misuse(f"{done.key!r:.80} was committed elsewhere meanwhile; draft again without it")
-            self.db.execute(
-                "INSERT INTO transactions (id, ns, actor, reason, key, at, content, skipped) VALUES (?,?,?,?,?,?,0,?)",
-                (secrets.token_hex(8), self.ns, self.transaction.actor, done.reason, done.key, done.at,
-                 json.dumps(done.skipped)),
-            )  # fmt: skip
 
     def put(self, ops: Sequence[Op], expected: Mapping[str, int] | None = None) -> Transaction:
         """Apply the ops; those whose item changed since `expected` was read are skipped and reported.
@@ -118,17 +85,6 @@ class Writer(Table):
     def _is_in(self, item: Item | None) -> TypeGuard[Item]:
         """Say whether an item that was to be inserted was, or stands for itself here already."""
         return item is not None and (item.id in self._own or item.id in self.twins)
-
-    def _close(self, skipped: Sequence[str]) -> None:
-        """Say in the journal's entry whether contents changed, or take the entry out where there is nothing to say."""
-        if not (self.verbs or skipped or self.transaction.key):
-            self.db.execute("DELETE FROM transactions WHERE txn = ?", (self.txn,))
-            self.transaction = self.transaction.model_copy(update={"id": ""})
-        elif skipped or self.verbs <= QUIET:  # else it is as it was begun
-            self.db.execute(
-                "UPDATE transactions SET content = ?, skipped = ? WHERE txn = ?",
-                (not self.verbs <= QUIET, json.dumps(skipped), self.txn),
-            )
 
     def _skipped(self, ops: Sequence[Op], expected: Mapping[str, int]) -> Iterator[str]:
         """Carry the ops out in their order; yield the ids of those that were not."""
@@ -209,11 +165,11 @@ class Writer(Table):
             return None if name in self._own else expected.get(name)
 
         every = zip(ops, names, strict=True) if len(turn) == len(ops) else ()
-        alike = {(op.verb, newest(name), op.reason, _detail(op)) for op, name in every}
+        alike = {(op.verb, newest(name), op.reason, detail_of(op)) for op, name in every}
         if len(alike) == 1:
             marking.want_alike(names, *alike.pop())
         else:
-            marking.want((n, ops[n].verb, names[n], newest(names[n]), ops[n].reason, _detail(ops[n])) for n in turn)
+            marking.want((n, ops[n].verb, names[n], newest(names[n]), ops[n].reason, detail_of(ops[n])) for n in turn)
 
     def _is_ours(self, name: str, version: int, expected: int | None) -> bool:
         """Say whether an item is as it was expected, or was changed by nobody but this transaction since."""
@@ -316,19 +272,6 @@ class Writer(Table):
         why = "trained on what was purged meanwhile"
         return blocked(item, why), _because(op, why)
 
-    def _latest(self) -> int:
-        """Return the number of the journal's last line; nobody else adds one while this transaction is open."""
-        found = self.db.execute(_LATEST).fetchone()
-        return int(found[0])
-
-    def _line(self, op: Op, id: str, before: Item | None) -> tuple[object, ...]:
-        """Return a line of the journal, but for its number."""
-        return (self.txn, op.verb, id, op.reason, _detail(op), images.of(before) if before else None)
-
-    def _journal(self, op: Op, id: str, before: Item | None) -> int:
-        self.verbs.add(op.verb)
-        return int(self.db.execute(_JOURNAL, (None, *self._line(op, id, before))).lastrowid or 0)
-
     def _change(self, row: int, before: Item, after: Item, op: Op) -> None:
         seq = self._journal(op, before.id, before)
         vector = self.vectors.get(op.id) if op.verb == "edit" else None  # by the name it was embedded under
@@ -363,25 +306,3 @@ def _turns(names: Sequence[str]) -> Sequence[Sequence[int]]:
         turns[came[name]].append(place)
         came[name] += 1
     return turns
-
-
-def _detail(op: Op) -> str:
-    """Return what the journal keeps of an op besides its verb and its reason."""
-    if not (op.changes or op.to or op.key):
-        return "{}"
-    return op.model_dump_json(include={"changes", "to", "key"}, exclude_defaults=True)
-
-
-def find_transaction(db: sqlite3.Connection, namespace: str, ns: int, column: str, value: object) -> Transaction | None:
-    """Return the transaction whose id, key or txn is the given one."""
-    found = db.execute(
-        f"SELECT txn, id, actor, reason, key, at, skipped FROM transactions WHERE ns = ? AND {column} = ?", (ns, value)
-    ).fetchone()
-    if found is None:
-        return None
-    skipped = json.loads(found[6])
-    touched = (row[0] for row in db.execute("SELECT DISTINCT item FROM ops WHERE txn = ? ORDER BY seq", (found[0],)))
-    return Transaction(
-        id=found[1], namespace=namespace, actor=found[2], reason=found[3], key=found[4], at=found[5],
-        items=tuple(name for name in touched if name not in skipped), skipped=tuple(skipped),
-    )  # fmt: skip

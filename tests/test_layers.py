@@ -13,6 +13,7 @@ FOLDERS["benchmarks"] = "agentevo.benchmarks"
 LAYERS = {
     "agentevo.types": 0,
     "agentevo.errors": 0,
+    "agentevo.described": 0,
     "agentevo.protocols": 0,
     "agentevo.awaitable": 0,
     "agentevo.blocking": 1,
@@ -52,6 +53,9 @@ LAYERS = {
     "agentevo.cli": 7,
 }
 """A module belongs where its longest prefix stands. `agentevo` itself loads public names lazily, and may name all."""
+
+LONGEST = 350
+"""So many lines a file has at most; one that outgrows them is taken apart."""
 
 ONLY_THROUGH_STATE = {("agentevo.phases", "agentevo.environments"), ("agentevo.weights", "agentevo.environments")}
 
@@ -199,3 +203,9 @@ def test_a_planted_circle_is_found() -> None:
         "agentevo.models.d": "import agentevo.models.a",
     }
     assert circles(planted) == ["agentevo.models.a <-> agentevo.models.b <-> agentevo.models.c"]
+
+
+def test_a_file_is_short_enough_to_be_read_whole() -> None:
+    lengths = {path: len(path.read_text().splitlines()) for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")}
+    assert len(lengths) > 100
+    assert {str(path.relative_to(ROOT)) for path, length in lengths.items() if length > LONGEST} == set()

@@ -63,7 +63,7 @@ def _says(make: Callable[..., Recipe]) -> list[str]:
 
 def _slots(recipe: Recipe) -> dict[str, list[str]]:
     """Return what stands in each slot, strategy by strategy; nothing where the slot is left open."""
-    from agentevo.protocols import describe
+    from agentevo.described import describe
 
     filled = {slot: getattr(recipe, slot) for slot in SLOTS}
     strategies = {slot: value if isinstance(value, tuple) else (value,) for slot, value in filled.items()}

@@ -11,13 +11,14 @@ import pytest
 from cycles import moment
 
 from agentevo.cycle import evolve
+from agentevo.described import describe
 from agentevo.memory import Memory
 from agentevo.models import ScriptedModel
 from agentevo.phases.act import Sample
 from agentevo.phases.combine import Best, Refined
 from agentevo.phases.practice import Hinted, Paired, Reuse, Same
 from agentevo.position import attempt_id
-from agentevo.protocols import Act, Recipe, State, describe
+from agentevo.protocols import Act, Recipe, State
 from agentevo.record import Record
 from agentevo.types import Attempt, Experience, Feedback, Item, Op, Report, Section, Task
 

@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agentevo.described import describe
 from agentevo.errors import Misuse
-from agentevo.protocols import Recipe, State, describe, unaimed
+from agentevo.protocols import Recipe, State, unaimed
 from agentevo.types import Attempt, Decision, Experience, Objective, Report, Task
 
 

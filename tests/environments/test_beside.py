@@ -8,13 +8,14 @@ import pytest
 from moments import memory
 from sums import somewhere
 
+from agentevo.described import describe
 from agentevo.environments.answers import Answers
 from agentevo.environments.beside import Beside
 from agentevo.environments.tool.house import House
 from agentevo.errors import Misuse
 from agentevo.models import ScriptedModel
 from agentevo.phases.act import Sample
-from agentevo.protocols import Environment, Golden, describe
+from agentevo.protocols import Environment, Golden
 from agentevo.types import Attempt
 
 ASKED = Answers({"test": [{"prompt": "Capital of Syldavia?", "answer": "Klow"}]}, instruction="Be brief.", name="facts")

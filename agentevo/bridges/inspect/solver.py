@@ -11,8 +11,8 @@ from weakref import WeakSet
 from agentevo.bridges.inspect.messages import as_ours
 from agentevo.bridges.inspect.sample import AsScore, Sample, shaped, show
 from agentevo.cycle import commit, learn
+from agentevo.described import describe
 from agentevo.errors import MissingExtra, Misuse, ModelError
-from agentevo.protocols import describe
 from agentevo.record import Record
 from agentevo.said import as_task
 from agentevo.types import Attempt, Experience, Json, Task

@@ -12,6 +12,7 @@ import pytest
 from moments import memory, moment
 from worlds import LOOK, TAKE, TASK, World, call, looped, told
 
+from agentevo.described import describe
 from agentevo.errors import (
     BadReply,
     BudgetExceeded,
@@ -32,7 +33,7 @@ from agentevo.phases.compact import SUMMARY, WARNED, Compact
 from agentevo.phases.episode import opened
 from agentevo.phases.loop import MOST_CALLS, NOT_RUN, TOO_MANY, Loop
 from agentevo.phases.trajectory import Limits
-from agentevo.protocols import FeedbackLevel, Model, State, describe
+from agentevo.protocols import FeedbackLevel, Model, State
 from agentevo.types import Attempt, Experience, Feedback, Message, Outcome, Reply, Section, Task, Usage
 
 

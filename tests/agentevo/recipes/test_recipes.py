@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from agentevo.described import describe
 from agentevo.errors import Misuse, UnknownName
-from agentevo.protocols import Recipe, describe
+from agentevo.protocols import Recipe
 from agentevo.recipes import as_recipe, load, maker, names
 
 
