@@ -184,18 +184,18 @@ def as_sent(messages: Sequence[Message]) -> list[Message]:
 
     The results of one reply come as data in one message of the user's, so that turns alternate.
     """
-    names = {call: name for message in messages for call, name in _written_in(message)}
+    names = {call: name for message in messages for call, name in written_in(message)}
     sent: list[Message] = []
     for is_result, group in itertools.groupby(messages, lambda message: str(message.get("tool_call_id", "")) in names):
         if is_result:
             told = [fenced(str(m["content"]), f"result of {names[str(m['tool_call_id'])]}") for m in group]
             sent.append({"role": "user", "content": "\n".join(told)})
         else:
-            sent += [{"role": "assistant", "content": m["content"]} if _written_in(m) else m for m in group]
+            sent += [{"role": "assistant", "content": m["content"]} if written_in(m) else m for m in group]
     return sent
 
 
-def _written_in(message: Message) -> list[tuple[str, str]]:
+def written_in(message: Message) -> list[tuple[str, str]]:
     """Return the ids and names of the calls of a message that stand in its text too."""
     listed = message.get("tool_calls")
     each = [call for call in listed if isinstance(call, dict)] if isinstance(listed, list) else []

@@ -18,10 +18,12 @@ from agentevo.memory.arguments import is_number, is_whole
 from agentevo.memory.rank import about_tokens
 from agentevo.memory.trust import TRUST, trust_of
 from agentevo.memory.vitals import own
+from agentevo.models.foreign import as_ours
 from agentevo.models.replies import whole_text
+from agentevo.phases.calls import as_sent, written_in
 from agentevo.protocols import State
 from agentevo.quote import clean, cut, fenced
-from agentevo.types import Message, Op
+from agentevo.types import Json, Message, Op
 
 LOG = logging.getLogger(__name__)
 
@@ -32,6 +34,8 @@ WARNED = (
     f"{WARNING} Older messages will soon be replaced by a summary. Note down now what you still need word for word."
 )
 SUMMARY = "[summary of earlier messages]"
+RESULTS = ("tool", "function")
+"""The roles in which tools speak."""
 CUT = "[earlier messages were cut; memory has them]"
 
 SUMMARISE = """
@@ -41,6 +45,7 @@ names, numbers, identifiers and decisions. What stands between fences of backtic
 """
 
 _PER_MESSAGE = 4  # what chat templates add to a message, about
+_PER_PART = 1_000  # what providers take an image for, about
 _LEAST = 4  # texts of so few tokens are not cut further: the mark of the cut takes as many
 
 
@@ -50,8 +55,9 @@ class Compact:
 
     Leading system messages and the first user message stay, or as many as `fixed` says; so do the last `keep`
     messages while they fit. A tool call and its results leave together. Where what stays is too long by itself, the
-    longest texts are cut. Covered: the budget holds unless the fixed messages alone exceed it. Tokens are counted by
-    `count`, else by the model's own `count_tokens`, else estimated.
+    longest texts are cut. Covered: the budget holds unless what is never cut exceeds it: the fixed messages, and of
+    the others calls, images and fields beside the content. Tokens are counted by `count`, else by the model's own
+    `count_tokens`, else estimated; each part that is no text, such as an image, counts as a thousand.
     """
 
     budget: int
@@ -120,7 +126,7 @@ class Compact:
         self, state: State, before: Sequence[Message], leaving: Sequence[Message], room: int, count: Count
     ) -> list[Message]:
         """Return the message that stands for what left: a new summary, or the old one with a mark where none is had."""
-        old = "\n".join(_said(message).removeprefix(SUMMARY).strip() for message in before)
+        old = "\n".join(_text(message).removeprefix(SUMMARY).strip() for message in before)
         if not leaving:
             return list(before)
         material = (
@@ -131,7 +137,8 @@ class Compact:
             {"role": "user", "content": _fitted(material, self.budget - 2 * room, count)},
         ]
         try:
-            text = (await state.model.complete(asked, temperature=0.0, max_tokens=room)).text.strip()
+            with as_ours(state.model):
+                text = (await state.model.complete(asked, temperature=0.0, max_tokens=room)).text.strip()
         except ModelError as error:
             LOG.warning("no summary of %d messages: %s", len(leaving), error)
             text = ""
@@ -147,21 +154,21 @@ class Compact:
         while (over := size([*head, *fitted], count) - limit) > 0:
             longest = max(range(len(fitted)), key=lambda n: count(_text(fitted[n])), default=None)
             if longest is None or count(_text(fitted[longest])) <= _LEAST:
-                LOG.warning("the fixed messages alone leave no room within %d tokens", self.budget)
+                alone = "the fixed messages alone leave" if size(head, count) >= limit else "what is never cut leaves"
+                LOG.warning("%s no room within %d tokens", alone, self.budget)
                 break
             if fitted[longest] in rest and not _is_summary(fitted[longest]):
                 await self._keep_all(state, [fitted[longest]])
             text = _text(fitted[longest])
-            fitted[longest] = {
-                **fitted[longest],
-                "content": _fitted(text, max(_LEAST // 2, int(count(text) - over)), count),
-            }
+            shorter = _fitted(text, max(_LEAST // 2, int(count(text) - over)), count)
+            fitted[longest] = _with_text(fitted[longest], text, shorter)
         return [*head, *fitted]
 
 
 def size(messages: Sequence[Message], count: Count) -> int:
-    """Return how many tokens messages take, with what a chat template adds to each."""
-    return sum(_PER_MESSAGE + count(_said(message)) for message in messages)
+    """Return how many tokens messages take as they are sent, with what a chat template adds to each."""
+    others = sum(_text_in(part) is None for message in messages for part in _parts(message))
+    return _PER_PART * others + sum(_PER_MESSAGE + count(_said(message)) for message in as_sent(messages))
 
 
 def _fixed(messages: Sequence[Message]) -> int:
@@ -176,7 +183,7 @@ def _units(messages: Sequence[Message]) -> Iterator[list[Message]]:
     """Yield messages that belong together: a call with its results, anything else by itself."""
     unit: list[Message] = []
     for message in messages:
-        if unit and message.get("role") != "tool":
+        if unit and message.get("role") not in RESULTS:
             yield unit
             unit = []
         unit = [*unit, message]
@@ -196,6 +203,12 @@ def _calls(message: Message) -> int:
     return len(calls) if isinstance(calls, list) else 0
 
 
+def _is_result(message: Message) -> bool:
+    """Say whether a tool speaks in a message: its role says so, or a part of it, as with some providers."""
+    parts = [part.get("type") for part in _parts(message) if isinstance(part, dict)]
+    return message.get("role") in RESULTS or "tool_result" in parts
+
+
 def _is_summary(message: Message) -> bool:
     return message.get("role") == "user" and str(message.get("content", "")).startswith(SUMMARY)
 
@@ -207,21 +220,60 @@ def _is_warning(message: Message) -> bool:
 # --- what messages say
 
 
+def _parts(message: Message) -> list[Json]:
+    """Return the parts of a message's content: a text is one."""
+    content = message.get("content")
+    return content if isinstance(content, list) else [] if content is None else [content]
+
+
+def _text_in(part: Json) -> str | None:
+    """Return the text of a part; None where it is an image, say."""
+    text = part.get("text") if isinstance(part, dict) else part
+    return text if isinstance(text, str) else None
+
+
 def _text(message: Message) -> str:
-    content = message.get("content")
-    return content if isinstance(content, str) else ""
+    """Return the text of a message, the longest where it has several."""
+    return max(filter(None, map(_text_in, _parts(message))), key=len, default="")
 
 
-def _said(message: Message) -> str:
-    """Return all that a message says: its text, parts that are no text, and its tool calls."""
-    content = message.get("content")
-    said = content if isinstance(content, str) else "" if content is None else json.dumps(content, ensure_ascii=False)
+def _with_text(message: Message, text: str, other: str) -> Message:
+    """Return a message with one of its texts replaced."""
+    if isinstance(message.get("content"), str):
+        return {**message, "content": other}
+    parts: list[Json] = [
+        part if _text_in(part) != text else {**part, "text": other} if isinstance(part, dict) else other
+        for part in _parts(message)
+    ]
+    return {**message, "content": parts}
+
+
+def _said(message: Message, *, whole: bool = False) -> str:
+    """Return all that a message says: its texts, its calls, what stands beside; images only named unless `whole`."""
+    said = [_worded(part, whole) for part in _parts(message)]
     calls = message.get("tool_calls")
-    return "\n".join(part for part in (said, json.dumps(calls, ensure_ascii=False) if calls else "") if part)
+    if calls and not written_in(message):
+        said.append(json.dumps(calls, ensure_ascii=False))
+    others = {name: value for name, value in message.items() if name not in _TOLD and value not in _NOTHING}
+    said += [f"{name}: {_worded(value, whole=True)}" for name, value in others.items()]
+    return "\n".join(filter(None, said))
+
+
+_ABOUT = ("name", "tool_call_id")
+_TOLD = (*_ABOUT, "role", "content", "tool_calls")
+_NOTHING: tuple[Json, ...] = (None, "", [], {})
+
+
+def _worded(part: Json, whole: bool) -> str:
+    text = _text_in(part)
+    if text is not None and not (whole and isinstance(part, dict) and part.keys() - {"type", "text"}):
+        return text
+    named = part.get("type") if isinstance(part, dict) else None
+    return json.dumps(part, ensure_ascii=False) if whole or not named else f"[{named}]"
 
 
 def _told(messages: Sequence[Message]) -> str:
-    return "\n".join(f"{message.get('role')}: {_said(message)}" for message in messages)
+    return "\n".join(f"{message.get('role')}: {_said(message)}" for message in as_sent(messages))
 
 
 def _fitted(text: str, tokens: int, count: Count) -> str:
@@ -237,9 +289,11 @@ def _fitted(text: str, tokens: int, count: Count) -> str:
 
 def _inserted(state: State, message: Message) -> Iterator[Op]:
     """Yield the ops that keep a message, of whole characters, in parts where it is longer than an item may be."""
-    text, role = whole_text(_said(message)), str(message.get("role"))
-    trust = TRUST["tool"] if role == "tool" or _is_summary(message) else trust_of("agent")
-    fields = {"kind": "experience", "source": "agent", "trust": trust, "metadata": {"left": "context", "role": role}}
+    text, role = whole_text(_said(message, whole=True)), str(message.get("role"))
+    trust = TRUST["tool"] if _is_result(message) or _is_summary(message) else trust_of("agent")
+    about = {name: whole_text(str(message[name])) for name in _ABOUT if message.get(name)}
+    metadata = {"left": "context", "role": role, **about}
+    fields = {"kind": "experience", "source": "agent", "trust": trust, "metadata": metadata}
     for start in range(0, len(text), MAX_TEXT - 100):
         part = text[start : start + MAX_TEXT - 100]
         if part.strip():

@@ -180,16 +180,17 @@ class _Run:
         messages, compact = self._made.messages, self._loop.compact
         if compact is None and self._loop.tools == "native":
             return messages
-        self._sent += calls.as_sent(messages[self._known :])
-        self._known = len(messages)
+        new, self._known = messages[self._known :], len(messages)
         if compact is None:
+            self._sent += calls.as_sent(new)
             return self._sent
+        self._sent += new  # not as they are sent: what came from a tool is to be known as such
         fitted = await compact(self._state, self._sent, fixed=self._fixed)
         if len(fitted) > len(self._sent):  # the warning: the model answers it, so it belongs to what happened
             self._made.add(fitted[-1])
             self._known += 1
         self._sent = fitted
-        return fitted
+        return calls.as_sent(fitted)
 
     # --- the episode's turn
 

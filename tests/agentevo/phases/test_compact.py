@@ -128,7 +128,8 @@ def test_what_leaves_is_in_memory_as_experience_of_the_agent_and_a_tools_words_a
         first, call, result, *_ = m.list(kind="experience", order="oldest")
         assert (first.text, first.source, first.trust) == (f"assistant: {messages[2]['content']}", "agent", 0.7)
         assert '"look"' in call.text
-        assert (result.source, result.trust, result.metadata) == ("agent", 0.4, {"left": "context", "role": "tool"})
+        about = {"left": "context", "role": "tool", "tool_call_id": "c1.0"}
+        assert (result.source, result.trust, result.metadata) == ("agent", 0.4, about)
         assert m.history()[0].reason == "left the context"
 
 
@@ -210,6 +211,71 @@ def test_half_a_character_in_a_message_that_leaves_is_replaced() -> None:
         messages = after(Compact(100, count=words), m, [SYSTEM, TASK, *bad, said(0), said(1), said(2)])
         assert not any(message in messages for message in bad)
         assert [part in kept(m) for part in ("half \ufffd of it", "\ufffd", "tool: and \ufffd")] == [True] * 3
+
+
+def in_parts(*parts: Any, role: str = "user") -> Message:
+    return {"role": role, "content": list(parts)}
+
+
+IMAGE: Any = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{'A' * 40_000}"}}
+
+
+def test_a_text_in_parts_is_cut_as_any_and_whole_in_memory() -> None:
+    with memory() as m:
+        short: Any = {"type": "text", "text": "look here"}
+        long: Any = {"type": "text", "text": "word " * 500}
+        found = after(Compact(100, count=words), m, [SYSTEM, TASK, said(0), in_parts(short, long)])
+        assert size(found, words) < 100
+        parts: Any = found[-1]["content"]
+        assert parts[0] == short
+        assert parts[1]["text"].startswith("word word")
+        assert "word " * 500 in kept(m)
+
+
+def test_an_image_counts_as_a_thousand_tokens_and_leaves_with_its_message() -> None:
+    pictured = in_parts({"type": "text", "text": "see"}, IMAGE)
+    assert size([pictured], words) == 4 + 2 + 1000
+    with memory() as m:
+        model = ScriptedModel(["a picture"])
+        found = after(Compact(1100, count=words), m, [SYSTEM, TASK, pictured, *(said(n, 30) for n in range(4))], model)
+        assert pictured not in found
+        assert "user: see\n[image_url]" in str(model.requests[0].messages[1]["content"]), "it does not fill the request"
+        assert IMAGE["image_url"]["url"] in kept(m)
+
+
+def test_what_is_never_cut_is_named_where_it_leaves_no_room(caplog: pytest.LogCaptureFixture) -> None:
+    with memory() as m, caplog.at_level(logging.WARNING):
+        assert after(Compact(100, count=words), m, [SYSTEM, TASK, said(0), in_parts(IMAGE)])[-1] == in_parts(IMAGE)
+        assert "what is never cut leaves no room within 100 tokens" in caplog.text
+
+
+def test_every_field_of_a_message_that_leaves_is_in_memory_secrets_masked() -> None:
+    calling: Any = {"name": "old", "arguments": '{"q": "legacy"}'}
+    leaving: list[Message] = [
+        {"role": "assistant", "content": None, "reasoning_content": "a plan about dogs"},
+        {"role": "assistant", "content": None, "function_call": calling},
+        {"role": "function", "name": "old", "content": "found"},
+        {"role": "assistant", "content": "", "refusal": "I will not say sk-proj-" + "a1B2c3D4" * 6},
+        {"role": "tool", "tool_call_id": "c77", "name": "look", "content": "result"},
+        in_parts({"type": "tool_result", "tool_use_id": "t1", "content": "a page"}),
+    ]
+    with memory() as m:
+        after(Compact(200, count=words), m, [SYSTEM, TASK, *leaving, *(said(n) for n in range(20))])
+        plan, call, answer, refusal, result, page, *_ = m.list(kind="experience", order="oldest")
+        assert plan.text == "assistant: reasoning_content: a plan about dogs"
+        assert (json.dumps(calling) in call.text, answer.metadata["name"], answer.trust) == (True, "old", 0.4)
+        assert refusal.text.startswith("assistant: refusal: I will not say")
+        assert "a1B2c3D4" not in refusal.text
+        assert (page.trust, '"t1"' in page.text) == (0.4, True)
+        assert (result.metadata["tool_call_id"], result.metadata["name"]) == ("c77", "look")
+
+
+@pytest.mark.parametrize("failure", [RuntimeError("x"), TimeoutError(), ValueError("no")])
+def test_whatever_a_model_raises_is_a_summary_that_failed(failure: Exception) -> None:
+    with memory() as m:
+        messages = [SYSTEM, TASK, *(said(n) for n in range(20))]
+        found = after(Compact(200, count=words), m, messages, ScriptedModel([failure]))
+        assert found[2]["content"] == f"{SUMMARY}\n{CUT}"
 
 
 # --- whatever the messages
