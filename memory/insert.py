@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import TypeAlias
 
-from agentevo.errors import BadReply, Misuse
+from agentevo.errors import BadReply, Misuse, ModelError
 from agentevo.memory.admit import admitted, too_long, unfit
 from agentevo.memory.arguments import is_number
 from agentevo.memory.asking import failure, sources
@@ -18,6 +19,8 @@ from agentevo.memory.orders import gives_orders
 from agentevo.memory.trust import TRUST, lowest, trust_of
 from agentevo.protocols import State
 from agentevo.types import Attempt, Experience, FeedbackSource, Item, Json, Kind, Op
+
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,8 @@ class Insert:
 
     The item is derived from the attempts it rests on and the items they used, and trusted no more than these, than
     the source, and than whoever judged. Where a tool's output tried to give orders, it is trusted as a tool's output.
-    A model's reply that cannot be read is asked for again, then recorded as a failed insertion.
+    A model's reply that cannot be read is asked for again, then recorded as a failed insertion. Where the model fails
+    at one experience, what the others gave is kept.
     """
 
     extract: Extractor = raw
@@ -99,8 +103,19 @@ class Insert:
 
     async def __call__(self, state: State, experiences: Sequence[Experience]) -> list[Op]:
         chosen = [x for x in experiences if self.when is None or self.when(x)]
-        found = await asyncio.gather(*(self._ops(state, experience) for experience in chosen))
-        return [op for ops in found for op in ops]
+        found = await asyncio.gather(*(self._tried(state, experience) for experience in chosen))
+        ops = [op for made in found if not isinstance(made, ModelError) for op in made]
+        error = next((made for made in found if isinstance(made, ModelError)), None)
+        if error is not None and not ops:
+            raise error
+        return ops
+
+    async def _tried(self, state: State, experience: Experience) -> list[Op] | ModelError:
+        try:
+            return await self._ops(state, experience)
+        except ModelError as error:
+            LOG.warning("nothing is inserted from task %s: %s", experience.task.id, error)
+            return error
 
     async def _ops(self, state: State, experience: Experience) -> list[Op]:
         used = await sources(state, [name for attempt in experience.attempts for name in attempt.used])

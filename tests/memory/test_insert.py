@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from moments import NOW, attempt, experience, learned, memory, moment, ops
 
-from agentevo.errors import Misuse, ModelUnavailable
+from agentevo.errors import Misuse, ModelTimeout, ModelUnavailable
 from agentevo.memory import (
     Ask,
     Bucket,
@@ -281,6 +282,18 @@ def test_a_model_that_pays_no_heed_to_the_schema_is_recorded_too() -> None:
         about = record.metadata["failed_insertion"]
         assert isinstance(about, dict)
         assert (about["reply"], about["error"]) == ("as you like it", "the reply does not fit Lessons")
+
+
+@pytest.mark.parametrize("failure", [ModelTimeout("late"), TimeoutError("late"), ValueError("late")])
+def test_an_experience_the_model_fails_at_does_not_take_the_others_with_it(
+    failure: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    told = [experience(attempt("1", "q1", "bad", 0.0)), experience(attempt("2", "q2", "bad", 0.0))]
+    with memory() as m, caplog.at_level(logging.WARNING):
+        item = one(learned(m, Insert(lessons), told, model=[ONE_LESSON, failure]))
+        assert item.derived_from == ("1",)
+        assert "nothing is inserted from task task-q2: " in caplog.text
+        assert "late" in caplog.text
 
 
 def test_a_model_that_is_down_is_an_error_and_not_a_record() -> None:

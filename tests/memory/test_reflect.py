@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from moments import DAY, NOW, learned, memory, moment, ops
 
-from agentevo.errors import Misuse, ModelUnavailable
+from agentevo.errors import Misuse, ModelError, ModelUnavailable
 from agentevo.memory import Memory, Reflect
 from agentevo.models import FunctionModel, ScriptedModel
 from agentevo.types import Item
@@ -300,6 +300,17 @@ def test_one_group_that_fails_does_not_take_the_others_with_it() -> None:
         model = ScriptedModel(["bad", "bad", insights("of b")])
         m.reflect(model=model, by="group:g")
         assert [item.text for item in m.list(kind="lesson")] == ["of b"]
+
+
+@pytest.mark.parametrize("failure", [RuntimeError("broken"), TimeoutError(), ConnectionError("gone"), ValueError("no")])
+def test_whatever_a_model_raises_on_the_way_what_was_done_before_is_kept(failure: Exception) -> None:
+    with memory() as m:
+        m.insert(["a1", "a2", "a3", "b1", "b2", "b3"], metadata=[{"g": "a"}] * 3 + [{"g": "b"}] * 3)
+        m.reflect(model=ScriptedModel([insights("of a"), failure]), by="group:g")
+        assert [item.text for item in m.list(kind="lesson")] == ["of a"]
+        with pytest.raises(ModelError, match=f"model 'scripted' failed: {type(failure).__name__}") as raised:
+            m.reflect(model=ScriptedModel([failure]), by="group:g")
+        assert raised.value.__cause__ is failure
 
 
 def test_a_model_that_fails_on_the_way_does_not_take_back_what_was_done_before(
