@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import datetime
 import hashlib
+import json
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 
@@ -24,6 +26,8 @@ from agentevo.protocols import State
 from agentevo.quote import fenced
 from agentevo.types import Experience, Item, Json, Kind, Op, Status
 
+LOG = logging.getLogger(__name__)
+
 ALL: tuple[Status, ...] = ("live", "quarantined", "forgotten")
 
 
@@ -34,9 +38,13 @@ class Insight(BaseModel):
     rests_on: list[int] = []
 
 
+MOST = 5
+"""So many insights of a reply are taken."""
+
+
 class Insights(BaseModel):
     # Told to the model, which then comes to an end, and not held against a reply that has more.
-    insights: list[Insight] = Field(json_schema_extra={"maxItems": 5})
+    insights: list[Insight] = Field(json_schema_extra={"maxItems": MOST})
 
 
 class Summary(BaseModel):
@@ -64,7 +72,8 @@ class _Group:
     @property
     def digest(self) -> str:
         """Return what says that just these items, as they are now, were reflected on."""
-        return hashlib.blake2b("\n".join(sorted(i.id for i in self.items)).encode(), digest_size=12).hexdigest()
+        said = json.dumps(sorted((item.id, item.text) for item in self.items))
+        return hashlib.blake2b(said.encode(), digest_size=12).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -72,9 +81,10 @@ class Reflect:
     """Ask the model for insights about groups of live items, and insert them, derived from the items they rest on.
 
     by: "similar" (near vectors), "day" (UTC), "all", or "group:KEY" (equal metadata). Groups larger than `at_most` are
-    taken in parts, oldest first; the same items are not reflected on twice. Items of low trust are never mixed with
-    others, and an insight is trusted no more than the least trusted item that the model was shown.
-    recursive: one summary a group, which supersedes the one before it, made of that and of what is new since.
+    taken in parts, oldest first; the same items, saying the same, are not reflected on twice. Items of low trust are
+    never mixed with others, and an insight is trusted no more than the least trusted item that the model was shown.
+    recursive: one summary a group, which supersedes the one before it, made of that and of what is new since; where
+    somebody took that one back, it is made of all that what is left does not tell.
     """
 
     by: str = "similar"
@@ -143,14 +153,17 @@ class Reflect:
 
     async def _insights(self, state: State, group: _Group, before: Sequence[Op]) -> list[Op]:
         try:
-            found = await asked(state.model, self.prompt or INSIGHTS, numbered(group.items), Insights)
-            if why := next(filter(None, (too_long(insight.text) for insight in found.insights)), ""):
+            found = (await asked(state.model, self.prompt or INSIGHTS, numbered(group.items), Insights)).insights
+            written = [insight for insight in found if shows(insight.text)][:MOST]
+            if why := next(filter(None, (too_long(insight.text) for insight in written)), ""):
                 raise BadReply(why)
         except BadReply as error:
             return [self._failure(state, group.items, error)]
-        written = [insight for insight in found.insights if shows(insight.text)]
         items = [self._insight(state, group, insight) for insight in written]
         reason = f"reflected on {len(group.items)} items ({group.label})"
+        if len(found) > MOST:
+            LOG.warning("%d insights came from %d items, the first %d are kept", len(found), len(group.items), MOST)
+            reason += f"; the first {MOST} of {len(found)} insights"
         ops = [Op(verb="insert", id=item.id, item=item, reason=reason) for item in items]
         # What is said already is not inserted, and its mark, by which the group is known as done, is lost with it.
         is_marked = any([not await _is_said(state, item, before) for item in items])
@@ -171,12 +184,12 @@ class Reflect:
     async def _summarised(self, state: State, group: _Group, ops: list[Op]) -> None:
         where: Mapping[str, Json] = {"summary_of": f"{self.to}:{group.label}"}
         versions = await state.memory.alist(where=where, kind=ALL_KINDS, status=ALL, order="newest")
-        covered = {name for version in versions for name in version.derived_from}
-        new = [item for item in group.items if item.id not in covered]
-        if len(new) < self.at_least:
-            return
         old = next((version for version in versions if version.status == "live"), None)
-        for part in _parts(new, self.at_most):
+        told, covered = _told(old, versions), _covered(versions, group, self.to)
+        left = [item for item in group.items if item.id not in told]
+        if sum(item.id not in covered for item in left) < self.at_least:
+            return
+        for part in _parts(left, self.at_most):
             op = await self._folded(state, _Group(group.label, part), old, ops)
             ops.append(op)
             if op.item is None or op.item.status == "quarantined":
@@ -236,6 +249,33 @@ async def _is_said(state: State, item: Item, before: Sequence[Op], replaced: Ite
     )
 
 
+def _told(summary: Item | None, versions: Sequence[Item]) -> set[str]:
+    """Return the ids of what a summary tells: what it was made of, and what the summaries it was made of tell."""
+    known = {version.id: version for version in versions}
+    told, left = set[str](), [summary] if summary else []
+    while left:
+        new = set(left.pop().derived_from) - told
+        told |= new
+        left += [known[name] for name in new if name in known]
+    return told
+
+
+def _covered(versions: Sequence[Item], group: _Group, to: Kind) -> set[str]:
+    """Return the ids of what any summary was made of, taken back or not, but for one whose sources were edited since.
+
+    Of a summary with a source that is no longer there nobody can tell that.
+    """
+    known, here = {version.id for version in versions}, {item.id: item for item in group.items}
+    covered = set[str]()
+    for version in versions:
+        sources = [name for name in version.derived_from if name not in known]
+        there = tuple(here[name] for name in sources if name in here)
+        mark = f"{to}:{_Group(group.label, there).digest}"
+        if len(there) < len(sources) or version.metadata.get("reflected") == mark:
+            covered.update(sources)
+    return covered
+
+
 def _labels(by: str, item: Item) -> Iterator[str]:
     if by == "all":
         yield "all"
@@ -243,7 +283,10 @@ def _labels(by: str, item: Item) -> Iterator[str]:
         yield f"day:{datetime.datetime.fromtimestamp(item.created_at, datetime.UTC):%Y-%m-%d}"
     else:
         key = by.removeprefix("group:")
-        yield from (f"{key}={value}" for name, value in rows.fields(item.metadata) if name == key)
+        yield from (f"{key}={_NAMES.get(value, value)}" for name, value in rows.fields(item.metadata) if name == key)
+
+
+_NAMES: Mapping[object, str] = {rows.scalar(value): json.dumps(value) for value in (True, False, None)}
 
 
 def _parts(items: Sequence[Item], size: int) -> Iterator[tuple[Item, ...]]:

@@ -142,6 +142,26 @@ def test_where_and_kinds_say_what_is_reflected_on() -> None:
         assert op.item.kind == "note"
 
 
+def test_truth_values_and_nothing_have_their_names_in_the_label_of_a_group() -> None:
+    with memory() as m:
+        m.insert(["a1", "a2", "b1", "b2", "c1", "c2"], metadata=[{"g": g} for g in (True, False, None) for _ in "xy"])
+        model = ScriptedModel([insights("of a"), insights("of b"), insights("of c")])
+        found = m.reflect(model=model, by="group:g", at_least=2).ops
+        assert [op.item and op.item.metadata["group"] for op in found] == ["g=true", "g=false", "g=null"]
+
+
+def test_of_more_insights_than_were_asked_for_the_first_are_kept_and_it_says_so(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with memory() as m, caplog.at_level(logging.WARNING):
+        three(m)
+        model = ScriptedModel([insights(*(f"insight {n}" for n in range(500)))])
+        found = m.reflect(model=model, by="all").ops
+        assert [op.item and op.item.text for op in found] == [f"insight {n}" for n in range(5)]
+        assert found[0].reason == "reflected on 3 items (all); the first 5 of 500 insights"
+        assert "500 insights came from 3 items, the first 5 are kept" in caplog.text
+
+
 # --- once
 
 
@@ -354,6 +374,62 @@ def test_a_recursive_summary_is_made_of_the_old_one_and_what_is_new_and_supersed
         assert old.status == "forgotten"
         assert len(m.list(kind="fact")) == 4
         assert m.sweep([policy], model=ScriptedModel([])).ops == (), "nothing is new"
+
+
+@pytest.mark.parametrize("taken_back", ["undo", "forget", "purge a source"])
+def test_where_the_summary_was_taken_back_the_next_one_is_made_of_the_whole_group(taken_back: str) -> None:
+    options: dict[str, Any] = {"by": "all", "recursive": True, "at_most": 4}
+    with memory() as m:
+        sources = three(m)
+        (op,) = m.reflect(model=ScriptedModel([summary("a bad one")]), **options).ops
+        if taken_back == "undo":
+            m.undo()
+        elif taken_back == "forget":
+            m.forget(op.id)
+        else:
+            m.purge(sources[2].id)
+        assert m.reflect(model=ScriptedModel([]), **options).ops == (), "nothing is new"
+        m.insert(["Anna likes milk", "Anna likes mate", "Anna likes ale"])
+        model = ScriptedModel([summary("four"), summary("all")])
+        m.reflect(model=model, **options)
+        asked = [str(request.messages[1]["content"]) for request in model.requests]
+        assert all("a bad one" not in said for said in asked)
+        assert all(item.text in "\n".join(asked) for item in m.list(kind="fact"))
+        assert [item.text for item in m.list(kind="lesson")] == ["all"]
+
+
+def test_where_the_latest_summary_was_undone_the_next_one_is_made_of_all_that_the_one_before_does_not_tell() -> None:
+    options: dict[str, Any] = {"by": "all", "recursive": True}
+    with memory() as m:
+        for n, said in enumerate(["first", "second", "third"]):
+            m.insert([f"{said} {word}" for word in ("tea", "milk", "ale")], created_at=NOW + n)
+            if said != "third":
+                m.reflect(model=ScriptedModel([summary(f"the {said} summary")]), **options)
+        newest = m.list(kind="lesson")[0]
+        m.forget(newest.id)
+        m.restore(str(newest.supersedes))
+        model = ScriptedModel([summary("the new summary")])
+        m.reflect(model=model, **options)
+        shown = str(model.requests[0].messages[1]["content"])
+        told = [part in shown for part in ("the first summary", "the second", "first tea", "second tea", "third tea")]
+        assert told == [True, False, False, True, True]
+
+
+@pytest.mark.parametrize("recursive", [False, True])
+def test_a_group_one_of_which_was_edited_is_reflected_on_again_once(recursive: bool) -> None:
+    def say(said: str) -> str:
+        return summary(said) if recursive else insights(said)
+
+    options: dict[str, Any] = {"by": "all", "recursive": recursive}
+    with memory() as m:
+        sources = three(m)
+        m.reflect(model=ScriptedModel([say("drinks")]), **options)
+        m.edit(sources[0].id, "Anna hates tea")
+        model = ScriptedModel([say("drinks, but tea")])
+        assert len(m.reflect(model=model, **options).ops) == 1
+        assert "hates tea" in str(model.requests[0].messages[1])
+        assert m.reflect(model=ScriptedModel([]), **options).ops == ()
+        assert [item.text for item in m.list(kind="lesson")] == ["drinks, but tea"]
 
 
 def test_much_that_is_new_is_folded_in_part_by_part() -> None:
