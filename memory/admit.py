@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from agentevo.errors import Misuse
 from agentevo.memory.arguments import is_text
+from agentevo.memory.dates import undated
 from agentevo.memory.exact import Vector
 from agentevo.memory.masking import masked
 from agentevo.memory.named_secrets import masked_within
@@ -69,6 +70,7 @@ def _admitted(text: str, fields: dict[str, Any], namespace: str, parents: Sequen
     source = fields.get("source", "user")
     if isinstance(source, str) and not source.strip():
         raise Misuse(f"source is {source!r}; expected where the text is from, such as 'user', 'document' or 'web'")
+    _must_be_dated(fields)
     own = fields.pop("trust", None)
     trust = lowest(trust_of(source) if own is None else own, (p.trust for p in parents if p is not None))
     fields["metadata"] = masked_within(dict(fields["metadata"]))
@@ -92,6 +94,15 @@ def must_be_text(text: object) -> None:
         raise Misuse(f"{unfit(text)} cannot be remembered")
     if why := too_long(text):
         raise Misuse(f"{why}; split it")
+
+
+def _must_be_dated(fields: Mapping[str, object]) -> None:
+    """Raise Misuse where an item would be of a time that no calendar holds."""
+    if why := undated(**{name: fields[name] for name in _MOMENTS if name in fields}):
+        raise Misuse(why)
+
+
+_MOMENTS = ("created_at", "expires_at")
 
 
 def shows(text: str) -> bool:
@@ -178,11 +189,13 @@ _READ = (*_SAID, "trust")
 def _without_secrets(op: Op) -> Op:
     if op.item is not None:
         must_be_text(op.item.text)
+        _must_be_dated(op.item.__dict__)
         said = {name: masked_within(getattr(op.item, name)) for name in _MASKED}
         item = op.item.model_copy(update=said)
         return op if item == op.item else op.model_copy(update={"item": item})
     if strange := next((said for said in _texts(op.changes) if not is_text(said)), None):
         raise Misuse(f"{strange!r:.40} holds half of a surrogate pair; a memory takes whole characters")
+    _must_be_dated(op.changes)
     said = {name: masked_within(value) for name, value in op.changes.items() if name in _MASKED}
     if "text" in said:
         must_be_text(said["text"])

@@ -18,6 +18,7 @@ from agentevo.memory import rows
 from agentevo.memory.admit import admitted, shows, too_long, unfit
 from agentevo.memory.arguments import is_number, is_whole
 from agentevo.memory.asking import SHOWN, asked, failure, numbered, stopped
+from agentevo.memory.dates import undated
 from agentevo.memory.forget import kinds_of
 from agentevo.memory.trust import LOW_TRUST, lowest, trust_of
 from agentevo.memory.vitals import ALL_KINDS, own, vectors
@@ -280,7 +281,8 @@ def _labels(by: str, item: Item) -> Iterator[str]:
     if by == "all":
         yield "all"
     elif by == "day":
-        yield f"day:{datetime.datetime.fromtimestamp(item.created_at, datetime.UTC):%Y-%m-%d}"
+        if not undated(created_at=item.created_at):  # older memories may hold such
+            yield f"day:{datetime.datetime.fromtimestamp(item.created_at, datetime.UTC):%Y-%m-%d}"
     else:
         key = by.removeprefix("group:")
         yield from (f"{key}={_NAMES.get(value, value)}" for name, value in rows.fields(item.metadata) if name == key)

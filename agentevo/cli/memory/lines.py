@@ -45,6 +45,7 @@ def _lines(content: str, name: str, kind: str) -> Iterator[Line]:
 def _line(line: str, kind: str) -> Line:
     from agentevo.memory.admit import unfit
     from agentevo.memory.arguments import is_text
+    from agentevo.memory.dates import undated
 
     values = json.loads(line, parse_constant=_refuse)
     if not is_text(json.dumps(values, ensure_ascii=False)):
@@ -61,7 +62,10 @@ def _line(line: str, kind: str) -> Line:
         raise ValueError(f"text is {why}")
     if not isinstance(metadata, dict):
         raise ValueError(f"metadata is {metadata!r:.40}; expected an object")
-    return Line(text, kind_given(values.get("kind") or kind), metadata, _seconds(created))
+    seconds = _seconds(created)
+    if why := undated(created_at=seconds):
+        raise ValueError(why)
+    return Line(text, kind_given(values.get("kind") or kind), metadata, seconds)
 
 
 def _seconds(created: object) -> float | None:

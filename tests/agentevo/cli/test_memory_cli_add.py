@@ -191,6 +191,7 @@ def test_each_line_of_json_is_an_item(console: Console, tmp_path: Path) -> None:
         ('{"text": "x", "metadata": {"a": NaN}}', "line 2: NaN is not JSON"),
         ({"text": "x", "created_at": 10**400}, "line 2: created_at is 1000"),
         ('{"text": "x", "created_at": -1e400}', "line 2: created_at is -inf; expected a date or seconds"),
+        ({"text": "x", "created_at": 1.7e12}, "line 2: created_at is 1700000000000.0, and expected are seconds since"),
         ({"text": "half \ud800"}, "line 2: it holds half of a surrogate pair"),
         ({"text": "x", "metadata": {"a": ["\udc00"]}}, "line 2: it holds half of a surrogate pair"),
         ({"text": "\u200b"}, "line 2: text is a text that shows nothing"),
