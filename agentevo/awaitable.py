@@ -11,12 +11,17 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
+def is_asynchronous(function: Callable[..., object]) -> bool:
+    """Say whether a function, or a callable object, is one to be awaited."""
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
+
+
 def awaitable(strategy: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
     """Return a strategy that can be awaited, also of one that gives its value at once; an asynchronous one as it is.
 
     A plain function keeps everything waiting while it runs, so one that takes long is better asynchronous.
     """
-    if inspect.iscoroutinefunction(strategy) or inspect.iscoroutinefunction(type(strategy).__call__):
+    if is_asynchronous(strategy):
         return strategy
 
     @functools.wraps(strategy)

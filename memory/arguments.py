@@ -10,6 +10,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeGuard, TypeVar, cast
 
+import numpy as np
+
+from agentevo.awaitable import is_asynchronous
 from agentevo.errors import Misuse, UnknownName
 from agentevo.memory.rank import Weights
 from agentevo.types import Experience, Op
@@ -63,6 +66,26 @@ def _must_hold(what: str, value: object, rule: Rule) -> None:
     """Raise Misuse where a value is not what the rule says."""
     if not rule.holds(value):
         raise Misuse(f"{what} got {value!r:.80}; expected {rule.expected}")
+
+
+def must_be_plain(what: str, function: Callable[..., object]) -> None:
+    """Raise Misuse for a function that nobody would await: what it returns is true, whatever it says."""
+    if is_asynchronous(function):
+        raise Misuse(f"{what} is asynchronous: {function!r:.80}; expected a plain function, made with def")
+
+
+def is_true(what: str, answer: object) -> bool:
+    """Return the answer of a caller's function; raise Misuse where it is neither True nor False."""
+    if isinstance(answer, (bool, np.bool_)):
+        return bool(answer)
+    raise not_an_answer(what, answer, "True or False")
+
+
+def not_an_answer(what: str, answer: object, expected: str) -> Misuse:
+    """Return the error for what a caller's function should not have answered."""
+    if inspect.iscoroutine(answer):
+        answer.close()  # nobody will await it
+    return Misuse(f"{what} gave {answer!r:.80}; expected {expected}")
 
 
 def known_names(what: str, given: str | Sequence[str] | None, known: Sequence[K], default: Sequence[K]) -> Sequence[K]:

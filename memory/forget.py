@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias, get_args
 
 from agentevo.described import describe
 from agentevo.errors import Misuse, UnknownName
-from agentevo.memory.arguments import is_number, is_whole
+from agentevo.memory.arguments import is_number, is_true, is_whole, must_be_plain
 from agentevo.memory.change import forgetting
 from agentevo.memory.nearness import nearness
 from agentevo.memory.rank import DAY_S
@@ -175,6 +175,8 @@ class Discard:
     def __post_init__(self) -> None:
         if not callable(self.which) and not isinstance(self.which, Mapping):
             raise Misuse(f"Discard takes a function of an item or a filter, not {self.which!r}")
+        if callable(self.which):
+            must_be_plain("the function of Discard", self.which)
         _checked(self.kind, None if callable(self.which) else self.which)
 
     async def __call__(self, state: State, experiences: Sequence[Experience]) -> list[Op]:
@@ -182,7 +184,8 @@ class Discard:
         if isinstance(self.which, Mapping):
             return await surveyed(state.memory, lambda here: _forgotten(here, reason), where=self.which, kinds=kinds)
         items = await state.memory.alist(kind=kinds, order="oldest")
-        return [forgetting(item.id, reason) for item in items if not item.pinned and self.which(item)]
+        loose = (item for item in items if not item.pinned)
+        return [forgetting(i.id, reason) for i in loose if is_true("the function of Discard", self.which(i))]
 
 
 def _said(which: Callable[[Item], bool] | Where) -> str:

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from agentevo.errors import BadReply, Misuse, ModelError
 from agentevo.memory.admit import admitted, too_long, unfit
-from agentevo.memory.arguments import is_number
+from agentevo.memory.arguments import is_number, is_true, must_be_plain
 from agentevo.memory.asking import failure, sources
 from agentevo.memory.dates import LATEST
 from agentevo.memory.forget import kinds_of
@@ -95,6 +95,8 @@ class Insert:
             raise Misuse(f"extract is {self.extract!r}; expected a callable of (state, experience), such as raw")
         if self.when is not None and not callable(self.when):
             raise Misuse(f"when is {self.when!r}; expected a function of an experience, such as failed")
+        if self.when is not None:
+            must_be_plain("when", self.when)
         kinds_of(self.kind)
         for name, value in (("trust", self.trust), ("importance", self.importance)):
             if value is not None and not (is_number(value) and 0 <= value <= 1):
@@ -103,7 +105,7 @@ class Insert:
             raise Misuse(f"lives_s is {self.lives_s!r}; expected a number of seconds above 0")
 
     async def __call__(self, state: State, experiences: Sequence[Experience]) -> list[Op]:
-        chosen = [x for x in experiences if self.when is None or self.when(x)]
+        chosen = [x for x in experiences if self.when is None or is_true("when", self.when(x))]
         found = await asyncio.gather(*(self._tried(state, experience) for experience in chosen))
         ops = [op for made in found if not isinstance(made, ModelError) for op in made]
         error = next((made for made in found if isinstance(made, ModelError)), None)

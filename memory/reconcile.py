@@ -17,7 +17,7 @@ from pydantic import BaseModel
 
 from agentevo.errors import BadReply, Misuse, ModelError
 from agentevo.memory.admit import admitted, shows, too_long
-from agentevo.memory.arguments import is_number, is_whole
+from agentevo.memory.arguments import is_number, is_whole, must_be_plain, not_an_answer
 from agentevo.memory.asking import asked, failure, numbered, shown, sources, stopped
 from agentevo.memory.doubt import descendants, questioned
 from agentevo.memory.forget import kinds_of
@@ -85,6 +85,8 @@ class Reconcile:
             raise Misuse(f"similar is {self.similar!r}; expected a cosine from -1 to 1")
         if self.rule is not None and not callable(self.rule):
             raise Misuse(f"rule is {self.rule!r}; expected a function of the new item and its neighbours")
+        if self.rule is not None:
+            must_be_plain("rule", self.rule)
         kinds_of(self.kinds)
         parse(self.where)
 
@@ -126,7 +128,10 @@ class Reconcile:
 
     async def _settled(self, state: State, item: Item, near: Sequence[Item], gone: Collection[str]) -> list[Op]:
         if self.rule is not None:
-            return await _carried_out(state, item, near, self.rule(item, near), gone)
+            ruled: object = self.rule(item, near)
+            if not isinstance(ruled, Verdict):
+                raise not_an_answer("rule", ruled, "a Verdict")
+            return await _carried_out(state, item, near, ruled, gone)
         material = f"The new memory:\n{shown(item)}\n\nOlder ones:\n{numbered(near)}"
         try:
             verdict = await asked(state.model, self.prompt, material, Verdict)
