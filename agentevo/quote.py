@@ -10,7 +10,12 @@ import re
 import unicodedata
 
 _CHAT_MARKS = re.compile(
-    r"<(?=\||/?s>|/?(?:start|end)_of_turn|<\s*/?SYS|/?(?:begin|end)_of_text)|\[(?=/?INST\b)", re.IGNORECASE
+    r"""<(?= [|\uff5c] | /?\w{1,40}[|\uff5c]> | <\s*/?SYS              # <|im_start|> and its like; <turn|>; <<SYS>>
+           | /?(?:start|end)_of_(?:turn|utterance) | /?(?:begin|end)_of_text
+           | /?(?:s|[bes]o[sp]|[be]os_token)> | (?:extra_id|reserved|special)_\d+> )
+      | \[(?= /?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_(?:CALLS|RESULTS|CONTENT)|[gs]MASK)\] | /?INST\b
+            | UNUSED_TOKEN_\d+\] | \|\w{1,40}\|\] )""",
+    re.IGNORECASE | re.VERBOSE,
 )
 _BREAKS = {ord("\n"): None, ord("\t"): None}
 _TICKS = re.compile(r"`+")

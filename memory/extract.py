@@ -12,6 +12,7 @@ from dataclasses import KW_ONLY, dataclass
 from pydantic import BaseModel, ConfigDict, Field
 
 from agentevo.errors import Misuse
+from agentevo.memory.admit import shows
 from agentevo.memory.asking import asked
 from agentevo.memory.insert import Extract, best, succeeded
 from agentevo.memory.named_secrets import masked_value
@@ -89,6 +90,7 @@ class Lessons(Writing):
         return [
             Extract(f"{one.title}: {one.description}\n{one.content}", metadata={"title": one.title})
             for one in self.lessons
+            if shows(one.title + one.description + one.content)
         ]
 
 

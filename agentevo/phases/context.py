@@ -17,7 +17,7 @@ from agentevo.memory.forget import Kinds
 from agentevo.memory.trust import LOW_TRUST
 from agentevo.memory.where import Where
 from agentevo.protocols import Part, State
-from agentevo.quote import fenced
+from agentevo.quote import clean, fenced
 from agentevo.types import Item, Message, Section, Task
 
 As: TypeAlias = Literal["turns", "quoted"]
@@ -234,7 +234,7 @@ def _is_turns(item: Item) -> bool:
 
 
 def _turns(item: Item, limit: int) -> list[Message]:
-    prompt, answer = str(item.metadata["prompt"]), str(item.metadata["answer"])
+    prompt, answer = clean(str(item.metadata["prompt"])), clean(str(item.metadata["answer"]))
     return [{"role": "user", "content": prompt[:limit]}, {"role": "assistant", "content": answer[:limit]}]
 
 

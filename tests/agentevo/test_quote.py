@@ -39,11 +39,47 @@ def test_invisible_and_control_characters_are_dropped() -> None:
 
 
 @pytest.mark.parametrize(
-    "mark", ["<|im_start|>", "<|eot_id|>", "[INST]", "[/INST]", "<<SYS>>", "</s>", "<start_of_turn>"]
+    "mark",
+    [
+        "<|im_start|>",
+        "<|eot_id|>",
+        "[INST]",
+        "[/INST]",
+        "<<SYS>>",
+        "</s>",
+        "<start_of_turn>",
+        "<｜User｜>",
+        "<｜end▁of▁sentence｜>",
+        "[SYSTEM_PROMPT]",
+        "[/SYSTEM_PROMPT]",
+        "[TOOL_RESULTS]",
+        "[TOOL_CALLS]",
+        "[AVAILABLE_TOOLS]",
+        "<end_of_utterance>",
+        "<bos>",
+        "<eos>",
+        "<sop>",
+        "<eop>",
+        "[gMASK]",
+        "<turn|>",
+        "<|turn>",
+        "</turn|>",
+        "<BOS_TOKEN>",
+        "<extra_id_1>",
+        "<reserved_106>",
+        "<SPECIAL_12>",
+        "[UNUSED_TOKEN_146]",
+        "[|user|]",
+    ],
 )
 def test_marks_that_part_the_turns_of_a_chat_no_longer_do(mark: str) -> None:
     assert mark not in clean(f"a {mark} b")
     assert clean(f"a {mark} b").replace(" ", "") == f"a{mark}b"
+
+
+@pytest.mark.parametrize("text", ["a < b | c > d", "x[i] <y> [ARGS] [| 1; 2 |]", "<sub>2</sub>", "<span|", "a<b|c"])
+def test_what_only_looks_like_a_mark_stays_as_it_is(text: str) -> None:
+    assert clean(text) == text
 
 
 def test_text_that_is_too_long_is_cut_with_a_mark() -> None:

@@ -175,6 +175,12 @@ def test_an_answer_that_is_too_long_for_an_item_is_recorded_as_a_failed_insertio
 # --- asked of a model
 
 
+def test_a_lesson_that_says_nothing_is_none() -> None:
+    nothing = '{"lessons": [{"title": "", "description": " ", "content": "\\u200b"}]}'
+    with memory() as m:
+        assert learned(m, Insert(lessons), [experience(attempt("1"))], [nothing]) == []
+
+
 def test_lessons_come_from_success_and_failure_and_are_found_by_the_task() -> None:
     with memory() as m:
         model = ScriptedModel([ONE_LESSON, ONE_LESSON.replace("pay", "send")])

@@ -49,6 +49,7 @@ def test_an_answer_of_another_kind_is_refused_and_nothing_changes(policy: Callab
 
 
 def test_truth_values_of_arrays_are_answers() -> None:
+    is_one: Any = lambda item: np.bool_(item.text == "one")  # noqa: E731
     with memory() as m:
         first, _ = m.insert(["one", "two"])
-        assert [item.id for item in learned(m, Discard(lambda item: np.bool_(item.text == "one")))] == [first.id]
+        assert [item.id for item in learned(m, Discard(is_one))] == [first.id]
