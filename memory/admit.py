@@ -98,11 +98,8 @@ def must_be_text(text: object) -> None:
 
 def _must_be_dated(fields: Mapping[str, object]) -> None:
     """Raise Misuse where an item would be of a time that no calendar holds."""
-    if why := undated(**{name: fields[name] for name in _MOMENTS if name in fields}):
+    if why := undated(fields.get("created_at")):
         raise Misuse(why)
-
-
-_MOMENTS = ("created_at", "expires_at")
 
 
 def shows(text: str) -> bool:
@@ -195,7 +192,6 @@ def _without_secrets(op: Op) -> Op:
         return op if item == op.item else op.model_copy(update={"item": item})
     if strange := next((said for said in _texts(op.changes) if not is_text(said)), None):
         raise Misuse(f"{strange!r:.40} holds half of a surrogate pair; a memory takes whole characters")
-    _must_be_dated(op.changes)
     said = {name: masked_within(value) for name, value in op.changes.items() if name in _MASKED}
     if "text" in said:
         must_be_text(said["text"])

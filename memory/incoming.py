@@ -16,7 +16,6 @@ from pydantic import ValidationError
 from agentevo.errors import EmbedderError, Misuse
 from agentevo.memory import export_lines
 from agentevo.memory.admit import must_be_text
-from agentevo.memory.dates import undated
 from agentevo.memory.exact import Vector
 from agentevo.memory.ledger import Progress
 from agentevo.types import Item, why_invalid
@@ -104,8 +103,6 @@ def _take(read: Incoming, sizes: _Sizes, number: int, line: str, namespace: str)
         blob = values.pop("vector", None)
         item = Item.model_validate({**values, "namespace": namespace})
         must_be_text(item.text)
-        if why := undated(created_at=item.created_at, expires_at=item.expires_at):
-            raise ValueError(why)
         if blob is not None:
             read.vectors[item.id] = vector = _vector(blob)
             sizes.check(len(vector), f"line {number} holds a vector of", f"line {number} has")

@@ -14,7 +14,6 @@ from agentevo.errors import BadReply, Misuse, ModelError
 from agentevo.memory.admit import admitted, too_long, unfit
 from agentevo.memory.arguments import is_number, is_true, must_be_plain
 from agentevo.memory.asking import failure, sources
-from agentevo.memory.dates import LATEST
 from agentevo.memory.forget import kinds_of
 from agentevo.memory.orders import gives_orders
 from agentevo.memory.trust import TRUST, lowest, trust_of
@@ -143,7 +142,7 @@ class Insert:
             "trust": lowest(trust_of(self.source) if self.trust is None else self.trust, map(_trust, attempts)),
             "importance": self.importance, "key_text": extract.key_text,
             "derived_from": tuple(dict.fromkeys([*(attempt.id for attempt in attempts), *parents])),
-            "expires_at": None if self.lives_s is None else min(state.now + self.lives_s, LATEST),
+            "expires_at": None if self.lives_s is None else state.now + self.lives_s,
         }  # fmt: skip
         return admitted([extract.text], fields, state.memory.namespace, state.now, used.get)[0]
 

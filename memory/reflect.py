@@ -281,7 +281,7 @@ def _labels(by: str, item: Item) -> Iterator[str]:
     if by == "all":
         yield "all"
     elif by == "day":
-        if not undated(created_at=item.created_at):  # older memories may hold such
+        if not undated(item.created_at):  # an import may have brought such
             yield f"day:{datetime.datetime.fromtimestamp(item.created_at, datetime.UTC):%Y-%m-%d}"
     else:
         key = by.removeprefix("group:")

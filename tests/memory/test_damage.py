@@ -32,7 +32,7 @@ def lived(folder: Path) -> list[str]:
     with open_memory(folder) as memory:
         texts = [f"number {n} is kept beside {n % 7}" for n in range(60)]
         ids = [item.id for item in memory.insert(texts, metadata=[{"n": n, "tag": ["a", "b"]} for n in range(60)])]
-        memory.insert("a lesson", kind="lesson", derived_from=[ids[3]], key_text="another key", expires_at=1e11)
+        memory.insert("a lesson", kind="lesson", derived_from=[ids[3]], key_text="another key", expires_at=1e12)
         memory.edit(ids[0], "edited")
         memory.forget(ids[1])
         memory.pin(ids[2])

@@ -21,7 +21,7 @@ from agentevo.types import Attempt, Experience, Feedback, Task
 def lived(memory: Memory) -> None:
     """Give a memory something of everything."""
     first = memory.insert("the first item", metadata={"a": [1, {"b": None}], "é": True}, kind="lesson", source="web")
-    second = memory.insert("the second item", derived_from=[first.id], key_text="found under this", expires_at=1e11)
+    second = memory.insert("the second item", derived_from=[first.id], key_text="found under this", expires_at=1e12)
     memory.edit(first.id, "the first item, edited")
     memory.supersede(second.id, "the third item")
     memory.reinforce(first.id, wins=0.5, key="attempt")

@@ -63,7 +63,7 @@ def _line(line: str, kind: str) -> Line:
     if not isinstance(metadata, dict):
         raise ValueError(f"metadata is {metadata!r:.40}; expected an object")
     seconds = _seconds(created)
-    if why := undated(created_at=seconds):
+    if why := undated(seconds):
         raise ValueError(why)
     return Line(text, kind_given(values.get("kind") or kind), metadata, seconds)
 
