@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Callable
 
 from agentevo.errors import LedgerTooNew, Misuse
+from agentevo.memory.words import body
 
 _GROUND = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -74,7 +75,17 @@ def _marks_alone(_: sqlite3.Connection) -> None:
     """Journal of items whose marks changed no more than these; whole images, as before, are read as well."""
 
 
-STEPS: list[Callable[[sqlite3.Connection], None]] = [_ground, _marks_alone]
+def _words_folded(db: sqlite3.Connection) -> None:
+    """Other words for texts that are not in ASCII alone: `words` takes more ways to write one for the same."""
+    query = "SELECT ns, row, coalesce(key_text, text) FROM items"
+    if all(text.isascii() for _, _, text in db.execute(query) if isinstance(text, str)):
+        return
+    db.execute("INSERT INTO words (words) VALUES ('delete-all')")
+    said = ((row, body(ns, text)) for ns, row, text in db.execute(query) if isinstance(text, str))
+    db.executemany("INSERT INTO words (rowid, body) VALUES (?, ?)", said)
+
+
+STEPS: list[Callable[[sqlite3.Connection], None]] = [_ground, _marks_alone, _words_folded]
 
 
 _OURS = {"meta", "namespaces", "items", "transactions", "ops"}

@@ -10,12 +10,24 @@ import functools
 import re
 import sqlite3
 import threading
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
-_WORD = re.compile(r"[^\W_]+")
-_UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]+")
+_SIGNS = (
+    "\u0900-\u0963\u0971-\u0de5\u0df2-\u0e3a\u0e40-\u0e4e\u0e80-\u0ecf"
+    "\u0f71-\u0fbc\u1000-\u103f\u1050-\u109f\u1780-\u17d3"
+)
+"""Scripts from India to Cambodia, whose vowels are signs on letters: to Python these are no part of a word."""
+_WORD = re.compile(f"(?:[^\\W_]|[{_SIGNS}])+")
+_UNSPACED = re.compile(
+    r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]+"
+)
 """Scripts written without spaces: searched by pairs of characters."""
+
+_ACCENTS = re.compile(r"(?<=[a-z\u0370-\u03ff\u0435])[\u0300-\u036f]+")
+_POINTS = re.compile(r"[\u0591-\u05bd\u05bf-\u05c7\u0610-\u061a\u0640\u064b-\u065f\u0670\u00ad\u200c\u200d]+")
+"""What one writes or not within a word: the vowels of Hebrew and Arabic, soft hyphens, joiners."""
 
 _STOP_WORDS = """
     a about above after again against all am an and any are as at be because been before being below between both
@@ -29,14 +41,27 @@ STOP_WORDS = frozenset(_STOP_WORDS.split())
 
 
 def words(text: str) -> list[str]:
-    """Return the words of a text, lower-cased, in order."""
+    """Return the words of a text, lower-cased, in order, as one however a character of theirs is put."""
     found: list[str] = []
-    for word in _WORD.findall(text.lower()):
-        if word.isascii() or not _UNSPACED.search(word):
+    for word in _WORD.findall(text.lower() if text.isascii() else _folded(text)):
+        if word.isascii():
             found.append(word[:64])
+        elif _UNSPACED.search(word):
+            found.extend(map(_without_signs, _pairs(word)))
         else:
-            found.extend(_pairs(word))
+            found.append(_without_signs(word[:64]))
     return found
+
+
+def _folded(text: str) -> str:
+    """Return a text in small letters, without the accents and points that one may leave out."""
+    apart = unicodedata.normalize("NFKD", text.casefold())
+    return unicodedata.normalize("NFC", _POINTS.sub("", _ACCENTS.sub("", apart)))
+
+
+def _without_signs(word: str) -> str:
+    """Return a word with other characters for its signs: the full-text table takes those for letters, these not."""
+    return word if word.isalnum() else "".join(c if c.isalnum() else chr(0xE000 | ord(c) & 0xFFF) for c in word)
 
 
 def _pairs(word: str) -> list[str]:
