@@ -202,6 +202,16 @@ class Draft(Verbs):
                 self._ops += [op for op, _ in zip(doubts, self._overlay.put(doubts, {}), strict=True)]
 
     @checked
+    def foreseen(self, ops: Sequence[Op]) -> Sequence[Op]:
+        """Return ops as they would be carried out here; raise Misuse where an item is not here that one is about."""
+        ops = screened(ops, self.get)
+        here = self._source.rows([op.id for op in ops]).keys() | {op.item.id for op in ops if op.item}
+        for op in ops:
+            if op.id not in here and op.verb != "insert":
+                self._must(op.id)
+        return ops
+
+    @checked
     def commit_with(self, ops: Sequence[Op], *, reason: str = "") -> Transaction:
         """Commit with some last changes. The draft is not read again, so they go past it, which by thousands pays."""
         began = self._overlay.began
@@ -251,4 +261,5 @@ class Draft(Verbs):
         return found is not None and found[1] != expected[op.id]
 
     acommit = threaded(commit)
+    aforeseen = threaded(foreseen)
     acommit_with = threaded(commit_with)

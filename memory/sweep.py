@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from agentevo.awaitable import awaitable
 from agentevo.blocking import blocking
 from agentevo.described import describe
 from agentevo.errors import Misuse
+from agentevo.memory.admit import screened
 from agentevo.memory.arguments import checked
 from agentevo.memory.reflect import Reflect
 from agentevo.memory.verbs import Verbs
@@ -62,7 +64,11 @@ class Swept(Verbs):
             )  # fmt: skip
             for policy in policies[:-1]:
                 await draft.aapply(await _made(policy, moment))
-            last = [op for policy in policies[-1:] for op in await _made(policy, moment)]
+            last: Sequence[Op] = [op for policy in policies[-1:] for op in await _made(policy, moment)]
+            if dry_run:
+                last = await draft.aforeseen(last)
+            elif any(op.item or op.changes for op in last):
+                last = await asyncio.to_thread(screened, last, draft.get)
             ops = (*draft.ops, *last)  # nobody reads the draft any more: the last ops need not be laid over it
             return Sweep(ops, await draft.acommit_with(last, reason=reason) if ops and not dry_run else None)
 
