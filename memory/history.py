@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -162,11 +163,14 @@ def plan_undo(stored: Stored, actor: str) -> Undo:
     passed: set[int] = set()
     with stored.ledger.reading() as db:
         for txn, name, reason in db.execute(query, (stored.ns, actor)):
-            lines = db.execute("SELECT item, before FROM ops WHERE txn = ? ORDER BY seq", (txn,)).fetchall()
-            touched = list(dict.fromkeys(item for item, _ in lines))
+            query = "SELECT item, before, verb, detail FROM ops WHERE txn = ? ORDER BY seq"
+            lines = db.execute(query, (txn,)).fetchall()
+            touched = list(dict.fromkeys(item for item, *_ in lines))
             found = stored.found(touched)  # what was purged since does not come back
-            was = _was(lines, {item: one.item for item, one in found.items()}, stored)
-            first = _first(zip((item for item, _ in lines), was, strict=True))
+            now = {item: one.item for item, one in found.items()}
+            was = _was([(item, image) for item, image, *_ in lines], now, stored)
+            first = _first(zip((item for item, *_ in lines), was, strict=True))
+            first |= _less_edits(now, first, _edits(lines, was, stored))
             _refuse_if_touched(db, stored.ns, txn, name, list(found), passed)
             plan = _plan(txn, name, reason, first, found)
             if plan.ops:
@@ -175,6 +179,36 @@ def plan_undo(stored: Stored, actor: str) -> Undo:
     raise Misuse(
         f"nothing to undo: {actor!r} has changed nothing in namespace {stored.namespace!r} that could be taken back"
     )
+
+
+def _edits(
+    lines: Sequence[tuple[str, str | None, str, str]], was: Sequence[Item | None], stored: Stored
+) -> dict[str, list[tuple[Item, Item]]]:
+    """Return, of items, what each edit among these lines found and what it left."""
+    edits: dict[str, list[tuple[Item, Item]]] = {}
+    with read_back(stored.ledger.name):
+        for (item, _, verb, detail), before in zip(lines, was, strict=True):
+            changes = json.loads(detail).get("changes") if verb == "edit" else None
+            if changes and before is not None:
+                after = applied(before, Op(verb="edit", id=item, changes=changes))
+                edits.setdefault(item, []).append((before, after))
+    return edits
+
+
+def _less_edits(
+    now: Mapping[str, Item], first: Mapping[str, Item | None], edits: Mapping[str, Sequence[tuple[Item, Item]]]
+) -> dict[str, Item]:
+    """Return what items were, with the counts of now less what the edits made of them: what uses added stays."""
+    less: dict[str, Item] = {}
+    for name, then in first.items():
+        if then is None or name not in now:
+            continue
+        pairs = edits.get(name, ())
+        strength = math.fsum((now[name].strength, *(s for a, b in pairs for s in (-b.strength, a.strength))))
+        used = [(a.last_used_at, b.last_used_at) for a, b in pairs if a.last_used_at != b.last_used_at]
+        at = used[0][0] if used and used[-1][1] == now[name].last_used_at else now[name].last_used_at
+        less[name] = then.model_copy(update={"strength": strength if strength > 0 else 0.0, "last_used_at": at})
+    return less
 
 
 def _plan(txn: int, name: str, reason: str, first: dict[str, Item | None], found: Mapping[str, Found]) -> Undo:
@@ -239,7 +273,7 @@ def _back(now: Item, then: Item | None, reason: str) -> list[Op]:
     if verbs or now.pinned != then.pinned:  # what is pinned would not be forgotten
         verbs = ["unpin", *verbs, "pin" if then.pinned else "unpin"]
     ops = [Op(verb=verb, id=now.id, reason=reason) for verb in verbs]
-    edited = {name: getattr(then, name) for name in _SAID if getattr(then, name) != getattr(now, name)}
+    edited = {name: getattr(then, name) for name in sorted(EDITABLE) if getattr(then, name) != getattr(now, name)}
     if not edited:
         return ops
     edit = Op(verb="edit", id=now.id, changes=edited, reason=reason)
@@ -247,7 +281,6 @@ def _back(now: Item, then: Item | None, reason: str) -> list[Op]:
     return [edit, *ops] if now.status == "forgotten" else [*ops, edit]
 
 
-_SAID = tuple(sorted(EDITABLE - {"strength", "last_used_at"}))
 _GONE: tuple[Verb, ...] = ("unpin", "forget")
 
 

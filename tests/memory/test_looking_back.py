@@ -34,6 +34,7 @@ def test_undo_brings_back_each_thing_a_transaction_changed() -> None:
         changes: list[Callable[[], object]] = [
             lambda: memory.edit(item.id, "as it is", metadata={"b": 2}, trust=0.1, importance=0.9),
             lambda: memory.edit(item.id, key_text=None),
+            lambda: memory.edit(item.id, strength=7.0, last_used_at=5.0),
             lambda: memory.forget(item.id),
             lambda: memory.pin(item.id),
             lambda: memory.quarantine(item.id),
@@ -68,6 +69,23 @@ def test_undo_keeps_what_use_has_counted_since() -> None:
         memory.reinforce(item.id, wins=1)
         memory.undo()
         assert (now(memory, item).text, now(memory, item).wins) == ("used", 1)
+
+
+def test_undo_takes_an_edited_strength_back_and_leaves_what_uses_add_to_it() -> None:
+    with open_memory(":memory:", clock=lambda: 9.0) as memory:
+        item = memory.insert("used")
+        memory.edit(item.id, strength=0.1)
+        with memory.draft() as draft:
+            draft.edit(item.id, strength=7.0, last_used_at=5.0)
+            draft.reinforce(item.id, strength=0)
+            draft.edit(item.id, "used and edited", strength=20)
+            draft.commit()
+        memory.reinforce(item.id, strength=2)
+        memory.undo()
+        said = now(memory, item)
+        assert (said.text, said.strength, said.last_used_at, said.uses) == ("used", 2.1, 9.0, 2)
+        memory.undo()
+        assert (now(memory, item).status, now(memory, item).strength) == ("live", 3.0)
 
 
 def test_undo_refuses_where_a_later_change_touched_the_item() -> None:
