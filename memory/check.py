@@ -149,6 +149,7 @@ def _travels(memory: Memory, other: Memory) -> None:
     memory.reinforce(item.id, wins=1, key="k")
     memory.forget(memory.insert("stays behind").id)
     memory.record(Experience(task=Task(id="t", prompt="what was asked")))
+    memory.purge(memory.insert("asked, and answered", kind="experience", derived_from=["an attempt"]).id)
     lines = _exported(memory)
     same(memory.import_(lines), 0, "an import of what is here already")
     same(memory.verify().problems, (), "verify")
@@ -156,6 +157,7 @@ def _travels(memory: Memory, other: Memory) -> None:
     same(other.import_(lines), 2, "an import elsewhere")
     same([i.id for i in other.list(status=None)], [i.id for i in memory.list(status=None)], "the items there")
     same(_exported(other)[1:], lines[1:], "what is exported there again, but for the namespace in its first line")
+    same(other.was_purged("an attempt"), True, "whether what came of an attempt was purged, there")
     same(other.verify().problems, (), "verify there")
 
 

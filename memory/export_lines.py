@@ -94,6 +94,14 @@ class ExperienceLine(Line):
     body: Annotated[str, AfterValidator(_text_of(Experience))]
 
 
+class PurgedLine(Line):
+    """An attempt whose experience was purged: it stands among what was derived, as the parent of nothing."""
+
+    parent: str
+    child: Literal[""]
+
+
 OF: Mapping[str, type[Line]] = {
     "transaction": TransactionLine, "op": OpLine, "credit": CreditLine, "experience": ExperienceLine,
+    "purged": PurgedLine,
 }  # fmt: skip

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 L = TypeVar("L", bound=export_lines.Line)
 
-FORMAT = 2
+FORMAT = 3
 _UNREADABLE = (
     ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError,
     sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError,

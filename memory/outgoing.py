@@ -12,13 +12,19 @@ from agentevo.errors import LedgerCorrupt
 from agentevo.memory import rows, salvage
 from agentevo.memory.incoming import FORMAT
 from agentevo.memory.ledger import Ledger, Progress, silent
+from agentevo.memory.trust import PURGED
 
 TABLES = {
     "transaction": ("transactions", "txn", ("id", "actor", "reason", "key", "at", "content", "undone_by", "skipped")),
     "credit": ("credits", "key, item", ("key", "item", "changes")),
     "experience": ("experiences", "row", ("id", "run", "task", "score", "at", "body")),
+    "purged": ("derived", "parent", ("parent", "child")),
 }
 """The tables beside the items: what orders their rows, and what a line says of one."""
+_ONLY = {"purged": f"AND child = '{PURGED}'"}
+"""Which rows are told, where the others follow from the items."""
+_UNNUMBERED = {"credit": "credit", "purged": "purge mark"}
+"""The tables whose rows have no numbers, and what a row of each is called."""
 _MADE_BY = ("dimensions", "embedder", "fingerprint")
 """What the ledger notes of the embedder: vectors of another one must not be mixed in."""
 _PAGE = 200
@@ -32,7 +38,7 @@ _OPS = """SELECT transactions.id, verb, item, ops.reason, detail, before FROM op
 
 
 def exported(ledger: Ledger, namespace: str, progress: Progress = silent) -> Iterator[str]:
-    """Yield a namespace line by line: a header, items with vectors, experiences, credits, the journal, and an end.
+    """Yield a namespace line by line: a header, items with vectors, the tables beside them, the journal, and an end.
 
     Of a damaged ledger everything that can be read is yielded; then LedgerCorrupt says what could not.
     """
@@ -96,12 +102,11 @@ class _Readable:
     def journal(self) -> Iterator[str]:
         """Yield the tables beside the items, and the ops."""
         harmed = False
-        for kind, (table, order, columns) in TABLES.items():
-            query = f"SELECT {', '.join(columns)} FROM {table} WHERE ns = ? ORDER BY {order}"
+        for kind in TABLES:
             try:
-                lines = list(self._rows(kind, columns, query))
+                lines = list(self._told(kind))
             except salvage.UNREADABLE:
-                lines = list(self._credits(columns) if kind == "credit" else self._salvaged(kind))
+                lines = list(self._from_both_ends(kind) if kind in _UNNUMBERED else self._salvaged(kind))
                 harmed = harmed or kind == "transaction"
             yield from lines
         try:
@@ -110,14 +115,20 @@ class _Readable:
             ops = self._salvaged_ops()
         yield from ops
 
+    def _told(self, kind: str, way: str = "ASC") -> Iterator[str]:
+        """Return the lines of a table in its order, or in the other."""
+        table, order, columns = TABLES[kind]
+        ordered = ", ".join(f"{name} {way}" for name in order.split(", "))
+        query = f"SELECT {', '.join(columns)} FROM {table} WHERE ns = ? {_ONLY.get(kind, '')} ORDER BY {ordered}"
+        return self._rows(kind, columns, query)
+
     def _rows(self, kind: str, columns: Sequence[str], query: str) -> Iterator[str]:
         return (_row(kind, columns, row) for row in self.db.execute(query, (self.ns,)))
 
     # --- around damage
 
-    def _credits(self, columns: Sequence[str]) -> Iterator[str]:
-        query = f"SELECT {', '.join(columns)} FROM credits WHERE ns = ? ORDER BY key {{0}}, item {{0}}"
-        return salvage.from_both_ends(lambda way: self._rows("credit", columns, query.format(way)), "credit", self.lost)
+    def _from_both_ends(self, kind: str) -> Iterator[str]:
+        return salvage.from_both_ends(lambda way: self._told(kind, way), _UNNUMBERED[kind], self.lost)
 
     def _salvaged(self, kind: str) -> Iterator[str]:
         table, order, columns = TABLES[kind]

@@ -6,12 +6,14 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 
 from agentevo.memory import export_lines, rows
+from agentevo.memory.doubt import barred, descendants
 from agentevo.memory.embedding import in_batches
 from agentevo.memory.incoming import Incoming, Vectors, incoming, named
 from agentevo.memory.ledger import Progress, silent
 from agentevo.memory.nearby import chunks, marks
 from agentevo.memory.outgoing import TABLES
 from agentevo.memory.source import Stored
+from agentevo.memory.trust import BLOCKED, PURGED
 from agentevo.memory.writer import Writer
 from agentevo.types import Item, Op
 
@@ -75,11 +77,20 @@ def _put_beside(
     new = [item for item in read.items if item.id not in known]
     ops = [Op(verb="insert", id=item.id, item=item) for item in new]
     progress("writing items", 0, len(ops))
+    stops = _marked_as_purged(db, stored, read)
     for name, twin in _said_twice(db, stored, new):  # an item may be linked to one that comes after it
         writer.twins.add(name, twin)
     with named("what these lines say together"):
-        writer.put(ops)
+        writer.put([*ops, *stops])
     return len(ops) - len(writer.twins)
+
+
+def _marked_as_purged(db: sqlite3.Connection, stored: Stored, read: Incoming) -> list[Op]:
+    """Note which attempts were purged elsewhere; return ops that bar the adapters here that were trained on them."""
+    attempts = [line.parent for _, line in read.of(export_lines.PurgedLine)]
+    db.executemany("INSERT OR IGNORE INTO derived VALUES (?,?,?)", [(stored.ns, name, PURGED) for name in attempts])
+    trained = [item for item in descendants(stored, attempts) if BLOCKED not in item.metadata]
+    return barred(trained, "trained on what was purged elsewhere")
 
 
 def _said_twice(db: sqlite3.Connection, stored: Stored, items: Sequence[Item]) -> Iterator[tuple[str, str]]:

@@ -191,10 +191,14 @@ def long_lived(tmp_path_factory: pytest.TempPathFactory) -> Path:
         memory.reinforce(ids, key="k")
         for one in ids[:30]:
             memory.edit(one, metadata={"edited": True})
+        attempts = [f"attempt {n} at {'something ' * 9}" for n in range(200)]
+        memory.purge(memory.insert("what was tried", kind="experience", derived_from=attempts).id)
     return folder
 
 
-WHOLE = {"header": 1, "item": 300, "transaction": 32, "credit": 300, "experience": 40, "op": 630, "end": 1}
+WHOLE = {
+    "header": 1, "item": 300, "transaction": 34, "credit": 300, "experience": 40, "purged": 200, "op": 632, "end": 1,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -209,8 +213,9 @@ WHOLE = {"header": 1, "item": 300, "transaction": 32, "credit": 300, "experience
         ("items_by_time", {}, ""),
         ("vectors", {}, "300 parts .*vector of the item in row 1, "),
         ("meta", {}, "1 parts .*every vector"),
-        ("items", {"item": 0}, "300 parts .*item in row 1, "),
-        ("transactions", {"transaction": 0, "op": 0}, "662 parts .*transaction in row 1, "),
+        ("items", {"item": 0}, "301 parts .*item in row 1, "),
+        ("derived", {"purged": 0}, "1 parts .*some purge marks"),
+        ("transactions", {"transaction": 0, "op": 0}, "666 parts .*transaction in row 1, "),
     ],
 )
 def test_where_one_table_or_index_is_lost_all_else_is_exported(
@@ -228,20 +233,22 @@ def test_where_one_table_or_index_is_lost_all_else_is_exported(
         assert (new.verify().problems, new.verify().vectors) == ((), less.get("item", 300))
 
 
-@pytest.mark.parametrize(("kind", "least"), [("item", 250), ("experience", 20), ("credit", 200)])
+@pytest.mark.parametrize(("kind", "least"), [("item", 250), ("experience", 20), ("credit", 200), ("purged", 100)])
 def test_of_a_table_with_a_lost_page_the_other_pages_are_exported(
     tmp_path: Path, long_lived: Path, kind: str, least: int
 ) -> None:
     folder = tmp_path / "m"
     shutil.copytree(long_lived, folder)
     one = readable(folder)[0][150]["id"]
-    content = {"item": "number 150 is kept", "experience": '"task 20."', "credit": f"k{one}"}[kind]
+    content = {
+        "item": "number 150 is kept", "experience": '"task 20."', "credit": f"k{one}", "purged": "attempt 150 at",
+    }[kind]  # fmt: skip
     lose_page(folder, leaf_of(folder, content.encode()))
     lines, said = readable(folder)
     left = Counter(line["type"] for line in lines)
     assert least <= left[kind] < WHOLE[kind]
     assert {**left, kind: 0} == {**WHOLE, kind: 0}
-    assert {"item": "item in row", "experience": "experience in row", "credit": "some credits"}[kind] in said
+    assert {"credit": "some credits", "purged": "some purge marks"}.get(kind, f"{kind} in row") in said
 
 
 def test_items_whose_vectors_are_lost_come_without_them(tmp_path: Path, long_lived: Path) -> None:

@@ -31,6 +31,7 @@ def lived(memory: Memory) -> None:
     task = Task(id="t", prompt="p")
     told = Attempt(id="a", task=task, answer="x").told(Feedback(score=0.5))
     memory.record(Experience(task=task, attempts=(told,)), run="run 1")
+    memory.purge(memory.insert("to be purged", kind="experience", derived_from=["b", "c"]).id)
 
 
 def test_an_export_brings_everything_back(tmp_path: Path) -> None:
@@ -78,6 +79,24 @@ def test_what_an_import_leaves_out_is_named_by_nothing_that_comes_with_it(tmp_pa
         assert other.verify().ok
 
 
+@pytest.mark.parametrize("beside", [[], ["my own"]])
+def test_what_was_purged_stays_so_where_it_is_imported_and_bars_adapters_there(beside: list[str]) -> None:
+    with open_memory(":memory:") as one, open_memory(":memory:") as other:
+        task = Task(id="t", prompt="p")
+        one.purge(one.record(Experience(task=task, attempts=(Attempt(id="att1", task=task, answer="x"),))))
+        other.insert(beside)
+        here = [other.insert("card of old", kind="adapter", derived_from=["att1"]).id] if beside else []
+        other.import_(export_lines(one))
+        assert (other.was_purged("att1"), other.was_purged("att2")) == (True, False)
+        assert [(other._must(name).status, "blocked" in other._must(name).metadata) for name in here] == [
+            ("quarantined", True) for _ in here
+        ]
+        new = other.insert("card", kind="adapter", derived_from=["att1"])
+        assert other._must(new.id).status == "quarantined"
+        before = other.history()
+        assert (other.import_(export_lines(one)), other.history()) == (0, before)
+
+
 def line(**values: Any) -> str:
     return json.dumps(values)
 
@@ -123,6 +142,7 @@ TRANSACTION = {
         (line(type="experience", id="e", run="", task="t", score="high", at=0.0, body="{}"), "score"),
         (line(type="credit", key="k", item="x"), "changes"),
         (line(type="credit", key="k", item={}, changes="{}"), "line 2"),
+        (line(type="purged", parent="a", child="x"), "child"),
         (line(**ITEM) + "\n" + line(**ITEM), "line 2"),
     ],
 )
