@@ -40,14 +40,16 @@ def admitted(
     texts: Sequence[str], fields: Mapping[str, Any], namespace: str, now: float, get: Callable[[str], Item | None]
 ) -> list[Item]:
     """Return the items that texts and fields make; fields that are lists of their own hold one value a text."""
+    kinds = _each("kind", fields.get("kind", "fact"), len(texts), str)
     metadata = _each("metadata", fields.get("metadata"), len(texts), Mapping)
     created = _each("created_at", fields.get("created_at"), len(texts), (int, float))
-    rest = {name: value for name, value in fields.items() if name not in ("metadata", "created_at")}
+    rest = {name: value for name, value in fields.items() if name not in ("kind", "metadata", "created_at")}
     parents = [_parent(name, get) for name in rest.get("derived_from", ())]
     return [
-        _admitted(text, {**rest, "metadata": meta or {}, "created_at": now if at is None else at}, namespace, parents)
-        for text, meta, at in zip(texts, metadata, created, strict=True)
-    ]
+        _admitted(text, {**rest, "kind": kind, "metadata": meta or {}, "created_at": now if at is None else at},
+                  namespace, parents)
+        for text, kind, meta, at in zip(texts, kinds, metadata, created, strict=True)
+    ]  # fmt: skip
 
 
 def _each(name: str, value: Any, count: int, one: Any) -> list[Any]:

@@ -237,7 +237,7 @@ def _refuses_nonsense(memory: Checked) -> None:
     acts: dict[str, Callable[[], object]] = {
         "an empty text": lambda: memory.insert(" \n"),
         "an unknown id": lambda: memory.forget("nobody"),
-        "an unknown kind": lambda: memory.insert("x", kind="poem"),  # type: ignore[call-overload]
+        "an unknown kind": lambda: memory.insert("x", kind="poem"),  # type: ignore[arg-type]
         "an unknown mode": lambda: memory.recall("x", mode="magic"),  # type: ignore[arg-type]
         "an unknown field": lambda: memory.list(where={"$colour": 1}),
         "a vector of zeros": lambda: memory.insert("x", vectors=[0.0] * 8),

@@ -20,7 +20,7 @@ Hits: TypeAlias = list[Hit]
 class Fields(TypedDict, total=False):
     """What can be told with a text that is inserted."""
 
-    kind: Kind
+    kind: Kind | Sequence[Kind]
     source: str
     metadata: Metadata | Sequence[Metadata]
     trust: float

@@ -147,22 +147,18 @@ def _name(file: Path) -> str:
 
 
 def _inserted(memory: Memory, lines: Sequence[Line], source: str, reason: str) -> list[Item]:
-    """Insert lines, those of one kind in one transaction; return their items in order."""
+    """Insert lines in one transaction; return their items in order."""
     import time
 
-    now, items = time.time(), dict[int, "Item"]()
-    for kind in dict.fromkeys(line.kind for line in lines):
-        which = [n for n, line in enumerate(lines) if line.kind == kind]
-        made = memory.insert(
-            [lines[n].text for n in which],
-            kind=kind_given(kind),
-            source=source,
-            metadata=[lines[n].metadata for n in which],
-            created_at=[now if (at := lines[n].created_at) is None else at for n in which],
-            reason=reason,
-        )
-        items.update(zip(which, made, strict=True))
-    return [items[n] for n in range(len(lines))]
+    now = time.time()
+    return memory.insert(
+        [line.text for line in lines],
+        kind=[kind_given(line.kind) for line in lines],
+        source=source,
+        metadata=[line.metadata for line in lines],
+        created_at=[now if line.created_at is None else line.created_at for line in lines],
+        reason=reason,
+    )
 
 
 def _show_added(items: Sequence[Item], as_json: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
@@ -47,7 +48,7 @@ def _line(line: str, kind: str) -> Line:
     from agentevo.memory.arguments import is_text
     from agentevo.memory.dates import undated
 
-    values = json.loads(line, parse_constant=_refuse)
+    values = json.loads(line, parse_constant=_refuse, parse_float=_number)
     if not is_text(json.dumps(values, ensure_ascii=False)):
         raise ValueError("it holds half of a surrogate pair; a memory takes whole characters")
     if not isinstance(values, dict):
@@ -80,3 +81,9 @@ def _seconds(created: object) -> float | None:
 
 def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not JSON")
+
+
+def _number(digits: str) -> float:
+    if math.isinf(number := float(digits)):
+        raise ValueError(f"{digits} is beyond any number that is kept")
+    return number

@@ -175,6 +175,8 @@ def test_each_line_of_json_is_an_item(console: Console, tmp_path: Path) -> None:
     ]
     assert items[0]["metadata"] == {"n": 1, "from": "there"}
     assert (items[0]["created_at"], items[2]["created_at"], items[0]["source"]) == (5.0, 9.0, "web")
+    (change,) = console.data("history")
+    assert change["items"] == [item["id"] for item in items]
 
 
 @pytest.mark.parametrize(
@@ -190,8 +192,9 @@ def test_each_line_of_json_is_an_item(console: Console, tmp_path: Path) -> None:
         ({"text": "x", "created_at": "soon"}, "line 2: 'soon' is no date"),
         ('{"text": "x", "metadata": {"a": NaN}}', "line 2: NaN is not JSON"),
         ({"text": "x", "created_at": 10**400}, "line 2: created_at is 1000"),
-        ('{"text": "x", "created_at": -1e400}', "line 2: created_at is -inf; expected a date or seconds"),
         ({"text": "x", "created_at": 1.7e12}, "line 2: created_at is 1700000000000.0, and expected are seconds since"),
+        ('{"text": "x", "created_at": -1e400}', "line 2: -1e400 is beyond any number"),
+        ('{"text": "x", "kind": "note", "metadata": {"a": [1e999]}}', "line 2: 1e999 is beyond any number"),
         ({"text": "half \ud800"}, "line 2: it holds half of a surrogate pair"),
         ({"text": "x", "metadata": {"a": ["\udc00"]}}, "line 2: it holds half of a surrogate pair"),
         ({"text": "\u200b"}, "line 2: text is a text that shows nothing"),
