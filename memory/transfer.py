@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from agentevo.memory import export_lines, rows
 from agentevo.memory.doubt import barred, descendants
 from agentevo.memory.embedding import in_batches
+from agentevo.memory.history import UNDO
 from agentevo.memory.incoming import Incoming, Vectors, incoming, named
 from agentevo.memory.ledger import Progress, silent
 from agentevo.memory.nearby import chunks, marks
@@ -15,7 +16,7 @@ from agentevo.memory.outgoing import TABLES
 from agentevo.memory.source import Stored
 from agentevo.memory.trust import BLOCKED, PURGED
 from agentevo.memory.writer import Writer
-from agentevo.types import Item, Op
+from agentevo.types import Item, Op, Verb
 
 
 def imported(
@@ -24,7 +25,7 @@ def imported(
     """Read an export into a namespace in one transaction; return how many items came in.
 
     Into an empty namespace everything comes back as it was. Elsewhere the items are added, without those that are here
-    already, and the journal notes an import. All lines are read, and found to be good, and items without a vector are
+    already, and the journal notes an import; what an undo took back is restored. All lines are read, and found to be good, and items without a vector are
     embedded, before anything is locked.
     """
     read = incoming(lines, stored.namespace, vectors, progress)
@@ -75,14 +76,34 @@ def _put_beside(
             _put(db, stored, number, "experience", line)
     known = set(stored.rows([item.id for item in read.items]))
     new = [item for item in read.items if item.id not in known]
+    undone = _undone(db, stored, [item for item in read.items if item.status != "forgotten"])
     ops = [Op(verb="insert", id=item.id, item=item) for item in new]
     progress("writing items", 0, len(ops))
     stops = _marked_as_purged(db, stored, read)
-    for name, twin in _said_twice(db, stored, new):  # an item may be linked to one that comes after it
+    for name, twin in _said_twice(db, stored, [*new, *undone]):  # an item may be linked to one that comes after it
         writer.twins.add(name, twin)
+    back = _back([item for item in undone if item.id not in writer.twins])
     with named("what these lines say together"):
-        writer.put([*ops, *stops])
-    return len(ops) - len(writer.twins)
+        done = writer.put([*ops, *back, *stops])
+    return len(new) + len(undone) - len(writer.twins) - len(done.skipped)
+
+
+def _undone(db: sqlite3.Connection, stored: Stored, items: Sequence[Item]) -> list[Item]:
+    """Return those of these items that are forgotten here because an import of them was undone."""
+    found: set[str] = set()
+    for chunk in chunks([item.id for item in items]):
+        query = f"""SELECT items.id FROM items JOIN ops ON seq = version JOIN transactions USING (txn)
+            WHERE items.ns = ? AND items.id IN ({marks(chunk)}) AND status = 'forgotten' AND key GLOB '{UNDO}*'"""
+        found.update(name for (name,) in db.execute(query, (stored.ns, *chunk)))
+    return [item for item in items if item.id in found]
+
+
+def _back(items: Sequence[Item]) -> list[Op]:
+    """Return the ops that bring forgotten items back, with the marks they come with."""
+    held = [item for item in items if item.status == "quarantined"]
+    wanted: list[tuple[Verb, Sequence[Item]]] = [("restore", items), ("quarantine", held)]
+    wanted.append(("pin", [item for item in items if item.pinned]))
+    return [Op(verb=verb, id=item.id) for verb, some in wanted for item in some]
 
 
 def _marked_as_purged(db: sqlite3.Connection, stored: Stored, read: Incoming) -> list[Op]:

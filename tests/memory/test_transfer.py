@@ -60,6 +60,28 @@ def test_an_import_beside_other_items_adds_what_is_new(tmp_path: Path) -> None:
         assert other.verify().problems == ()
 
 
+def test_an_import_that_was_undone_can_be_imported_again() -> None:
+    with open_memory(":memory:") as one, open_memory(":memory:") as other:
+        kept, held, _, gone = one.insert(["pinned", "held back", "plain", "forgotten there"])
+        one.pin(kept.id)
+        one.quarantine(held.id)
+        one.forget(gone.id)
+        lines = export_lines(one)
+        other.insert("my own")
+        assert other.import_(lines) == 4
+        before = other.list(status=None)
+        other.undo()
+        assert [item.text for item in other.list(status=["live", "quarantined"])] == ["my own"]
+        assert (other.import_(lines), other.list(status=None)) == (3, before)
+        assert other.import_(lines) == 0
+        other.undo()
+        other.insert("plain")
+        assert other.import_(lines) == 2
+        other.forget(other.unpin(kept.id).id)
+        assert other.import_(lines) == 0  # nobody undid that
+        assert other.verify().ok
+
+
 @pytest.mark.parametrize("trusted", ["user", "web"])
 def test_what_an_import_leaves_out_is_named_by_nothing_that_comes_with_it(tmp_path: Path, trusted: str) -> None:
     with open_memory(tmp_path / "one") as one, open_memory(tmp_path / "other") as other:
