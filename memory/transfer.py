@@ -25,8 +25,8 @@ def imported(
     """Read an export into a namespace in one transaction; return how many items came in.
 
     Into an empty namespace everything comes back as it was. Elsewhere the items are added, without those that are here
-    already, and the journal notes an import; what an undo took back is restored. All lines are read, and found to be good, and items without a vector are
-    embedded, before anything is locked.
+    already, and the journal notes an import; what an undo took back is restored. All lines are read, and found to be
+    good, and items without a vector are embedded, before anything is locked.
     """
     read = incoming(lines, stored.namespace, vectors, progress)
     theirs, ours = _made_by(read, vectors), _embedded(stored, read, vectors, progress)

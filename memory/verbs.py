@@ -62,7 +62,8 @@ class Verbs(Reads):
             done = self._write([*ops, *(inserting(item, reason) for item in fresh)], vectors, reason)
             written = (name for name in done.items if name not in held)
             for item, kept in zip(fresh, written, strict=False):
-                known[(item.kind, item.text)] = item if kept == item.id else self._must(kept)
+                is_told = kept == item.id and not item.derived_from and item.kind != "adapter"  # else it may be held
+                known[(item.kind, item.text)] = item if is_told else self._must(kept)
         return [known[(item.kind, item.text)] for item in new]
 
     def _looked_up(

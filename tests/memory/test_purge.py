@@ -90,6 +90,16 @@ def test_what_was_derived_is_quarantined_and_adapters_are_named(tmp_path: Path) 
         assert left_behind(tmp_path / "m") == set()
 
 
+def test_an_adapter_of_what_was_purged_is_returned_as_it_is_kept() -> None:
+    with open_memory(":memory:") as memory:
+        task = Task(id="t", prompt="p")
+        memory.purge(memory.record(Experience(task=task, attempts=(Attempt(id="a", task=task, answer="x"),))))
+        adapter = memory.insert("a card", kind="adapter", derived_from=["a"])
+        assert (adapter.status, adapter) == ("quarantined", memory.get(adapter.id))
+        posted = memory.insert(["one", "another"], kind="adapter", metadata={"base": "b", "role": "r"})
+        assert posted == [memory.get(one.id) for one in posted]
+
+
 def test_the_journal_keeps_what_was_purged_by_whom_and_why_but_not_the_text(tmp_path: Path) -> None:
     with open_memory(tmp_path / "m") as memory:
         memory.insert([SECRET, "a text beside it"])
