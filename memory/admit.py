@@ -69,6 +69,7 @@ def _parent(name: str, get: Callable[[str], Item | None]) -> Item | None:
 
 def _admitted(text: str, fields: dict[str, Any], namespace: str, parents: Sequence[Item | None]) -> Item:
     must_be_text(text)
+    _must_be_key(fields.get("key_text"))
     source = fields.get("source", "user")
     if isinstance(source, str) and not source.strip():
         raise Misuse(f"source is {source!r}; expected where the text is from, such as 'user', 'document' or 'web'")
@@ -102,6 +103,12 @@ def _must_be_dated(fields: Mapping[str, object]) -> None:
     """Raise Misuse where an item would be of a time that no calendar holds."""
     if why := undated(fields.get("created_at")):
         raise Misuse(why)
+
+
+def _must_be_key(key_text: object) -> None:
+    """Raise Misuse where recall would match an item by a text in which there is nothing to match."""
+    if isinstance(key_text, str) and not shows(key_text):
+        raise Misuse(f"key_text is {key_text!r:.40}; expected what recall is to match, or None for the text itself")
 
 
 def shows(text: str) -> bool:
@@ -189,6 +196,7 @@ def _without_secrets(op: Op) -> Op:
     if op.item is not None:
         must_be_text(op.item.text)
         _must_be_dated(op.item.__dict__)
+        _must_be_key(op.item.key_text)
         said = {name: masked_within(getattr(op.item, name)) for name in _MASKED}
         item = op.item.model_copy(update=said)
         return op if item == op.item else op.model_copy(update={"item": item})
@@ -197,6 +205,7 @@ def _without_secrets(op: Op) -> Op:
     said = {name: masked_within(value) for name, value in op.changes.items() if name in _MASKED}
     if "text" in said:
         must_be_text(said["text"])
+    _must_be_key(said.get("key_text"))
     return op.model_copy(update={"changes": {**op.changes, **said}}) if said else op
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias, TypedDict, get_args
 
+from agentevo.errors import Misuse
 from agentevo.memory.admit import Metadata
 from agentevo.types import Hit, Item, Kind, Status
 
@@ -33,6 +34,15 @@ class Fields(TypedDict, total=False):
     links: Sequence[str]
     vectors: VectorLike
     reason: str
+
+
+def must_be_fields(told: Mapping[str, object]) -> None:
+    """Raise Misuse where something is told with a text that only the memory itself says of an item."""
+    if unknown := sorted(told.keys() - Fields.__optional_keys__):
+        raise Misuse(
+            f"{unknown[0]!r:.80} cannot be told with a text that is inserted; "
+            f"what can: {', '.join(sorted(Fields.__optional_keys__))}"
+        )
 
 
 ALL_KINDS: tuple[Kind, ...] = get_args(Kind)

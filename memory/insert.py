@@ -11,7 +11,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from typing import TypeAlias
 
 from agentevo.errors import BadReply, Misuse, ModelError
-from agentevo.memory.admit import admitted, too_long, unfit
+from agentevo.memory.admit import admitted, shows, too_long, unfit
 from agentevo.memory.arguments import is_number, is_true, must_be_plain
 from agentevo.memory.asking import failure, sources
 from agentevo.memory.forget import kinds_of
@@ -140,7 +140,7 @@ class Insert:
         fields: dict[str, object] = {
             "kind": self.kind, "source": self.source, "metadata": dict(extract.metadata),
             "trust": lowest(trust_of(self.source) if self.trust is None else self.trust, map(_trust, attempts)),
-            "importance": self.importance, "key_text": extract.key_text,
+            "importance": self.importance, "key_text": extract.key_text if shows(extract.key_text or "") else None,
             "derived_from": tuple(dict.fromkeys([*(attempt.id for attempt in attempts), *parents])),
             "expires_at": None if self.lives_s is None else state.now + self.lives_s,
         }  # fmt: skip

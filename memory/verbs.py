@@ -16,7 +16,7 @@ from agentevo.memory.arguments import checked
 from agentevo.memory.change import applied, says_anew
 from agentevo.memory.doubt import corrected, descendants, questioned
 from agentevo.memory.exact import Vector
-from agentevo.memory.fields import Fields, Ids, Items, VectorLike
+from agentevo.memory.fields import Fields, Ids, Items, VectorLike, must_be_fields
 from agentevo.memory.overlay import as_vector
 from agentevo.memory.reads import Reads
 from agentevo.memory.trust import BLOCKED
@@ -44,6 +44,7 @@ class Verbs(Reads):
         A text that is here already (same kind, not forgotten) gives the item that says it; one that is held in
         quarantine gives way, if who says it now is trusted as much. A text much like another is linked to it.
         """
+        must_be_fields(fields)
         texts = [text] if isinstance(text, str) else list(text)
         given, reason = fields.pop("vectors", None), fields.pop("reason", "")
         if isinstance(text, str) and given is not None:
@@ -214,6 +215,7 @@ class Verbs(Reads):
         Where an item says the new text already, that one is in its place, as it is but for the pin.
         What was derived from the old one is quarantined until somebody releases it.
         """
+        must_be_fields(fields)
         old = self._must(id)
         reason = fields.pop("reason", "")
         told: Fields = {"kind": old.kind, "source": old.source, "metadata": old.metadata}

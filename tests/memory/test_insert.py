@@ -427,10 +427,11 @@ def test_extractors_can_be_called_by_themselves() -> None:
 @pytest.mark.parametrize("text", ["\u200b", " \0 ", ""])
 def test_an_extract_that_shows_nothing_is_left_out(text: str) -> None:
     def two(state: State, told: Experience) -> list[Extract]:
-        return [Extract(text), Extract("what is left")]
+        return [Extract(text), Extract("what is left", text)]
 
     with memory() as m:
-        assert [item.text for item in learned(m, Insert(two), [experience(attempt("1"))])] == ["what is left"]
+        (item,) = learned(m, Insert(two), [experience(attempt("1"))])
+        assert (item.text, item.key_text) == ("what is left", None)
 
 
 @pytest.mark.parametrize(
@@ -532,6 +533,8 @@ def test_a_list_beside_a_name_of_secrets_is_masked() -> None:
         ({"source": " "}, "source is ' '; expected where the text is from"),
         ({"metadata": {"x": ["\ud800"]}}, "half of a surrogate pair"),
         ({"metadata": {"\ud800": 1}}, "half of a surrogate pair"),
+        ({"key_text": "  "}, "key_text is '  '; expected what recall is to match"),
+        ({"key_text": "\u200b"}, "key_text is"),
     ],
 )
 def test_an_edit_takes_no_more_than_an_insert(changes: dict[str, Any], said: str) -> None:
@@ -539,7 +542,21 @@ def test_an_edit_takes_no_more_than_an_insert(changes: dict[str, Any], said: str
         item = m.insert("text")
         with pytest.raises(Misuse, match=said):
             m.edit(item.id, **changes)
-        assert m.get(item.id) == item
+        with pytest.raises(Misuse, match=said):
+            m.insert("another", **changes)
+        with pytest.raises(Misuse, match=said):
+            m.apply([Op(verb="edit", id=item.id, changes=changes)])
+        assert m.list(status=None) == [item]
+
+
+@pytest.mark.parametrize("told", [{"status": "forgotten"}, {"uses": 7}, {"wins": 5.0}, {"supersedes": "zzz"}])
+def test_what_the_memory_itself_says_of_an_item_is_not_told_with_a_text(told: dict[str, Any]) -> None:
+    with memory() as m:
+        item = m.insert("here")
+        for tell in (lambda: m.insert("text", **told), lambda: m.supersede(item.id, "text", **told)):
+            with pytest.raises(Misuse, match=f"'{next(iter(told))}' cannot be told with .* what can: created_at, deri"):
+                tell()
+        assert m.list(status=None) == [item]
 
 
 def test_metadata_that_cannot_be_written_is_refused_wherever_it_comes() -> None:
