@@ -5,7 +5,7 @@
 {"price": {"$gt": 3, "$lte": 5}}           $gt $gte $lt $lte $ne $exists
 {"$or": [{...}, {...}], "$and": [...]}     combined; several keys side by side mean and
 {"address.city": "Oslo"}                   nested metadata by dotted keys
-{"$source": "user", "$created_at": {...}}  an item's own fields, with a dollar sign
+{"$source": "user", "$created_at": {...}}  an item's own fields, with a dollar sign; times as seconds or as dates
 """
 
 from __future__ import annotations
@@ -18,12 +18,14 @@ from typing import Any, TypeAlias
 
 from agentevo.errors import Misuse, UnknownName
 from agentevo.memory import rows
+from agentevo.memory.dates import seconds_of
 from agentevo.types import Item, Json
 
 Where: TypeAlias = Mapping[str, Any]
 
 OWN = ("id", "kind", "text", "source", "trust", "status", "pinned", "created_at", "expires_at", "strength",
        "last_used_at", "uses", "importance", "wins", "losses", "supersedes")  # fmt: skip
+_TIMES = ("$created_at", "$expires_at", "$last_used_at")
 _SIGNS = {"$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<="}
 _COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
     "$gt": operator.gt, "$gte": operator.ge, "$lt": operator.lt, "$lte": operator.le,
@@ -123,9 +125,18 @@ def _scalar(key: str, value: object) -> Any:
         raise Misuse(f"where: {key!r} is compared with {value!r}; expected a text, a number, true, false or null")
     if isinstance(value, float) and math.isnan(value):
         raise Misuse(f"where: {key!r} is compared with NaN, which nothing equals")
+    if key in _TIMES and isinstance(value, str):
+        return _seconds(key, value)
     if key.startswith("$") and (value is None or isinstance(value, bool)):
         return None if value is None else int(value)
     return rows.scalar(value)
+
+
+def _seconds(key: str, value: str) -> float:
+    try:
+        return seconds_of(value)
+    except Misuse as error:
+        raise Misuse(f"where: {key} is compared with seconds since 1970 or with a date, and {error}") from error
 
 
 # --- as SQL

@@ -29,7 +29,17 @@ METADATA = st.dictionaries(
     max_size=4,
 )
 KEY = st.sampled_from([*[key for key in KEYS if not key.startswith("$")], "address.city", "address.b", "a"])
-OWN_KEY = st.sampled_from([f"${name}" for name in OWN])
+TIMES = ("$created_at", "$expires_at", "$last_used_at")
+OWN_KEY = st.sampled_from([f"${name}" for name in OWN if f"${name}" not in TIMES])
+TIME = st.sampled_from([0, 1.5, "1970-01-01", "2999-12-31T23:59+02:00"])
+OF_TIME = st.one_of(
+    TIME,
+    st.none(),
+    st.lists(TIME, max_size=2),
+    st.fixed_dictionaries({"$ne": TIME}),
+    st.fixed_dictionaries({"$exists": st.booleans()}),
+    st.dictionaries(st.sampled_from(["$gt", "$gte", "$lt", "$lte"]), TIME, min_size=1, max_size=2),
+)
 NUMBER_OR_TEXT = st.one_of(st.integers(-3, 3), st.sampled_from([0.5, 1e18, 2**70, "", "1", "fact", "user", "m"]))
 COMPARISON = st.one_of(
     SCALARS,
@@ -49,6 +59,7 @@ OWN_COMPARISON = st.one_of(
     st.dictionaries(st.sampled_from(["$gt", "$gte", "$lt", "$lte"]), NUMBER_OR_TEXT, min_size=1, max_size=2),
 )
 LEAF = st.dictionaries(KEY, COMPARISON, max_size=2) | st.dictionaries(OWN_KEY, OWN_COMPARISON, max_size=2)
+LEAF |= st.dictionaries(st.sampled_from(TIMES), OF_TIME, max_size=2)
 WHERE = st.recursive(
     LEAF,
     lambda inner: st.dictionaries(
@@ -112,6 +123,8 @@ def shop() -> Memory:
         ({"$pinned": False, "$kind": "fact", "$text": ["one", "two"]}, {"one"}),
         ({"$trust": "1.0"}, set()),
         ({"$expires_at": None}, {"plain", "one", "three"}),
+        ({"$created_at": {"$gt": "2001-01-01", "$lt": "9000-01-01T12:00+01:00"}}, {"plain", "one", "three"}),
+        ({"$created_at": {"$lt": "2001-01-01"}}, set()),
         ({"price": list(range(20_000))}, {"one"}),
     ],
 )
@@ -130,6 +143,7 @@ def test_each_operator(shop: Memory, where: Mapping[str, Any], found: set[str]) 
         ({"price": {"$gt": [1]}}, "expected a text"),
         ({"price": {"$exists": 1}}, "true or false"),
         ({"price": float("nan")}, "NaN"),
+        ({"$created_at": {"$gt": "last week"}}, r"\$created_at is compared with seconds .* 'last week' is no date"),
         ({"$or": []}, "list of filters"),
         ({"$or": {"a": 1}}, "list of filters"),
         ({"$or": ["a"]}, "mapping"),

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, BinaryIO, NoReturn, TypeAlias, cast, get_args
 
 import typer
@@ -42,6 +41,23 @@ def where_given(given: Sequence[str] | None) -> dict[str, Json] | None:
     if len(filters) < 2:
         return cast("dict[str, Json] | None", filters[0] if filters else None)
     return {"$and": filters}
+
+
+def hint_at_own_fields(given: Sequence[str] | None) -> str:
+    """Return what to say where filters found nothing that name an item's own fields as if they were metadata."""
+    from agentevo.memory.where import OWN
+
+    name = next((name for name in _names(where_given(given)) if name in OWN), None)
+    return "" if name is None else f"; an item's own fields are written with a dollar sign: '${name}=...'"
+
+
+def _names(where: Json) -> Iterator[str]:
+    """Yield what a filter looks at."""
+    for name, wanted in where.items() if isinstance(where, dict) else ():
+        if name in ("$and", "$or") and isinstance(wanted, list):
+            yield from (inner for part in wanted for inner in _names(part))
+        else:
+            yield name
 
 
 def metadata_given(given: Sequence[str] | None) -> dict[str, Json]:
@@ -90,12 +106,9 @@ def kind_given(given: str) -> Kind:
 
 def date_given(given: str) -> float:
     """Return a date as seconds; one without a time zone is meant here."""
-    try:
-        return datetime.fromisoformat(given.strip()).astimezone().timestamp()
-    except (ValueError, OverflowError, OSError) as error:
-        raise Misuse(
-            f"{given!r} is no date; expected one such as 2026-01-31, 2026-01-31T18:30 or 2026-01-31T18:30+01:00"
-        ) from error
+    from agentevo.memory.dates import seconds_of
+
+    return seconds_of(given)
 
 
 def text_given(given: str) -> str:

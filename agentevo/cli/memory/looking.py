@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 import typer
 
-from agentevo.cli.memory.given import KindOption, WhereOption, kinds_given, text_given, where_given
+from agentevo.cli.memory.given import (
+    KindOption,
+    WhereOption,
+    hint_at_own_fields,
+    kinds_given,
+    text_given,
+    where_given,
+)
 from agentevo.cli.memory.opening import (
     EmbedderOption,
     IdArgument,
@@ -65,7 +72,7 @@ def list_(
             where=where_given(where), kind=kinds_given(kind), status=statuses, order=order,
             limit=None if most is None else most + 1,
         )  # fmt: skip
-        _show_items(items, most, order, as_json)
+        _show_items(items, most, order, as_json, hint_at_own_fields(where))
 
 
 def working(
@@ -92,13 +99,13 @@ def _statuses(given: str) -> Status | None:
     return cast("Status", given)
 
 
-def _show_items(items: Sequence[Item], most: int | None, order: str, as_json: bool) -> None:
+def _show_items(items: Sequence[Item], most: int | None, order: str, as_json: bool, hint: str = "") -> None:
     shown = items[:most]
     if as_json:
         show_json([_as_json(item) for item in shown])
         return
     if not items:
-        tell("no items")
+        tell(f"no items{hint}")
         return
     heading = _HEADINGS.get(order, "CREATED")
     rows = [
@@ -160,7 +167,7 @@ def search(
         elif hits:
             _show_hits(hits, explain)
         else:
-            tell("nothing was found")
+            tell(f"nothing was found{hint_at_own_fields(where)}")
 
 
 def _show_hits(hits: Sequence[Hit], explain: bool) -> None:

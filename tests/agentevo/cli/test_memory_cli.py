@@ -144,6 +144,12 @@ def test_search_finds_and_explains(console: Console) -> None:
     assert console.done("search", "refunds", "-k", "1").splitlines()[0].split() == ["ID", "SCORE", "KIND", "TEXT"]
     assert console.data("search", "refunds", "--where", "team=sales") == []
     assert (console.done("search", "refunds", "--kind", "note"), console.err) == ("", "nothing was found\n")
+    for command in (["list"], ["search", "refunds"]):
+        console.done(*command, "--where", "kind=fact")
+        assert "; an item's own fields are written with a dollar sign: '$kind=...'\n" in console.err
+        console.done(*command, "--where", "colour=red")
+        assert "dollar" not in console.err
+    assert console.data("list", "--where", '{"$created_at": {"$lt": "2001-01-01"}}') == []
 
 
 def test_a_question_may_come_from_stdin(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
