@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import sqlite3
 from collections.abc import Callable
 
 from agentevo.errors import LedgerTooNew, Misuse
+from agentevo.memory import rows
 from agentevo.memory.words import body
 
 _GROUND = """
@@ -85,7 +88,15 @@ def _words_folded(db: sqlite3.Connection) -> None:
     db.executemany("INSERT INTO words (rowid, body) VALUES (?, ?)", said)
 
 
-STEPS: list[Callable[[sqlite3.Connection], None]] = [_ground, _marks_alone, _words_folded]
+def _objects_are_there(db: sqlite3.Connection) -> None:
+    """Let what metadata is searched by tell of objects and lists, too, whatever they hold."""
+    for row, ns, said in db.execute("SELECT row, ns, metadata FROM items WHERE metadata != '{}'").fetchall():
+        with contextlib.suppress(ValueError, AttributeError):  # it is damaged, and `verify` says so
+            told = ((ns, key, value, row) for key, value in rows.fields(json.loads(said)))
+            db.executemany("INSERT OR IGNORE INTO fields VALUES (?,?,?,?)", told)
+
+
+STEPS: list[Callable[[sqlite3.Connection], None]] = [_ground, _marks_alone, _words_folded, _objects_are_there]
 
 
 _OURS = {"meta", "namespaces", "items", "transactions", "ops"}

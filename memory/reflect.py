@@ -285,7 +285,8 @@ def _labels(by: str, item: Item) -> Iterator[str]:
             yield f"day:{datetime.datetime.fromtimestamp(item.created_at, datetime.UTC):%Y-%m-%d}"
     else:
         key = by.removeprefix("group:")
-        yield from (f"{key}={_NAMES.get(value, value)}" for name, value in rows.fields(item.metadata) if name == key)
+        told = (value for name, value in rows.fields(item.metadata) if name == key)
+        yield from (f"{key}={_NAMES.get(value, value)}" for value in told if value != rows.HOLDS)
 
 
 _NAMES: Mapping[object, str] = {rows.scalar(value): json.dumps(value) for value in (True, False, None)}

@@ -73,6 +73,10 @@ def digest(kind: str, text: str) -> bytes:
     return hashlib.blake2b(f"{kind}\0{text}".encode(), digest_size=16).digest()
 
 
+HOLDS = b"\2"
+"""Stands for an object or a list among what metadata is searched by: it is there, and equals nothing."""
+
+
 def fields(metadata: Mapping[str, Json]) -> Iterator[tuple[str, Any]]:
     """Yield (key, value) pairs to search metadata by: nested keys are dotted, each element of a list counts."""
     yield from dict.fromkeys(_flat("", metadata))
@@ -81,7 +85,10 @@ def fields(metadata: Mapping[str, Json]) -> Iterator[tuple[str, Any]]:
 def _flat(prefix: str, value: object) -> Iterator[tuple[str, Any]]:
     if isinstance(value, Mapping):
         for key, inner in value.items():
-            yield from _flat(f"{prefix}.{key}" if prefix else key, inner)
+            name = f"{prefix}.{key}" if prefix else key
+            if isinstance(inner, (Mapping, list)):
+                yield name, HOLDS
+            yield from _flat(name, inner)
     elif isinstance(value, list):
         for inner in value:
             yield from _flat(prefix, inner)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,10 +28,14 @@ SCALARS = st.one_of(
 )
 METADATA = st.dictionaries(
     st.sampled_from([key for key in KEYS if key != "$"]) | st.just("address"),
-    st.one_of(SCALARS, st.lists(SCALARS, max_size=3), st.dictionaries(st.sampled_from(["b", "city"]), SCALARS)),
+    st.one_of(
+        SCALARS,
+        st.lists(SCALARS | st.lists(SCALARS, max_size=1), max_size=3),
+        st.dictionaries(st.sampled_from(["b", "city"]), SCALARS | st.dictionaries(st.just("c"), SCALARS)),
+    ),
     max_size=4,
 )
-KEY = st.sampled_from([*[key for key in KEYS if not key.startswith("$")], "address.city", "address.b", "a"])
+KEY = st.sampled_from([*(key for key in KEYS if key[:1] != "$"), "address", "address.city", "address.b", "a"])
 TIMES = ("$created_at", "$expires_at", "$last_used_at")
 OWN_KEY = st.sampled_from([f"${name}" for name in OWN if f"${name}" not in TIMES])
 TIME = st.sampled_from([0, 1.5, "1970-01-01", "2999-12-31T23:59+02:00"])
@@ -89,7 +96,7 @@ def test_sql_and_fits_agree(metadatas: Sequence[Mapping[str, Any]], wheres: Sequ
 @pytest.fixture(scope="module")
 def shop() -> Memory:
     memory = open_memory(":memory:")
-    memory.insert("plain")
+    memory.insert("plain", metadata={"address": {}})
     memory.insert("one", metadata={"price": 1, "tags": ["red", "blue"], "ok": True, "address": {"city": "Oslo"}})
     memory.insert("three", metadata={"price": 3.5, "tags": [], "ok": False, "none": None, "text": "10"})
     return memory
@@ -108,7 +115,10 @@ def shop() -> Memory:
         ({"tags": "blue"}, {"one"}),
         ({"tags": ["green", "red"]}, {"one"}),
         ({"tags": []}, set()),
-        ({"tags": {"$exists": True}}, {"one"}),
+        ({"tags": {"$exists": True}}, {"one", "three"}),
+        ({"address": {"$exists": True}}, {"one", "plain"}),
+        ({"address": {"$exists": False}}, {"three"}),
+        ({"address": {"$ne": 1}}, {"plain", "one", "three"}),
         ({"price": {"$gt": 1}}, {"three"}),
         ({"price": {"$gte": 1, "$lt": 3.5}}, {"one"}),
         ({"text": {"$lt": 11}}, set()),
@@ -185,3 +195,14 @@ def test_a_filter_of_more_comparisons_than_sqlite_takes_is_refused() -> None:
         assert len(memory.list(where={"$or": [{"n": n} for n in range(500)]})) == 1
         with pytest.raises(Misuse, match="more than 500 comparisons"):
             memory.list(where={"$or": [{"n": n} for n in range(501)]})
+
+
+def test_a_memory_of_before_objects_were_searched_by_learns_of_them(tmp_path: Path) -> None:
+    with open_memory(tmp_path / "m") as memory:
+        memory.insert("one", metadata={"address": {"city": "Oslo"}, "tags": [], "n": 1})
+    with contextlib.closing(sqlite3.connect(tmp_path / "m" / "ledger.db")) as db, db:
+        db.execute("DELETE FROM fields WHERE value = x'02'")
+        db.execute("PRAGMA user_version = 2")
+    with open_memory(tmp_path / "m") as memory:
+        assert len(memory.list(where={"address": {"$exists": True}, "tags": {"$exists": True}})) == 1
+        assert memory.verify().ok
