@@ -12,7 +12,7 @@ import os
 import threading
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from concurrent import futures
-from typing import Any, Generic, ParamSpec, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar, cast
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -137,12 +137,18 @@ def iterating(asynchronous: Callable[P, AsyncGenerator[T, None]]) -> Callable[P,
 def threaded(plain: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:
     """Return the asynchronous twin of a plain method: it runs in a thread, so the loop goes on.
 
-    The method is looked up by its name, so that a class which overrides the verb has the right twin too.
+    What it yields is gathered there, too. The method is looked up by its name, so that a class which overrides the verb
+    has the right twin.
     """
 
     @functools.wraps(plain)
     async def asynchronous(*args: P.args, **kwargs: P.kwargs) -> T:
         verb: Callable[..., T] = getattr(args[0], plain.__name__)
-        return await asyncio.to_thread(verb, *args[1:], **kwargs)
+        return await asyncio.to_thread(_gathered, functools.partial(verb, *args[1:], **kwargs))
 
     return asynchronous
+
+
+def _gathered(call: Callable[[], T]) -> T:
+    found = call()
+    return cast(T, iter(list(found))) if isinstance(found, Iterator) else found

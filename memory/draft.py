@@ -260,6 +260,7 @@ class Draft(Verbs):
         found = self._source.find(op.id) if op.id in expected else None
         return found is not None and found[1] != expected[op.id]
 
+    ahistory = threaded(history)
     acommit = threaded(commit)
     aforeseen = threaded(foreseen)
     acommit_with = threaded(commit_with)

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from agentevo.blocking import threaded
 from agentevo.errors import Misuse
 from agentevo.memory.arguments import checked
 from agentevo.memory.damage import read_back
@@ -135,6 +136,8 @@ class KeptDraft(Draft):
         self._open = False
         with self._stored.ledger.writing() as db:
             self._clear(db)
+
+    adiscard = threaded(discard)
 
     def _clear(self, db: sqlite3.Connection) -> None:
         """Delete what this draft is made of, but not what was begun under its name after it was committed elsewhere."""

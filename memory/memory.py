@@ -249,7 +249,7 @@ class Memory(Swept):
         found = past.changes(self._stored, id)
         if not found:
             self._must(id)
-        return found if limit is None else found[-limit:]
+        return found if limit is None else found[max(0, len(found) - limit) :]
 
     @checked
     def lineage(self, id: str) -> Lineage:

@@ -221,6 +221,8 @@ class Verbs(Reads):
         told: Fields = {"kind": old.kind, "source": old.source, "metadata": old.metadata}
         told.update(fields)
         new = admitted([text], told, self.namespace, self._now(), self.get)[0]
+        if old.status != "forgotten" and (new.kind, new.text) == (old.kind, old.text):
+            raise Misuse(f"item {id} says just that already; edit changes what else is told of it")
         twin = self._twin_of(new)
         held = [Op(verb="forget", id=twin.id, reason="said anew")] if twin and gives_way(twin, new) else []
         ops = screened([*held, Op(verb="supersede", id=id, item=new, reason=reason)], self.get)

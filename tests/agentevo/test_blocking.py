@@ -6,11 +6,11 @@ import asyncio
 import signal
 import sys
 import threading
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 
 import pytest
 
-from agentevo.blocking import iterating, wait
+from agentevo.blocking import iterating, threaded, wait
 
 
 def interrupt() -> None:
@@ -87,3 +87,18 @@ def test_a_task_that_exits_tells_who_waits_and_leaves_the_others_their_loop() ->
     with pytest.raises(SystemExit):
         wait(exits())
     assert wait(answers()) == "fine"
+
+
+class Shelf:
+    """Something whose verb yields what it reads: the thread in which each is read."""
+
+    def read(self, count: int) -> Iterator[int]:
+        for _ in range(count):
+            yield threading.get_ident()
+
+    aread = threaded(read)
+
+
+def test_what_a_plain_verb_yields_is_read_in_the_thread_of_its_twin() -> None:
+    found = list(asyncio.run(Shelf().aread(3)))
+    assert (len(found), threading.get_ident() in found) == (3, False)

@@ -241,7 +241,8 @@ def test_history_tells_who_did_what_and_why() -> None:
             ("ann", "outdated", 5.0),
             ("ann", "told\nso", 5.0),
         ]
-        assert len(memory.history(limit=1)) == len(memory.history(item.id, limit=1)) == 1
+        assert [len(memory.history(limit=n)) for n in (0, 1, 9)] == [0, 1, 2]
+        assert [len(memory.history(item.id, limit=n)) for n in (0, 1, 9)] == [0, 1, 2]
 
 
 def test_lineage_leads_both_ways() -> None:
@@ -407,6 +408,18 @@ def test_what_was_derived_from_what_is_corrected_is_quarantined_until_an_undo_or
         assert latest.reason == f"derived from {source.id}, which was corrected"
         memory.undo()
         assert memory._must(child.id).status == "live"
+
+
+@pytest.mark.parametrize("in_draft", [False, True])
+def test_what_would_be_superseded_by_itself_is_refused_and_nothing_is_doubted(in_draft: bool) -> None:
+    with open_memory(":memory:") as memory:
+        source = memory.insert("the limit is 500")
+        child = memory.insert("half the limit is 250", derived_from=[source.id])
+        with pytest.raises(Misuse, match=f"item {source.id} says just that already; edit changes what else"):
+            (memory.draft() if in_draft else memory).supersede(source.id, source.text, metadata={"a": 1})
+        assert memory.list() == [child, source]
+        lesson = memory.supersede(source.id, source.text, kind="lesson")
+        assert (lesson.kind, lesson.supersedes) == ("lesson", source.id)
 
 
 def test_an_edit_that_leaves_the_text_leaves_what_was_derived_from_it() -> None:

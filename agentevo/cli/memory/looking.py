@@ -107,13 +107,18 @@ def _show_items(items: Sequence[Item], most: int | None, order: str, as_json: bo
     if not items:
         tell(f"no items{hint}")
         return
-    heading = _HEADINGS.get(order, "CREATED")
-    rows = [
-        (visible(item.id), item.kind, status_of(item), _sorted_by(order, item), one_line(item.text)) for item in shown
-    ]
-    show_rows(("ID", "KIND", "STATUS", heading, "TEXT"), rows)
+    if shown:
+        _show_table(shown, order)
     if len(items) > len(shown):
         tell(f"the first {len(shown)} are shown; --limit shows more")
+
+
+def _show_table(items: Sequence[Item], order: str) -> None:
+    heading = _HEADINGS.get(order, "CREATED")
+    rows = [
+        (visible(item.id), item.kind, status_of(item), _sorted_by(order, item), one_line(item.text)) for item in items
+    ]
+    show_rows(("ID", "KIND", "STATUS", heading, "TEXT"), rows)
 
 
 def _as_json(item: Item) -> dict[str, Json]:

@@ -66,7 +66,8 @@ def _show_transactions(memory: Memory, most: int | None, as_json: bool) -> None:
         tell("nothing was changed yet")
         return
     rows = [(visible(t.id), when(t.at), one_line(t.actor), _what(memory, t), one_line(t.reason)) for t in shown]
-    show_rows(("CHANGE", "WHEN", "ACTOR", "WHAT", "REASON"), rows)
+    if rows:
+        show_rows(("CHANGE", "WHEN", "ACTOR", "WHAT", "REASON"), rows)
     if len(found) > len(shown):
         tell(f"the latest {len(shown)} are shown; --limit shows more")
 

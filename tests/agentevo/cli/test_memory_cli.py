@@ -320,6 +320,9 @@ def test_history_says_who_changed_what_and_why_and_undo_takes_it_back(console: C
     assert console.data("undo")["items"] == [name]
     assert "nothing to undo: 'user' has changed nothing" in console.refused("undo")
     assert "nothing to undo: 'agent' has changed nothing" in console.refused("undo", "--actor", "agent")
+    for command in (["history"], ["list", "--status", "all"]):
+        assert console.done(*command, "--limit", "0") == ""
+        assert "0 are shown; --limit shows more" in console.err
     console.done("history", "--limit", "1")
     assert console.err == "the latest 1 are shown; --limit shows more\n"
 
