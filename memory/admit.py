@@ -106,8 +106,8 @@ def _must_be_dated(fields: Mapping[str, object]) -> None:
 
 
 def _must_be_key(key_text: object) -> None:
-    """Raise Misuse where recall would match an item by a text in which there is nothing to match."""
-    if isinstance(key_text, str) and not shows(key_text):
+    """Raise Misuse where recall would match an item by a text that shows nothing; an empty one stands for none."""
+    if isinstance(key_text, str) and key_text and not shows(key_text):
         raise Misuse(f"key_text is {key_text!r:.40}; expected what recall is to match, or None for the text itself")
 
 

@@ -16,8 +16,9 @@ from agentevo.memory.store import Store, embedder_of
 if TYPE_CHECKING:
     from agentevo.protocols import Embedder
 
-_SAID = "SELECT row, coalesce(key_text, text) FROM items ORDER BY row"
-_UNSEEN = "SELECT row, coalesce(key_text, text) FROM items WHERE row NOT IN (SELECT row FROM vectors) ORDER BY row"
+_ALL = "SELECT row, coalesce(nullif(key_text, ''), text) FROM items"
+_SAID = f"{_ALL} ORDER BY row"
+_UNSEEN = f"{_ALL} WHERE row NOT IN (SELECT row FROM vectors) ORDER BY row"
 
 
 def reindex(store: Store, embedder: str | Embedder | None, progress: Progress = silent) -> int:

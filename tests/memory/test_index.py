@@ -269,3 +269,10 @@ def test_a_file_where_the_index_has_to_be_makes_room_for_it(tmp_path: Path) -> N
         assert memory.recall("kept", mode="vector")[0].item.text == "kept"
         assert memory._stored.index is not None
         assert memory._stored.index.asked > 0
+
+
+def test_an_empty_key_is_none_also_where_all_is_embedded_anew() -> None:
+    with open_memory(":memory:") as memory:
+        memory.insert("the owner signs", key_text="")
+        memory.reindex(WordVectors())
+        assert memory.recall("the owner signs", 1, mode="vector")[0].score > 0.99
