@@ -276,7 +276,7 @@ class Memory(Swept):
 
     @checked
     def purge(self, ids: str | Sequence[str], *, reason: str = "") -> Purged:
-        """Destroy items or experiences: the one verb that cannot be taken back.
+        """Destroy items, with forgotten ones that say the very same, or experiences: this cannot be taken back.
 
         Where the outcome says `pending`, purge([]) clears the files once the other process has let go of them.
         """

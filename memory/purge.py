@@ -2,9 +2,10 @@
 
 Covered: the row, its vector, its words, its metadata, its images in the journal, drafts that mention it, the index, the
 write-ahead log, reasons and keys in the journal that quote it whole (text, key text, or what no other item's metadata
-says), and records of failures that hold what a model said of it. Not covered: reasons that quote a part of it, what was
-made from it (quarantined, not destroyed), the experiences it was made from (named, not destroyed), backups and exports
-made before, other memories, copy-on-write file systems and disks that keep old blocks.
+says), records of failures that hold what a model said of it, and forgotten items that say the very same. Not covered:
+reasons that quote a part of it, what was made from it (quarantined, not destroyed), the experiences it was made from or
+that used it, and other items that say the very same (named, not destroyed), items that said it once or say it in other
+words, backups and exports made before, other memories, copy-on-write file systems and disks that keep old blocks.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from __future__ import annotations
 import json
 import secrets
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 from agentevo.memory import images, rows
 from agentevo.memory.asking import is_record
@@ -23,7 +25,7 @@ from agentevo.memory.source import Stored
 from agentevo.memory.table import drop_words
 from agentevo.memory.trust import BLOCKED, DOUBTED, PURGED
 from agentevo.memory.writer import Writer
-from agentevo.types import Experience, Item
+from agentevo.types import Experience, Item, Kind
 
 _QUOTED = 8
 """Shorter texts are left in reasons: they are words that anybody uses."""
@@ -36,7 +38,7 @@ class Purged:
     """What a purge did. `pending`: another process still has the files open; the rest is gone once it lets go."""
 
     items: tuple[str, ...]
-    """What was asked for, and the records of failures that quote it."""
+    """What was asked for, the forgotten items that said the very same, and the records of failures that quote it."""
     derived: tuple[str, ...] = ()
     """Items that were made from what was purged: quarantined, or as soon as somebody restores them."""
     adapters: tuple[str, ...] = ()
@@ -44,7 +46,9 @@ class Purged:
     retired: tuple[str, ...] = ()
     """Those of them that were in use until now."""
     experiences: tuple[str, ...] = ()
-    """Experiences that it was made from and that were not purged: they may still say the same."""
+    """Experiences that it was made from, or that used it, and that were not purged: they may still say the same."""
+    saying: tuple[str, ...] = ()
+    """Items that were not purged and still say the same: as another kind, or in metadata that one had of the other."""
     pending: bool = False
 
 
@@ -52,15 +56,19 @@ def destroy(stored: Stored, ids: Sequence[str], *, actor: str, reason: str, at: 
     """Erase items and experiences, and quarantine what was made from them; the journal keeps their ids alone."""
     derived: list[Item] = []
     origins: list[str] = []
+    saying: list[str] = []
     if ids:
         with stored.ledger.writing() as db:  # what others derive from it meanwhile is seen, too
-            attempts, learned = _attempts(stored, ids), _learned_from(stored, ids)
+            saying, forgotten = _saying(db, stored, ids)
+            ids = [*ids, *forgotten]
+            origins, used = _experiences(db, stored, ids)
+            attempts, learned = _attempts(stored, ids), [*_learned_from(stored, ids), *used]
             found = descendants(stored, [*ids, *attempts])
             found += [item for item in descendants(stored, learned) if item.kind == "adapter" and item not in found]
             said = ", ".join(ids[:_NAMED]) + (f" and {len(ids) - _NAMED} others" if len(ids) > _NAMED else "")
             ids = [*ids, *(item.id for item in found if is_record(item) and item.id not in ids)]
             derived = [item for item in found if item.id not in ids]
-            origins = _origins(db, stored, ids)
+            saying += [name for name in _sharing(db, stored, ids) if name not in saying]
             writer = Writer(db, stored, {})
             writer.begin(actor=actor, reason=reason, key=None, at=at)
             _note(writer, ids)
@@ -75,7 +83,8 @@ def destroy(stored: Stored, ids: Sequence[str], *, actor: str, reason: str, at: 
     adapters = [item for item in derived if item.kind == "adapter"]
     retired = tuple(item.id for item in adapters if item.status == "live")
     made = tuple(item.id for item in derived if item.kind != "adapter")
-    return Purged(tuple(ids), made, tuple(item.id for item in adapters), retired, tuple(origins), pending)
+    trained = tuple(item.id for item in adapters)
+    return Purged(tuple(ids), made, trained, retired, tuple(origins), tuple(saying), pending)
 
 
 def _attempts(stored: Stored, ids: Sequence[str]) -> list[str]:
@@ -93,16 +102,57 @@ def _learned_from(stored: Stored, ids: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(name for one in found if one.item.kind == "experience" for name in one.item.derived_from))
 
 
-def _origins(db: sqlite3.Connection, stored: Stored, ids: Sequence[str]) -> list[str]:
-    """Return the experiences that the items among these ids were made from, by their own ids or their attempts'."""
-    parents = {name for one in stored.found(ids).values() for name in one.item.derived_from} - set(ids)
-    if not parents:
-        return []
-    query = """SELECT id FROM experiences WHERE ns = ?1 AND (id IN (SELECT value FROM json_each(?2)) OR EXISTS (
-        SELECT 1 FROM json_each(CASE WHEN json_valid(body) THEN body ELSE '{}' END, '$.attempts') AS attempt
-        WHERE json_extract(attempt.value, '$.id') IN (SELECT value FROM json_each(?2)))) ORDER BY row"""
-    found = [str(name) for (name,) in db.execute(query, (stored.ns, json.dumps(sorted(parents))))]
-    return [name for name in found if name not in ids]
+def _experiences(db: sqlite3.Connection, stored: Stored, ids: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the experiences that may say what these items say, and the attempts that used one of them.
+
+    These are what the items were made from, by their own ids or their attempts', and what had them in the prompt.
+    """
+    query = """SELECT experiences.id, json_extract(attempt.value, '$.id'), EXISTS (
+            SELECT 1 FROM json_each(attempt.value, '$.used') AS used
+            WHERE used.value IN (SELECT value FROM json_each(?3))) AS has_used
+        FROM experiences
+        LEFT JOIN json_each(CASE WHEN json_valid(body) THEN body ELSE '{}' END, '$.attempts') AS attempt
+        WHERE ns = ?1 AND (experiences.id IN (SELECT value FROM json_each(?2)) OR has_used
+            OR json_extract(attempt.value, '$.id') IN (SELECT value FROM json_each(?2))) ORDER BY experiences.row"""
+    parents = {name for one in stored.found(ids).values() for name in one.item.derived_from}
+    found = db.execute(query, (stored.ns, json.dumps(sorted(parents)), json.dumps(list(ids)))).fetchall()
+    names, ours = dict.fromkeys(str(name) for name, _, _ in found), set(ids)
+    return [name for name in names if name not in ours], list(
+        dict.fromkeys(attempt for _, attempt, has_used in found if has_used)
+    )
+
+
+def _saying(db: sqlite3.Connection, stored: Stored, ids: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return which other items, of whatever kind, say just what one of these says: those in use, and the forgotten."""
+    query = "SELECT id, status = 'forgotten' FROM items WHERE ns = ? AND digest = ? ORDER BY row"
+    texts = dict.fromkeys(one.item.text for one in stored.found(ids).values())
+    alike, ours = (rows.digest(kind, text) for text in texts for kind in get_args(Kind)), set(ids)
+    found = [row for same in alike for row in db.execute(query, (stored.ns, same)) if row[0] not in ours]
+    return [name for name, is_forgotten in found if not is_forgotten], [name for name, gone in found if gone]
+
+
+def _sharing(db: sqlite3.Connection, stored: Stored, ids: Sequence[str]) -> list[str]:
+    """Return what took the place of these items, or what they took the place of, and has a text of their metadata."""
+    query = """SELECT items.id FROM ops AS gone JOIN ops AS came USING (txn) JOIN items ON items.id = came.item
+        WHERE gone.item = ?1 AND gone.verb = 'supersede' AND items.ns = ?2 AND items.supersedes = ?1"""
+    told = _texts(item for name in ids for item in _states(db, stored, name))
+    seen, ours = dict.fromkeys(ids), set(ids)
+    waiting = list(ids) if told else []
+    while waiting:
+        name = waiting.pop()
+        after = [str(other) for (other,) in db.execute(query, (name, stored.ns))]
+        before = [one.item.supersedes or "" for one in stored.found([name]).values()]
+        new = [other for other in (*after, *before) if other not in seen]
+        seen.update(dict.fromkeys(new))
+        waiting += new
+    found = stored.found([name for name in seen if name not in ours])
+    return [name for name in found if told & _texts(_states(db, stored, name))]
+
+
+def _texts(items: Iterable[Item]) -> set[tuple[str, str]]:
+    """Return the texts in the metadata of items, with their names."""
+    pairs = (pair for item in items for pair in rows.fields(item.metadata) if pair[0] not in (DOUBTED, BLOCKED))
+    return {pair for pair in pairs if isinstance(pair[1], str)}
 
 
 def _note(writer: Writer, ids: Sequence[str]) -> None:
@@ -178,13 +228,10 @@ def _told(db: sqlite3.Connection, stored: Stored, id: str, ids: Sequence[str]) -
     ours = "SELECT row FROM items WHERE ns = ?1 AND id IN (SELECT value FROM json_each(?4))"
     query = f"SELECT 1 FROM fields WHERE ns = ?1 AND key = ?2 AND value IS ?3 AND row NOT IN ({ours})"
     names = json.dumps(list(ids))
-    told = {pair for item in _states(db, stored, id) for pair in rows.fields(item.metadata) if isinstance(pair[1], str)}
     return {
         value
-        for key, value in told
-        if key not in (DOUBTED, BLOCKED)
-        and len(value) >= _QUOTED
-        and db.execute(query, (stored.ns, key, value, names)).fetchone() is None
+        for key, value in _texts(_states(db, stored, id))
+        if len(value) >= _QUOTED and db.execute(query, (stored.ns, key, value, names)).fetchone() is None
     }
 
 

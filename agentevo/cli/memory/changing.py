@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -152,10 +152,19 @@ def _confirm(memory: Memory, doomed: dict[str, str], read_stdin: bool) -> None:
     if read_stdin or sys.stdin is None or not sys.stdin.isatty():
         raise Misuse("purge asks before it destroys, and there is no terminal to ask; add --yes")
     tell("\n".join(doomed.values()))
-    for item in _descendants(memory, list(doomed)):
+    same = _saying_the_same(memory, doomed)
+    for item in same:
+        tell(f"  {named(item)}  (forgotten, says the very same, will be destroyed with it)")
+    for item in _descendants(memory, [*doomed, *(item.id for item in same)]):
         tell(f"  {named(item)}  ({_fate(item)})")
     if not typer.confirm("Destroy for good?", err=True):
         raise typer.Exit(1)
+
+
+def _saying_the_same(memory: Memory, doomed: Collection[str]) -> list[Item]:
+    """Return the other items, all of them forgotten, that go with what says the very same."""
+    said = {item.text for item in map(memory.get, doomed) if item is not None}
+    return [item for item in memory.list(status="forgotten") if item.text in said and item.id not in doomed]
 
 
 def _fate(item: Item) -> str:
@@ -191,6 +200,9 @@ def _show_purged(memory: Memory, done: Purged) -> None:
     for item in filter(None, map(memory.get, done.adapters)):
         show(f"trained on it  {named(item)}")
     for name in done.experiences:
-        show(f"still there  {visible(name)}  experience that it was made from; purge that, too, if it says the same")
+        what = "experience that it was made from, or that used it"
+        show(f"still there  {visible(name)}  {what}; purge that, too, if it says the same")
+    for item in filter(None, map(memory.get, done.saying)):
+        show(f"still there  {named(item)}  which may say the same; purge that, too, if it does")
     if done.retired:
         tell("taken out of use: what was trained on it; `agentevo models adapters list` shows what is there instead")

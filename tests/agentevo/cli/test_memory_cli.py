@@ -368,7 +368,24 @@ def test_purge_names_the_experience_that_is_still_there(console: Console) -> Non
         item = memory.insert("made of it", kind="experience", derived_from=["x1"])
     assert console.done("purge", item.id, "--yes").splitlines() == [
         f"purged  {item.id}",
-        "still there  x1  experience that it was made from; purge that, too, if it says the same",
+        "still there  x1  experience that it was made from, or that used it; purge that, too, if it says the same",
+    ]
+
+
+def test_purge_names_what_goes_with_it_and_what_says_the_same(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with console.memory() as memory:
+        twin = memory.insert("a secret")
+        memory.forget(twin.id)
+        item, note = memory.insert("a secret"), memory.insert("a secret", kind="note")
+    monkeypatch.setattr(sys, "stdin", Keyboard("y\n"))
+    console("purge", item.id)
+    assert f"  {twin.id}  a secret  (forgotten, says the very same, will be destroyed with it)" in console.err
+    assert console.out.strip().splitlines() == [
+        f"purged  {item.id}",
+        f"purged  {twin.id}",
+        f"still there  {note.id}  a secret  which may say the same; purge that, too, if it does",
     ]
 
 
