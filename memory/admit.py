@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from agentevo.errors import Misuse
 from agentevo.memory.arguments import is_text
+from agentevo.memory.change import applied
 from agentevo.memory.dates import undated
 from agentevo.memory.exact import Vector
 from agentevo.memory.masking import masked
@@ -135,30 +136,76 @@ def inserting(item: Item, reason: str) -> Op:
 
 
 def screened(ops: Sequence[Op], get: Callable[[str], Item | None]) -> list[Op]:
-    """Return ops as they may be carried out: secrets masked, and orders from untrusted sources quarantined."""
+    """Return ops as they may be carried out: secrets masked, and orders from untrusted sources quarantined.
+
+    Each is judged by what those before it leave of its item; parents count wherever in the list they come.
+    """
     checked: list[Op] = []
-    new: dict[str, Item] = {}
+    left = _Left(ops, get)
     for op in ops:
         if op.verb in ("release", "restore"):
-            _must_not_be_blocked(new.get(op.id) or get(op.id))
+            _must_not_be_blocked(left.item(op.id))
         if op.item is None and not op.changes and op.verb != "restore":
             checked.append(op)  # it says nothing; a sweep has tens of thousands of these
+            left.see(op)
             continue
         op = _without_secrets(op)
         if op.item is not None:
-            trusted = _trusted(op.item, [new.get(parent) or get(parent) for parent in op.item.derived_from])
+            trusted = _trusted(op.item, left.parents(op.item))
             because = held_because(trusted) if trusted.status != "forgotten" else None
-            status = "quarantined" if because else trusted.status
-            new[op.item.id] = item = trusted.model_copy(update={"status": status})
-            checked.append(_told(op.model_copy(update={"item": item}) if item != op.item else op, because))
+            item = trusted.model_copy(update={"status": "quarantined" if because else trusted.status})
+            op = _told(op.model_copy(update={"item": item}) if item != op.item else op, because)
+            checked.append(op)
+            left.see(op)
             continue
-        told = {name: value for name, value in op.changes.items() if name in _READ}
-        before = new.get(op.id) or get(op.id) if told or op.verb == "restore" else None
-        checked.append(op if before is None else _still_doubted(op, before))
-        because = held_because(before.model_copy(update=told)) if before is not None else None
+        before = left.item(op.id) if op.verb == "restore" or _READ.intersection(op.changes) else None
+        op = op if before is None else _still_doubted(op, before)
+        checked.append(op)
+        left.see(op)
+        after = left.item(op.id) if before is not None else None
+        because = held_because(after) if after is not None else None
         if because:
             checked.append(Op(verb="quarantine", id=op.id, reason=because))
     return checked
+
+
+class _Left:
+    """What ops leave of the items that they say something of, one after the other."""
+
+    def __init__(self, ops: Sequence[Op], get: Callable[[str], Item | None]) -> None:
+        self._get = get
+        self._known: dict[str, Item | None] = {}
+        self._coming: dict[str, Item] = {}
+        """What the ops insert, the first of an id."""
+        for item in (op.item for op in ops if op.item is not None):
+            self._coming.setdefault(item.id, item)
+
+    def item(self, id: str) -> Item | None:
+        """Return an item as the ops seen leave it."""
+        if id not in self._known:
+            self._known[id] = self._get(id)
+        return self._known[id]
+
+    def see(self, op: Op) -> None:
+        """Look at an op; of an item that nobody asked for nothing is kept."""
+        if op.item is not None and self.item(op.item.id) is None:  # else the id is taken, and it is not inserted
+            self._known[op.item.id] = op.item
+        if (item := self._known.get(op.id)) is not None and item is not op.item:
+            self._known[op.id] = applied(item, op)
+
+    def parents(self, item: Item) -> list[Item]:
+        """Return what an item is derived from, and what that is which is still to come, however far up."""
+        found: list[Item] = []
+        seen, waiting = {item.id}, list(item.derived_from)
+        while waiting:
+            name = waiting.pop()
+            parent = self.item(name)
+            if parent is None and name in self._coming and name not in seen:
+                parent = _trusted(self._coming[name], [])
+                waiting += parent.derived_from
+            seen.add(name)
+            found += [] if parent is None else [parent]
+        return found
 
 
 def _must_not_be_blocked(item: Item | None) -> None:
@@ -180,16 +227,16 @@ def _still_doubted(op: Op, item: Item) -> Op:
     return op
 
 
-def _trusted(item: Item, parents: Sequence[Item | None]) -> Item:
+def _trusted(item: Item, parents: Sequence[Item]) -> Item:
     """Return an item trusted as it says, else as its source is, and no more than what it was derived from."""
     own = item.trust if "trust" in item.model_fields_set else trust_of(item.source)
-    trust = lowest(own, (parent.trust for parent in parents if parent is not None))
+    trust = lowest(own, (parent.trust for parent in parents))
     return item if trust == item.trust else item.model_copy(update={"trust": trust})
 
 
 _SAID = ("text", "key_text", "metadata")
 _MASKED = (*_SAID, "source")
-_READ = (*_SAID, "trust")
+_READ = frozenset((*_SAID, "trust"))
 
 
 def _without_secrets(op: Op) -> Op:
@@ -216,8 +263,7 @@ def _told(op: Op, because: str | None) -> Op:
 
 def held_because(item: Item) -> str | None:
     """Say which orders an untrusted item gives in its text, its key or its metadata; None where it is not held."""
-    trust: object = item.trust  # an edit's changes come unchecked
-    if not isinstance(trust, (int, float)) or trust >= LOW_TRUST:
+    if item.trust >= LOW_TRUST:
         return None
     given = next((given for said in _texts([item.text, item.key_text, item.metadata]) if (given := why(said))), None)
     return None if given is None else f"it gives orders ({given}), and its source {item.source!r} is not trusted"

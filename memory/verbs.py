@@ -19,7 +19,7 @@ from agentevo.memory.exact import Vector
 from agentevo.memory.fields import Fields, Ids, Items, VectorLike, must_be_fields
 from agentevo.memory.overlay import as_vector
 from agentevo.memory.reads import Reads
-from agentevo.memory.trust import BLOCKED
+from agentevo.memory.trust import BLOCKED, trust_of
 from agentevo.types import Item, Json, Op, Transaction, Verb, why_invalid
 
 
@@ -212,6 +212,7 @@ class Verbs(Reads):
     def supersede(self, id: str, text: str, **fields: Unpack[Fields]) -> Item:
         """Put a new item in an item's place; the old one is forgotten, and `supersedes` leads to it.
 
+        It is trusted no more than the old one, where neither a source nor a trust is given.
         Where an item says the new text already, that one is in its place, as it is but for the pin.
         What was derived from the old one is quarantined until somebody releases it.
         """
@@ -220,6 +221,8 @@ class Verbs(Reads):
         reason = fields.pop("reason", "")
         told: Fields = {"kind": old.kind, "source": old.source, "metadata": old.metadata}
         told.update(fields)
+        if "source" not in fields and fields.get("trust") is None:
+            told["trust"] = min(old.trust, trust_of(old.source))
         new = admitted([text], told, self.namespace, self._now(), self.get)[0]
         if old.status != "forgotten" and (new.kind, new.text) == (old.kind, old.text):
             raise Misuse(f"item {id} says just that already; edit changes what else is told of it")

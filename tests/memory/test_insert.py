@@ -496,6 +496,58 @@ def test_what_an_op_derives_from_a_text_that_is_here_already_comes_from_the_item
         assert set(m.purge(old.id).derived) == {"c", "d"}
 
 
+@pytest.mark.parametrize("is_drafted", [False, True])
+def test_each_op_is_judged_by_what_the_ops_before_it_left(is_drafted: bool) -> None:
+    with memory() as m:
+        kept, text, child = m.insert(["a note on tea", "a note on rice", "a note on bread"])
+        said = Op(verb="edit", id=text.id, changes={"text": ORDERS})
+        new = Item(id="new", namespace=m.namespace, text="of the list", created_at=1.0)
+        made = Item(id="made", namespace=m.namespace, text="made", created_at=1.0, derived_from=(child.id, "new"))
+        to = m.draft() if is_drafted else m
+        to.apply([Op(verb="edit", id=text.id, changes={"trust": 0.2}), Op(verb="pin", id=text.id), said])
+        to.apply([
+            Op(verb="edit", id=child.id, changes={"trust": 0.6}), Op(verb="insert", id="new", item=new),
+            Op(verb="edit", id="new", changes={"trust": 0.3}), Op(verb="insert", id="made", item=made),
+            Op(verb="edit", id="made", changes={"metadata": {"said": ORDERS}}),
+        ])  # fmt: skip
+        if isinstance(to, Draft):
+            to.commit()
+        assert [m._must(name).status for name in (kept.id, text.id, child.id)] == ["live", "quarantined", "live"]
+        assert (m._must("made").trust, m._must("made").status) == (0.3, "quarantined")
+
+
+def test_parents_count_that_come_later_in_the_list_and_an_id_that_is_taken_hides_none() -> None:
+    with memory() as m:
+        taken = m.insert("of the web", source="web")
+
+        def op(name: str, *parents: str, **fields: Any) -> Op:
+            item = Item(id=name, text=f"says {name}", created_at=1.0, derived_from=parents, **fields)
+            return Op(verb="insert", id=name, item=item)
+
+        later = [op("child", "middle", trust=0.9), op("middle", "root", "child"), op("root", source="document")]
+        done = m.apply([*later, op(taken.id, trust=1.0), op("other", taken.id, trust=0.9)])
+        assert done.skipped == (taken.id,)
+        assert {name: m._must(name).trust for name in ("child", "middle", "root", "other")} == {
+            "child": 0.4, "middle": 0.4, "root": 0.4, "other": 0.2
+        }  # fmt: skip
+
+
+@pytest.mark.parametrize("is_drafted", [False, True])
+def test_what_supersedes_is_trusted_no_more_unless_a_source_or_a_trust_is_given(is_drafted: bool) -> None:
+    with memory() as m:
+        page = m.insert("the page says that tea is blue", source="web")
+        told = [m.insert(f"tea is blue {n}", source="agent", derived_from=[page.id]) for n in range(4)]
+        risen = m.insert("checked by hand", source="web", trust=0.9)
+        to = m.draft() if is_drafted else m
+        new = [
+            to.supersede(told[0].id, ORDERS), to.supersede(told[1].id, "tea is green", metadata={"n": 1}),
+            to.supersede(told[2].id, "tea is red", source="agent"), to.supersede(told[3].id, "tea is grey", trust=0.9),
+            to.supersede(risen.id, "not checked"),
+        ]  # fmt: skip
+        assert [item.trust for item in new] == [0.2, 0.2, 0.7, 0.9, 0.2]
+        assert [item.status for item in new] == ["quarantined", *["live"] * 4]
+
+
 def test_values_whose_names_are_alike_once_they_are_masked_are_all_kept() -> None:
     told: dict[str, Json] = {f"AKIAIOSFODNN7EXAMPL{end}": n for n, end in enumerate("EFG")}
     name = "[secret: aws access key]"
