@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sqlite3
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -18,7 +18,7 @@ from agentevo.memory.nearby import chunks, marks
 from agentevo.memory.source import Found, Source, Stored
 from agentevo.memory.table import Vector
 from agentevo.memory.writer import Writer
-from agentevo.types import Item, Op, Status, Transaction, Verb
+from agentevo.types import Item, Json, Op, Status, Transaction, Verb
 
 UNDO = "undo:"
 """The key of a transaction that takes another back begins with this."""
@@ -241,15 +241,49 @@ def take_back(stored: Stored, plan: Undo, vectors: Mapping[str, Vector], actor: 
         if writer.begin(actor=actor, reason=plan.reason, key=f"{UNDO}{plan.id}", at=at) is None:
             raise Misuse(f"{plan.id} was undone by another process meanwhile")
         writer.doubts.settle(plan.touched)
-        done = writer.put(plan.ops, plan.expected)
+        taken = (plan.txn, *plan.passed)
+        done = writer.put([*plan.ops, *_uncounted(db, stored.ns, taken, plan.reason)], plan.expected)
         if done.skipped:
             name = done.skipped[0]
             raise Misuse(
                 f"cannot undo {plan.id}: item {name} was changed meanwhile, or another says by now what it said"
             )
-        undone = ((done.id, txn) for txn in (plan.txn, *plan.passed))
+        undone = ((done.id, txn) for txn in taken)
         db.executemany("UPDATE transactions SET undone_by = ? WHERE txn = ?", undone)
     return done
+
+
+def _uncounted(db: sqlite3.Connection, ns: int, txns: Collection[int], reason: str) -> Iterator[Op]:
+    """Yield ops that take back what transactions counted; when an item was last used is not known any more."""
+    query = f"SELECT item, detail FROM ops WHERE verb = 'reinforce' AND txn IN ({marks(list(txns))})"
+    keyed: dict[tuple[str, str], None] = {}
+    for item, detail in db.execute(query, tuple(txns)).fetchall():
+        told = json.loads(detail)
+        if "key" in told:
+            keyed[item, told["key"]] = None
+        elif less := {name: -value for name, value in told.get("changes", {}).items() if name != "at"}:
+            yield Op(verb="reinforce", id=item, changes=less, reason=reason)
+    for item, key in keyed:
+        before = _told_before(db, ns, txns, item, key)
+        if before is not None:
+            yield Op(verb="reinforce", id=item, changes=before, key=key, reason=reason)
+
+
+def _told_before(db: sqlite3.Connection, ns: int, txns: Collection[int], item: str, key: str) -> dict[str, Json] | None:
+    """Return what was counted under a key before these transactions; None where it was told anew since."""
+    query = """SELECT txn, detail FROM ops JOIN transactions USING (txn)
+        WHERE item = ? AND ns = ? AND verb = 'reinforce' AND json_extract(detail, '$.key') = ?
+        AND undone_by IS NULL AND (key IS NULL OR key NOT GLOB 'undo:*') ORDER BY seq DESC"""
+    is_later = True
+    for txn, detail in db.execute(query, (item, ns, key)):
+        if txn in txns:
+            is_later = False
+        elif is_later:
+            return None
+        else:
+            changes: dict[str, Json] = json.loads(detail).get("changes", {})
+            return changes
+    return {}
 
 
 def _refuse_if_touched(
@@ -266,7 +300,7 @@ def _refuse_if_touched(
 
 
 def _back(now: Item, then: Item | None, reason: str) -> list[Op]:
-    """Return the ops that make an item what it was; one that was not there is forgotten. Counts stay."""
+    """Return the ops that make an item what it was; one that was not there is forgotten. Counts are `_uncounted`."""
     if then is None:
         return [Op(verb=verb, id=now.id, reason=reason) for verb in _GONE]
     verbs: list[Verb] = [*_status_verbs(now.status, then.status)]

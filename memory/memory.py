@@ -267,7 +267,7 @@ class Memory(Swept):
         return past.at(self._stored, time)
 
     def undo(self) -> Transaction:
-        """Take back what this actor last changed here; refuse where a later change touched the same item."""
+        """Take back what this actor last changed here, past mere counts; refuse where a later change touched it."""
         stored = self._stored
         plan = past.plan_undo(stored, self._actor)
         return past.take_back(stored, plan, self._said_anew(plan.ops), self._actor, self._clock())

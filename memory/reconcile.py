@@ -289,15 +289,22 @@ def _joined(whole: Item, parts: Sequence[Item], verdict: Verdict, reason: str) -
 def _kept(same: Item, parts: Sequence[Item], reason: str) -> list[Op]:
     """Return the ops that leave the item that says all of it already: the others go, and it has their uses."""
     others = [part for part in parts if part.id != same.id]
-    used = [part.last_used_at for part in others if part.last_used_at is not None]
-    counts: dict[str, Json] = {name: sum(getattr(part, name) for part in others) for name in ("uses", "wins", "losses")}
-    if used:
-        counts["at"] = max(used)
+    counted = [
+        Op(verb="reinforce", id=same.id, changes=counts, key=f"now in {same.id}: {part.id}", reason=reason)
+        for part in others
+        if (counts := _counts(part))
+    ]
     return [
         Op(verb="link", id=same.id, to=tuple(part.id for part in others), reason=reason),
-        *([Op(verb="reinforce", id=same.id, changes=counts, reason=reason)] if any(counts.values()) else []),
+        *counted,
         *(_forget(part, f"{reason} (now in {same.id})") for part in others),
     ]
+
+
+def _counts(part: Item) -> dict[str, Json]:
+    """Return how an item was used, as a reinforcement of another; nothing where it was not."""
+    counts: dict[str, Json] = {name: getattr(part, name) for name in ("uses", "wins", "losses") if getattr(part, name)}
+    return counts if part.last_used_at is None or not counts else {**counts, "at": part.last_used_at}
 
 
 def _whole(state: State, parts: Sequence[Item], text: str) -> Item:

@@ -83,9 +83,55 @@ def test_undo_takes_an_edited_strength_back_and_leaves_what_uses_add_to_it() -> 
         memory.reinforce(item.id, strength=2)
         memory.undo()
         said = now(memory, item)
-        assert (said.text, said.strength, said.last_used_at, said.uses) == ("used", 2.1, 9.0, 2)
+        assert (said.text, said.strength, said.last_used_at, said.uses) == ("used", 2.1, 9.0, 1)
         memory.undo()
         assert (now(memory, item).status, now(memory, item).strength) == ("live", 3.0)
+
+
+def test_undo_takes_back_what_the_transaction_counted() -> None:
+    with open_memory(":memory:") as memory:
+        item = memory.insert("used")
+
+        def learned(note: str, **counts: float) -> None:
+            with memory.draft() as draft:
+                draft.insert(note)
+                draft.reinforce(item.id, wins=4, strength=2)
+                draft.reinforce(item.id, key="attempt", **counts)
+                draft.commit()
+
+        def tally() -> tuple[float, float, int, float]:
+            now_ = now(memory, item)
+            return now_.wins, now_.losses, now_.uses, now_.strength
+
+        memory.reinforce(item.id, wins=1, key="attempt")
+        learned("a first note", losses=1)
+        learned("a second note", wins=0.5, losses=0.5)
+        assert tally() == (8.5, 0.5, 3, 6)
+        memory.undo()
+        assert tally() == (4, 1, 2, 4)
+        memory.undo()
+        assert tally() == (1, 0, 1, 2)
+        learned("a third note", losses=1)
+        memory.reinforce(item.id, wins=0.25, key="attempt")
+        memory.undo()
+        assert tally() == (0.25, 0, 1, 2)
+        memory.undo()
+        assert (now(memory, item).status, now(memory, item).wins) == ("forgotten", 0.25)
+        assert memory.verify().ok
+
+
+def test_undo_takes_back_what_was_counted_by_what_it_passes_over() -> None:
+    with open_memory(":memory:") as memory:
+        item = memory.insert("used")
+        memory.edit(item.id, "used and edited")
+        with memory.draft() as draft:
+            note = draft.insert("a note")
+            draft.reinforce(item.id, wins=1)
+            draft.commit()
+        memory.reinforce(item.id, wins=2)
+        memory.purge(note.id)
+        memory.undo()
+        assert (now(memory, item).text, now(memory, item).wins) == ("used", 2)
 
 
 def test_undo_refuses_where_a_later_change_touched_the_item() -> None:

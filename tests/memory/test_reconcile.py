@@ -160,6 +160,22 @@ def test_where_a_part_says_all_of_it_already_it_stays_and_the_other_goes(
         assert [change.reason for change in m.history(stays.id)[1:]] == [f"{decision}: one matter"] * 2
 
 
+def test_what_is_decided_again_after_an_undo_counts_no_use_twice() -> None:
+    decided = Verdict(decision="update", about=[1], text=PARTS[1])
+    with memory() as m:
+        part, whole = m.insert(PARTS[0]), m.insert(PARTS[1])
+        m.reinforce(part.id, wins=3)
+        for _ in range(3):
+            m.sweep([Reconcile(similar=0.3, rule=lambda item, near: decided)])
+            assert (m._must(whole.id).wins, m._must(whole.id).uses, m._must(part.id).status) == (3, 1, "forgotten")
+            m.undo()
+            assert (m._must(whole.id).wins, m._must(whole.id).uses, m._must(part.id).status) == (0, 0, "live")
+        for _ in range(2):
+            m.sweep([Reconcile(similar=0.3, rule=lambda item, near: decided)])
+            m.restore(part.id)
+        assert m._must(whole.id).wins == 3
+
+
 def test_a_merge_in_a_draft_whose_text_a_part_has_leaves_that_part() -> None:
     with memory() as m:
         m.insert(PARTS[0])

@@ -107,7 +107,7 @@ def undo(
     namespace: NamespaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Take back the latest change to the contents of this namespace."""
+    """Take back the latest change to the contents of this namespace; counts and links alone are passed over."""
     with opened(context, path, namespace, actor=actor) as memory:
         done = memory.undo()
         if as_json:

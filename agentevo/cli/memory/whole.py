@@ -108,6 +108,8 @@ def uses(history: Sequence[Change]) -> list[Use]:
     latest = {change.key or str(n): change for n, change in enumerate(history) if change.verb == "reinforce"}
     attempts: dict[str, list[Change]] = {}
     for key, change in latest.items():
+        if not change.counts:
+            continue  # an undo took it back
         attempts.setdefault(key.removeprefix("use:"), []).append(change)  # a use and its credit are one attempt's
     return [
         Use(
