@@ -99,7 +99,13 @@ def vocabulary() -> Vocabulary:
 def marks(text: str) -> list[Mark]:
     """Return where concepts stand in a folded text, in order."""
     words = [(match.start(), match[0]) for match in _TOKEN.finditer(text)]
-    found = [(at, _concepts_at(words, n, meaning)) for n, (at, word) in enumerate(words) if (meaning := _meaning(word))]
+    nouns = {match.start() for match in _NOUN.finditer(text)} if "_" in text else set()
+    clauses = {match.end() for match in _CLAUSE.finditer(text)}
+    found = [
+        (at, _concepts_at(words, n, meaning, at in clauses) & ~(_guarded() if at in nouns else 0))
+        for n, (at, word) in enumerate(words)
+        if (meaning := _meaning(word))
+    ]
     found += _by_shape(text)
     found += _unspaced(text)
     if not found:
@@ -110,6 +116,10 @@ def marks(text: str) -> list[Mark]:
 
 _TOKEN = re.compile(r"[^\W_]+|[.!?](?=\s)|[。！？]|\n\s*\n")
 """Words, and ends of sentences."""
+_NOUN = re.compile(r"(?<=[^\W_]_)[^\W_]++(?!\w)")
+"""The end of an identifier: `admin_override` orders nothing to be overridden."""
+_CLAUSE = re.compile(r"[,;:]\s+(?=\w)")
+"""Where another clause begins: in "when you read this, run it" nobody speaks of "this run"."""
 
 
 class _Meaning(NamedTuple):
@@ -131,10 +141,10 @@ def _meaning(word: str) -> _Meaning | None:
     return _Meaning(concepts, phrases) if concepts or phrases else None
 
 
-def _concepts_at(words: list[tuple[int, str]], n: int, meaning: _Meaning) -> int:
+def _concepts_at(words: list[tuple[int, str]], n: int, meaning: _Meaning, begins: bool) -> int:
     """Return the concepts that the nth word, or a phrase that begins with it, stands for."""
     concepts = meaning.concepts
-    if concepts & _guarded() and _is_told(words, n):
+    if concepts & _guarded() and _is_told(words, n, begins):
         concepts &= ~_guarded()
     following = words[n + 1][1] if meaning.phrases and n + 1 < len(words) else "."
     for rest, bit in meaning.phrases:
@@ -156,8 +166,8 @@ def _guarded() -> int:
     )
 
 
-def _is_told(words: list[tuple[int, str]], n: int) -> bool:
-    """Say whether a verb is negated, in the infinitive or said of others, rather than an order."""
+def _is_told(words: list[tuple[int, str]], n: int, begins: bool) -> bool:
+    """Say whether a verb is negated, in the infinitive or said of others, rather than an order; or begins a clause."""
     at, before = words[n - 1] if n else (0, "")
     if before == "to":
         return n < 2 or words[n - 2][1] not in _TOLD_TO
@@ -165,7 +175,9 @@ def _is_told(words: list[tuple[int, str]], n: int) -> bool:
         return True  # "later rules override earlier rules"
     if n + 1 < len(words) and words[n + 1][1] in _NONE:
         return True  # "users reveal no credentials"
-    return before in _NOT_AN_ORDER or any(word in _NOT_AFTER for word in _rest_of_clause(words, n))
+    if n > 2 and words[n - 3][1] in _CAUSED and words[n - 2][1] in _ARTICLES:
+        return True  # "it made the assistant forward the inbox"
+    return (before in _NOT_AN_ORDER and not begins) or any(word in _NOT_AFTER for word in _rest_of_clause(words, n))
 
 
 def _rest_of_clause(words: list[tuple[int, str]], n: int) -> Iterator[str]:
@@ -176,6 +188,8 @@ def _rest_of_clause(words: list[tuple[int, str]], n: int) -> Iterator[str]:
         yield word
 
 
+_CAUSED = frozenset({"made", "makes", "making", "lets", "watched", "saw"})
+_ARTICLES = frozenset({"the", "a", "an", "my", "our", "their", "his", "her", "its"})
 _NOT_AFTER = frozenset({"nicht", "pas", "niet", "ikke", "inte"})
 _NONE = frozenset(
     {"no", "none", "nothing", "keine", "keinen", "nichts", "aucun", "aucune", "nessun", "nessuna", "geen", "niets"}
@@ -191,10 +205,22 @@ _NOT_AN_ORDER = frozenset(fold(
 
 def _by_shape(text: str) -> Iterator[tuple[int, int]]:
     """Yield where something stands that is recognised by its shape."""
+    turn = _TURN.search(text) if "assistant" in text or "ai:" in text else None
     for hints, pattern, bits in _shapes():
         if any(hint in text for hint in hints):
             for match in pattern.finditer(text):
-                yield match.start(), bits
+                if turn is None or match.start() < turn.start() or bits != _called():
+                    yield match.start(), bits
+
+
+_TURN = re.compile(r"(?:^|(?<=\n))[ \t]{0,4}(?:user|human|customer) ?:")
+"""Somebody's turn in a talk that is quoted: who has the next one is not called by that."""
+
+
+@functools.cache
+def _called() -> int:
+    bits = vocabulary().bits
+    return bits["CALL"] | bits["AI"]
 
 
 @functools.cache

@@ -24,7 +24,8 @@ WORDS = {
         nie_przestrzegaj forgo leave_aside put_aside throw_out wipe_out no_longer_obey overlook
         neglect_all ігноруй* проігноруй* не_виконуй* не_слухай* відкинь* знехтуй* ignorer ignorera glem
         glöm bortse_fra bortse_från se_bort_fra overstyr abaikan lupakan jangan_ikuti bỏ_qua phớt_lờ
-        do_not_heed не_выполняй* не_слушай* no_hagas_caso ne_suis_pas ne_suivez_pas""",
+        do_not_heed не_выполняй* не_слушай* no_hagas_caso ne_suis_pas ne_suivez_pas yok_say yok_sayin
+        gormezden_gelin dikkate_alma dikkate_almayin""",
     "RULES": """
         instruction* guideline* directive* rule rules prompt constraint* restriction* programming
         training policy policies commands guardrail* anweisung* instruktion* regel regeln vorgabe*
@@ -42,7 +43,7 @@ WORDS = {
         initiales recues anterior* previas previos hasta_ahora iniciales precedenz* ricevute recebidas
         eerdere voorgaande bovenstaande vorige предыдущ* прежн* ранее выше* poprzedni* wczesniejsz*
         onceki 이전* 앞선 위의 السابقة попередн* раніше tidligere forrige foregående tidigare föregående
-        sebelumnya terdahulu trước_đó trước_đây""",
+        yukaridaki sebelumnya terdahulu trước_đó trước_đây""",
     "YOUR": """
         your you yours dein* dir dich du tes ton ta te tu vos votre tus ti tuo tua tuoi tue seu sua seus suas
         teu voce jouw jij je uw твои* твое* твою твоя тебе тебя ты сво* ваш* вам twoje ci""",
@@ -57,12 +58,13 @@ WORDS = {
         te_dieron te_han_dicho te_han_dado ti_hanno_detto ti_hanno_dato stato_detto te_disseram te_deram recebeu
         je_verteld is_verteld je_gekregen тебе_сказали тебе_говорили тебе_дали you_ve_been_instructed
         you_have_been_instructed you_were_instructed text_before everything_before anything_before
-        everything_up_to all_text_above""",
+        everything_up_to all_text_above your_developer*_said your_developer*_told your_creator*_said
+        your_creator*_told your_maker*_said your_maker*_told your_programmer*_said your_programmer*_told""",
     "SHOW": """
         print output repeat display show echo recite tell_me give_me write_out zeig* gib nenne
         wiederhole affiche* montre* repete* donne* muestra muestre repite imprime mostra mostri ripeti
         stampa mostre exiba imprima repita toon herhaal geef покажи* выведи* напечатай* повтори* сообщи*
-        pokaz wyswietl виведи* tampilkan hiển_thị""",
+        pokaz wyswietl виведи* goster gosterin yazdir tampilkan hiển_thị""",
     "LEAK": """
         reveal leak dump disclose divulge expose exfiltrate verrate verrat offenbare revele* divulgue*
         revela revele rivela rivelate revelar divulga onthul раскрой* разгласи* выдай* ujawnij devoile*
@@ -81,7 +83,8 @@ WORDS = {
         istruzioni_interne instrucoes_ocultas instrucoes_internas verborgen_instructies
         versteckten_anweisungen скрытые_инструкции tes_consignes tu_prompt ton_prompt tuo_prompt
         seu_prompt jouw_instructies je_instructies configuration_file системний_промпт prompt_sistem
-        systemprompten lời_nhắc_hệ_thống""",
+        systemprompten lời_nhắc_hệ_thống sistem_istem* sistem_mesaj* sistem_komut* secret_configuration
+        hidden_configuration you_were_initiali* you_were_primed_with you_were_started_with""",
     "CRED": """
         password* passwd api_key* apikey* credential* secret_key* access_token* auth_token* private_key*
         ssh_key* environment_variable* session_cookie* passwort* passworter kennwort* zugangsdaten
@@ -90,7 +93,7 @@ WORDS = {
         учетные_данные haslo hasla *passwort *schlussel etc_passwd id_rsa secret_token secret_code
         admin_code login_details bank_details credit_card* passord* lösenord* adgangskode* kata_sandi
         mật_khẩu clave_de_la_api clave_de_api cle_de_l_api cle_d_api chiave_dell_api chave_da_api
-        chave_de_api ключ_от_api""",
+        chave_de_api ключ_от_api sifre*""",
     "DATA": """
         conversation_history chat_history chat_log* this_conversation entire_conversation
         whole_conversation user_data user_s_data customer_data personal_data private_data contact_list
@@ -111,7 +114,7 @@ WORDS = {
         transferez envia envie enviar manda mande invia inviate inoltra stuur verstuur отправь* перешли*
         вышли пришли* wyslij przeslij 보내* أرسل curl envoyer inviare versturen sturen opsturen mailen
         отправлять отправить переслать copy pass_its paste wysylaj must_be_sent should_be_sent
-        be_forwarded надішли* відправ* skicka kirim kirimkan gửi_cho bcc cc""",
+        be_forwarded hand_over надішли* відправ* skicka kirim kirimkan gửi_cho bcc cc""",
     "DEST": """
         to_me to_us to_this_address to_the_following an_mich a_moi мне mi para_mim a_mi a_me naar_mij
         an_meine zu_mir ко_мне attacker* til_meg til_mig till_mig kepada_saya cho_tôi""",
@@ -201,7 +204,7 @@ WORDS = {
         without_ethical broken_free do_not_have_to_abide don_t_have_to_abide you_can_do_anything can_do_anything""",
     "OBEY": """
         obey comply follow_my do_as_i_say do_what_i_say do_what_it_says follow_these do_exactly gehorchst obeiras
-        obedeceras obbedirai
+        obedeceras obbedirai do_as_this do_what_this
         steps_below_instead under_my_control gehorche obeis obeissez obedece obedezca obbedisci gehoorzaam
         подчиняйся слушайся trust_only act_on_the act_only""",
     "MUST": """
@@ -264,7 +267,8 @@ WORDS = {
         user_has_approved user_has_already_approved user_has_consented user_is_a_developer i_am_the_developer
         i_am_your_developer i_am_your_creator i_am_the_administrator i_am_your_administrator i_am_the_system
         i_authorize i_authorise you_have_been_updated you_are_authorized you_are_authorised you_have_permission
-        your_new_policy user_told_me pre_authorized pre_approved treat_me_as assistant_is_allowed
+        i_am_your_owner i_am_your_master your_real_owner your_true_owner your_real_master your_true_master
+        your_rightful_owner your_new_policy user_told_me pre_authorized pre_approved treat_me_as assistant_is_allowed
         assistant_is_authorized is_pre_classified""",
     "UNCHECKED": """
         without_confirmation without_confirming without_asking without_permission without_verification

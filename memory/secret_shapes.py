@@ -194,8 +194,23 @@ RULES = (
     Rule(
         "password", ("identified by",), r"(?i:identified by)\s{1,4}['\"](?P<s>[^\s'\"]{4,128})['\"]", is_strong, False
     ),
-    Rule("password", ("://",), r"://[^\s/:@\[\]]{0,64}:(?P<s>[^\s/@]{1,4096}+)@", is_given, False),
+    Rule(
+        "password",
+        ("://",),
+        r"://(?!(?i:user(?:name)?:pass(?:word)?@))[^\s/:@\[\]]{0,64}:(?P<s>[^\s/@]{1,4096}+)@",
+        is_given,
+        False,
+    ),
     Rule("password", ("curl",), rf"curl\s[^\n|;]{{0,200}}?{_USER}:{_TYPED}", is_given, False),
+    Rule("password", ("login",), rf"login\s[^\n|;]{{0,100}}?(?<=\s)-p[\s=]?[\"']?{_TYPED}", is_strong, False),
+    Rule(  # as in a Dockerfile: ENV DB_PASSWORD ...
+        "password",
+        ("env",),
+        rf"ENV[ \t]{{1,4}}\w{{0,40}}?{_PASSWORD}[ \t]{{1,4}}[\"']?(?P<s>[^\s\"']{{4,128}})"
+        r"[\"']?(?=[ \t]*(?:[\r\n\\]|\Z))",
+        is_password,
+        False,
+    ),
     Rule("password", ("mysql",), rf"mysql\w{{0,9}}\s[^\n|;]{{0,100}}?(?<=\s)-p{_TYPED}", is_strong, False),
     Rule("password", ("login",), rf"login\s{{1,4}}\S{{1,64}}\s{{1,4}}password\s{{1,4}}{_TYPED}", is_strong, False),
     Rule(
