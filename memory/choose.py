@@ -16,7 +16,7 @@ from agentevo.memory.arguments import is_number, is_whole
 from agentevo.memory.asking import SHOWN, asked, numbered
 from agentevo.memory.exact import Vector
 from agentevo.memory.forget import Kinds, kinds_of
-from agentevo.memory.rank import Weights, about_tokens
+from agentevo.memory.rank import Weights, about_tokens, ordered
 from agentevo.memory.recall import MODES, Mode
 from agentevo.memory.vitals import own, vector_of, vectors, vitals
 from agentevo.memory.where import Where, parse
@@ -170,7 +170,7 @@ class LLMPick:
         lost = sum(1 for hit in picks if "fallback" in hit.parts)
         if lost:
             LOG.warning("%d of %d picks could not be read; the nearest of each group was taken", lost, len(picks))
-        return sorted(picks, key=lambda hit: -hit.score)
+        return ordered(picks)
 
     async def _pick(self, state: State, task: Task, group: Sequence[Hit]) -> Hit:
         if len(group) == 1:
@@ -216,14 +216,16 @@ class Bucket:
 
     async def __call__(self, state: State, task: Task) -> list[Hit]:
         here = await vitals(state.memory, where=self.where, kinds=kinds_of(self.kind))
-        keys = [(one.id, one.version) for one in here if one.expires_at is None or one.expires_at > state.now]
+        here = [one for one in here if one.expires_at is None or one.expires_at > state.now]
+        keys, created = [(one.id, one.version) for one in here], {one.id: one.created_at for one in here}
         question = await vector_of(state.memory, task.prompt)
         codes = await self._hashed(state.memory, keys)
         mine = self._code([question])[0]
         bucket = await vectors(state.memory, [name for name, _ in keys if codes.get(name) == mine])
         self.seen.items += len(keys)
         self.seen.compared += len(bucket)
-        scored = sorted(((float(vector @ question), name) for name, vector in bucket.items()), key=lambda s: -s[0])
+        scores = ((float(vector @ question), name) for name, vector in bucket.items())
+        scored = sorted(scores, key=lambda one: (-one[0], -created[one[1]]))
         return [hit for score, name in scored[: self.k] if (hit := await _hit(state.memory, name, score))]
 
     async def _hashed(self, memory: Memory, keys: Sequence[tuple[str, int]]) -> dict[str, int]:

@@ -32,6 +32,7 @@ class Columns:
     kinds: NDArray[np.uint8]
     live: NDArray[np.bool_]
     expires: NDArray[np.float64]
+    created: NDArray[np.float64]
     version: int
     kept: dict[tuple[str, ...], tuple[NDArray[np.bool_], float]] = field(default_factory=dict)
 
@@ -57,7 +58,7 @@ class Columns:
 
 
 _NOTHING = Columns(
-    np.empty(0, np.int64), np.empty(0, np.uint8), np.empty(0, np.bool_), np.empty(0, np.float64), version=0
+    np.empty(0, np.int64), np.empty(0, np.uint8), np.empty(0, np.bool_), np.empty(0), np.empty(0), version=0
 )
 
 
@@ -94,7 +95,7 @@ class Shelf:
         if purged is not None:
             self._purged, self._columns, self._vectors, self._vectors_version = purged, _NOTHING, None, 0
         if has_changed or purged is not None:
-            query = "SELECT row, version, kind, status, expires_at FROM items WHERE ns = ? AND version > ?"
+            query = "SELECT row, version, kind, status, expires_at, created_at FROM items WHERE ns = ? AND version > ?"
             changed = db.execute(query, (self.ns, self._columns.version)).fetchall()
             self._columns = _merged(self._columns, changed) if changed else self._columns
         return self._columns
@@ -144,16 +145,18 @@ def _merged(columns: Columns, changed: list[tuple[Any, ...]]) -> Columns:
     kinds = np.array([KIND_CODES.get(c[2], _NO_KIND) for c in changed], np.uint8)
     live = np.array([c[3] == "live" for c in changed], np.bool_)
     expires = np.array([np.inf if c[4] is None else c[4] for c in changed], np.float64)
+    created = np.array([c[5] for c in changed], np.float64)
     version = max(c[1] for c in changed)
     last = columns.rows[-1] if len(columns.rows) else -1
     new = rows > last
     at = np.searchsorted(columns.rows, rows[~new])
     merged = []
-    for old, fresh in ((columns.kinds, kinds), (columns.live, live), (columns.expires, expires)):
+    pairs = ((columns.kinds, kinds), (columns.live, live), (columns.expires, expires), (columns.created, created))
+    for old, fresh in pairs:
         kept = old.copy()
         kept[at] = fresh[~new]
         merged.append(np.concatenate([kept, fresh[new]]))
-    return Columns(np.concatenate([columns.rows, rows[new]]), merged[0], merged[1], merged[2], version)
+    return Columns(np.concatenate([columns.rows, rows[new]]), merged[0], merged[1], merged[2], merged[3], version)
 
 
 def likeness(matrix: NDArray[np.float32], vector: Vector) -> NDArray[np.float32]:
@@ -170,18 +173,25 @@ def likenesses(vectors: Mapping[int, Vector], vector: Vector) -> dict[int, float
     return dict(zip(vectors, map(float, scores), strict=True))
 
 
-def nearest(rows: Rows, scores: NDArray[np.float32], k: int) -> list[tuple[int, float]]:
-    """Return the k best of these rows, which ascend, with their scores, best first; of equals the older row first."""
+def nearest(columns: Columns, at: NDArray[np.intp], scores: NDArray[np.floating[Any]], k: int) -> Scored:
+    """Return the k best of the rows at these places, which ascend, best first; of equals first the newer, then the
+    one inserted first.
+    """
     if k <= 0:
         return []
-    best = _leading(scores, k) if k < len(scores) else np.arange(len(scores))
-    order = best[np.lexsort((rows[best], -scores[best]))]
-    return [(int(rows[i]), float(scores[i])) for i in order]
+    best = _leading(columns.created, at, scores, k) if k < len(scores) else np.arange(len(scores))
+    order = best[np.lexsort((at[best], -columns.created[at[best]], -scores[best]))]
+    return [(int(columns.rows[at[i]]), float(scores[i])) for i in order]
 
 
-def _leading(scores: NDArray[np.float32], k: int) -> NDArray[np.intp]:
-    """Return where the k best scores stand; of those equal to the last of them, the ones that come first."""
+def _leading(
+    created: NDArray[np.float64], at: NDArray[np.intp], scores: NDArray[np.floating[Any]], k: int
+) -> NDArray[np.intp]:
+    """Return where the k best scores stand; of those equal to the last of them, the newest."""
     best = np.argpartition(-scores, k - 1)[:k]
     last = scores[best].min()
     better = best[scores[best] > last]
-    return np.concatenate([better, np.flatnonzero(scores == last)[: k - len(better)]])
+    alike = np.flatnonzero(scores == last)
+    if len(alike) > k - len(better):
+        alike = alike[np.argsort(-created[at[alike]], kind="stable")]
+    return np.concatenate([better, alike[: k - len(better)]])

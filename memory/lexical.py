@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TypeAlias
 
 from agentevo.memory.words import match, stems
 
@@ -20,20 +20,22 @@ _COUNTED = 1_000
 """What common words add is counted where the rare ones lead to no more texts than this."""
 
 Scores = list[tuple[int, float]]
+_Scored: TypeAlias = tuple[int, float, float]
+"""A row, its score, and when it was made."""
 
 
 def best(
     db: sqlite3.Connection, ns: int, asked: Sequence[str], k: int, passing: Callable[[Sequence[int]], set[int]]
 ) -> Scores:
-    """Return the k best rows that pass, best first; of equals the older first. Larger scores are better."""
+    """Return the k best rows that pass, best first: of equals first the newer, then the one inserted first."""
     rare, common = _split(db, ns, asked)
     if not rare:
         return []
     page = 2 * k + 20
     while True:
         found = _scored(db, ns, rare, common, page)
-        kept = passing([row for row, _ in found])
-        hits = [pair for pair in found if pair[0] in kept]
+        kept = passing([row for row, _, _ in found])
+        hits = [(row, score) for row, score, _ in found if row in kept]
         if len(hits) >= k or len(found) < page:
             return hits[:k]
         page *= 8
@@ -62,15 +64,20 @@ def frequencies(db: sqlite3.Connection, wanted: Sequence[str]) -> Mapping[str, i
     return dict(db.execute(f"SELECT term, doc FROM vocabulary WHERE term IN ({marks})", tuple(wanted)))
 
 
-def _scored(db: sqlite3.Connection, ns: int, rare: Sequence[str], common: Sequence[str], page: int) -> Scores:
+def _scored(db: sqlite3.Connection, ns: int, rare: Sequence[str], common: Sequence[str], page: int) -> list[_Scored]:
     led = match(ns, rare)
-    scores = dict(_asked(db, led, page))
+    scores = {one[0]: one for one in _asked(db, led, page)}
     if common:
-        scores |= dict(_asked(db, f"({led}) AND ({match(ns, common)})", page))
-    return sorted(scores.items(), key=lambda pair: (-pair[1], pair[0]))[:page]
+        scores |= {one[0]: one for one in _asked(db, f"({led}) AND ({match(ns, common)})", page)}
+    return sorted(scores.values(), key=lambda one: (-one[1], -one[2], one[0]))[:page]
 
 
-def _asked(db: sqlite3.Connection, query: str, page: int) -> list[tuple[int, Any]]:
-    # Sorted here by number as well, for an order that does not depend on how the table was merged.
-    sql = "SELECT rowid, -bm25(words) AS score FROM words WHERE words MATCH ? ORDER BY score DESC, rowid LIMIT ?"
-    return db.execute(sql, (query, page)).fetchall()
+_FOUND = """WITH found AS MATERIALIZED (SELECT rowid AS at, -bm25(words) AS score FROM words WHERE words MATCH ?)
+    SELECT row, score, created_at FROM found CROSS JOIN items ON row = at
+    WHERE score >= coalesce((SELECT score FROM found ORDER BY score DESC LIMIT 1 OFFSET ?), -1e999)
+    ORDER BY score DESC, created_at DESC, row LIMIT ?"""
+"""When each was made is looked up of those alone that score as much as the last one wanted."""
+
+
+def _asked(db: sqlite3.Connection, query: str, page: int) -> list[_Scored]:
+    return db.execute(_FOUND, (query, page - 1, page)).fetchall()

@@ -65,17 +65,16 @@ class Nearby:
         self, db: sqlite3.Connection, vector: Vector, k: int, columns: Columns, passing: NDArray[np.bool_], count: int
     ) -> Scored:
         if count <= _FETCHED and self._rather_fetches(columns):
-            wanted = columns.rows[passing]
-            found = likenesses(fetched(db, wanted.tolist()), vector)
-            few = [found.get(row, 0.0) for row in wanted.tolist()]
-            return nearest(wanted, np.array(few, np.float32), k)
+            at = np.flatnonzero(passing)
+            wanted = columns.rows[at].tolist()
+            found = likenesses(fetched(db, wanted), vector)
+            return nearest(columns, at, np.array([found.get(row, 0.0) for row in wanted], np.float32), k)
         now, matrix = self.shelf.vectors(db, len(vector))
         if len(now.rows) != len(passing):  # the purge of another process shortened the arrays meanwhile
             passing = np.isin(now.rows, columns.rows[passing])
-        if count < len(now.rows) // 4:
-            return nearest(now.rows[passing], likeness(matrix[passing], vector), k)
-        scores = likeness(matrix, vector)
-        return nearest(now.rows[passing], scores[passing], k) if count < len(scores) else nearest(now.rows, scores, k)
+        at = np.flatnonzero(passing)
+        scores = likeness(matrix[at], vector) if count < len(now.rows) // 4 else likeness(matrix, vector)[at]
+        return nearest(now, at, scores, k)
 
     def _rather_fetches(self, columns: Columns) -> bool:
         """Say whether a few vectors are read for this question alone: not once all are here, or it keeps happening."""
@@ -115,7 +114,9 @@ class Nearby:
             return None
         if fresh:
             kept += likenesses(fetched(db, fresh), vector).items()
-        return sorted(kept, key=lambda pair: (-pair[1], pair[0]))[:k]
+        kept.sort()
+        at = columns.positions(np.array([row for row, _ in kept], np.int64))
+        return nearest(columns, at, np.array([score for _, score in kept], np.float64), k)
 
     def follow(self) -> None:
         """Let the index catch up in the background where there is enough for it to do."""
@@ -153,8 +154,9 @@ class Nearby:
         if alike is None:
             best = self.near(vector, 1, only)
         else:
-            rows = sorted(live(db, self._ns, alike, only)) if alike else []
-            best = sorted(likenesses(fetched(db, rows), vector).items(), key=lambda pair: (-pair[1], pair[0]))
+            found = likenesses(fetched(db, alike), vector)
+            rows = live(db, self._ns, [row for row in alike if row in found], only) if found else []
+            best = sorted(((row, found[row]) for row in rows), key=lambda pair: -pair[1])
         return best[0] if best and best[0][1] >= at_least else None
 
     def _sketched(self, db: sqlite3.Connection, vector: Vector, at_least: float) -> list[int] | None:
@@ -197,13 +199,14 @@ def fetched(db: sqlite3.Connection, wanted: Sequence[int]) -> dict[int, Vector]:
     return found
 
 
-def live(db: sqlite3.Connection, ns: int, rows: Sequence[int], only: Filter) -> set[int]:
-    """Return those of these rows that are live and pass."""
+def live(db: sqlite3.Connection, ns: int, rows: Sequence[int], only: Filter) -> list[int]:
+    """Return those of these rows that are live and pass, newest first."""
     condition, parameters = to_sql(only.node, ns) if only.node else ("1", [])
     # `+ns`: else all rows of the namespace are gone through rather than these few.
     query = f"""SELECT row FROM items WHERE row IN ({marks(rows)}) AND +ns = ? AND status = 'live'
-        AND kind IN ({marks(only.kinds)}) AND (expires_at IS NULL OR expires_at > ?) AND {condition}"""
-    return {row for (row,) in db.execute(query, (*rows, ns, *only.kinds, only.now, *parameters))}
+        AND kind IN ({marks(only.kinds)}) AND (expires_at IS NULL OR expires_at > ?) AND {condition}
+        ORDER BY created_at DESC, row"""
+    return [row for (row,) in db.execute(query, (*rows, ns, *only.kinds, only.now, *parameters))]
 
 
 def marks(values: Sequence[object]) -> str:

@@ -17,7 +17,7 @@ from agentevo.memory.change import COMMUTING, applied, credited, says_anew, succ
 from agentevo.memory.doubt import Doubts
 from agentevo.memory.exact import Scored, Vector, likenesses
 from agentevo.memory.narrow import Filter
-from agentevo.memory.rank import Candidate
+from agentevo.memory.rank import Candidate, place
 from agentevo.memory.source import SORTS, Found, Frequencies, Source, Stored
 from agentevo.memory.twins import Twins
 from agentevo.memory.where import Node, fits
@@ -25,8 +25,6 @@ from agentevo.memory.words import Stemmer, body
 from agentevo.types import Item, Op, Status
 
 _K1, _B = 1.2, 0.75  # as in the full-text table
-_NEW = 2**62
-"""Rows of new items come after all that are committed."""
 
 
 class Overlay:
@@ -173,12 +171,19 @@ class Overlay:
     def near(self, vector: Vector, k: int, only: Filter) -> Scored:
         below = [pair for pair in self._base.near(vector, k + len(self._items), only) if pair[0] not in self._items]
         own = {row: self._vectors[row] for row in self._passing(only) if row in self._vectors}
-        return _best([*below, *likenesses(own, vector).items()], k)
+        return self._best([*below, *likenesses(own, vector).items()], k)
 
     def said(self, asked: Sequence[str], k: int, only: Filter) -> Scored:
         below = [pair for pair in self._base.said(asked, k + len(self._items), only) if pair[0] not in self._items]
         own = self._bm25(asked, self._passing(only))
-        return _best([*below, *own], k)
+        return self._best([*below, *own], k)
+
+    def _best(self, pairs: Scored, k: int) -> Scored:
+        """Return the k best, best first: of equals first the newer, then the one that a commit leaves first."""
+        alike = Counter(score for _, score in pairs)
+        tied = self.candidates([row for row, score in pairs if alike[score] > 1])
+        created = {one.row: one.created_at for one in tied}
+        return sorted(pairs, key=lambda pair: (-pair[1], -created.get(pair[0], 0.0), place(pair[0])))[:k]
 
     def _passing(self, only: Filter) -> list[int]:
         return [row for row, item in self._items.items() if _passes(item, only)]
@@ -284,11 +289,11 @@ class Overlay:
         rows = self._rows | self._base.rows([item.id for item in below if key(item) in tied])
         onward = -1 if order == "newest" else 1
 
-        def place(item: Item) -> tuple[float, int]:
+        def at(item: Item) -> tuple[float, int]:
             row = rows.get(item.id, 0)  # what is tied with none of these comes in its order already
-            return key(item), onward * (row if row >= 0 else _NEW - row)
+            return key(item), onward * place(row)
 
-        return sorted([*below, *own], key=place)
+        return sorted([*below, *own], key=at)
 
 
 def _refuse_id(item: Item, here: Item | None) -> None:
@@ -300,11 +305,6 @@ def _refuse_id(item: Item, here: Item | None) -> None:
 def _passes(item: Item, only: Filter) -> bool:
     fresh = item.expires_at is None or item.expires_at > only.now
     return item.status == "live" and item.kind in only.kinds and fresh and fits(only.node, item)
-
-
-def _best(pairs: Sequence[tuple[int, float]], k: int) -> Scored:
-    # New rows are negative and come last among equals, as they will once they are committed.
-    return sorted(pairs, key=lambda pair: (-pair[1], pair[0] < 0, abs(pair[0])))[:k]
 
 
 def _idf(known: Frequencies, stem: str) -> float:

@@ -118,10 +118,10 @@ def _sureness(words: Mapping[int, float]) -> float:
     return 1.0 if len(leading) < _FIELD else 1.0 - leading[-1] / leading[0]
 
 
-def best_rows(parts: Mapping[int, Mapping[str, float]], count: int) -> list[int]:
-    """Return the rows whose parts add up to most, best first; of equals the one first that was inserted first."""
-    scored = [(-sum(of.values()), row < 0, abs(row), row) for row, of in parts.items()]
-    return [row for *_, row in sorted(scored)[:count]]
+def best_rows(parts: Mapping[int, Mapping[str, float]], known: Sequence[Candidate], count: int) -> list[int]:
+    """Return the rows of candidates whose parts add up to most, best first, as `rank` has it."""
+    scored = [(rank(sum(parts[one.row].values()), one), one.row) for one in known if one.row in parts]
+    return [row for _, row in sorted(scored)[:count]]
 
 
 def likeness_to_best(leading: Sequence[int], vectors: Mapping[int, Vector], weights: Weights) -> dict[int, float]:
@@ -167,12 +167,20 @@ def ordered(hits: Sequence[Hit]) -> list[Hit]:
     return sorted(hits, key=lambda hit: (-hit.score, -hit.item.created_at))
 
 
-def rank(score: float, item: Candidate) -> tuple[float, float, bool, int]:
+def rank(score: float, item: Candidate) -> tuple[float, float, int]:
     """Return what sorts hits: the best first, of equals the newer one, of those the one that was inserted first.
 
     Not by their ids: these are drawn by lot, and would make equal runs differ.
     """
-    return -score, -item.created_at, item.row < 0, abs(item.row)
+    return -score, -item.created_at, place(item.row)
+
+
+_NEW = 2**62
+
+
+def place(row: int) -> int:
+    """Return what sorts rows as their items were inserted: those new in a draft, below 0, come after all others."""
+    return row if row >= 0 else _NEW - row
 
 
 def diverse(hits: Sequence[Hit], vectors: Mapping[str, Vector], k: int, balance: float) -> list[Hit]:

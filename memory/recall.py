@@ -11,6 +11,7 @@ from agentevo.memory.exact import Scored, Vector, likenesses
 from agentevo.memory.narrow import Filter
 from agentevo.memory.rank import (
     DAY_S,
+    Candidate,
     Found,
     Weights,
     about_tokens,
@@ -95,7 +96,7 @@ def _fused(source: Source, question: Question, vector: Vector, wide: int) -> lis
     scale = spread(near, weights)
     parts = fused(near, said, scale, weights)
     if weights.alike and weights.vector:
-        _keep_company(source, parts, vectors, question)
+        _keep_company(source, parts, known, vectors, question)
     newest = min(question.only.now, max((one.created_at for one in known), default=0.0))
     scored = [(one, parts[one.row] | priors(one, newest, scale, weights)) for one in known if one.row in parts]
     scored = _renewed(source, scored, question)
@@ -106,10 +107,14 @@ def _fused(source: Source, question: Question, vector: Vector, wide: int) -> lis
 
 
 def _keep_company(
-    source: Source, parts: Mapping[int, dict[str, float]], vectors: Mapping[int, Vector], question: Question
+    source: Source,
+    parts: Mapping[int, dict[str, float]],
+    known: Sequence[Candidate],
+    vectors: Mapping[int, Vector],
+    question: Question,
 ) -> None:
     """Add to the parts of those that lead how near each is to the best of them."""
-    leading = best_rows(parts, max(_COMPANY, 2 * question.k))
+    leading = best_rows(parts, known, max(_COMPANY, 2 * question.k))
     vectors = {**vectors, **source.vectors([row for row in leading if row not in vectors])}
     for row, value in likeness_to_best(leading, vectors, question.weights).items():
         parts[row]["alike"] = value

@@ -140,7 +140,7 @@ class Stored:
         if not asked:
             return []
         with self.ledger.reading() as db:
-            return lexical.best(db, self.ns, asked, k, lambda found: live(db, self.ns, found, only))
+            return lexical.best(db, self.ns, asked, k, lambda found: set(live(db, self.ns, found, only)))
 
     def frequencies(self, stems: Sequence[str]) -> Frequencies:
         """Return in how many texts each stem occurs, how many texts there are, and how many words they have."""

@@ -1,4 +1,4 @@
-"""Items that answer a question equally well come in the order in which they were inserted, so that equal runs agree."""
+"""Items that answer a question equally well come newest first, those of one moment in the order of their insertion."""
 
 from __future__ import annotations
 
@@ -20,6 +20,46 @@ def test_of_equals_the_one_that_was_inserted_first_comes_first(mode: Mode, draft
         draft.insert([f"{n}. x" for n in range(8 - drafted, 8)], vectors=[vector] * drafted)
         hits = draft.recall("x", k=8, mode=mode, vector=None if mode == "bm25" else vector)
     assert [hit.item.text for hit in hits] == [f"{n}. x" for n in range(8)]
+
+
+@pytest.mark.parametrize("mode", ["vector", "bm25", "hybrid"])
+@pytest.mark.parametrize("drafted", [0, 30, 60])
+def test_of_equals_the_newest_are_found_however_many_are_asked_for(mode: Mode, drafted: int) -> None:
+    """Whenever they were inserted: so the first of two hits is the one hit, in a draft and after its commit."""
+    with memory() as store:
+        vector = [1.0] + [0.0] * 383
+        texts, made = [f"{n}. x" for n in range(60)], [float(37 * n % 61) for n in range(60)]
+        left = 60 - drafted
+        store.insert(texts[:left], vectors=[vector] * left, created_at=made[:left])
+        draft = store.draft()
+        draft.insert(texts[left:], vectors=[vector] * drafted, created_at=made[left:])
+        asked = None if mode == "bm25" else vector
+        newest = sorted(texts, key=lambda text: -made[texts.index(text)])
+        read = {k: draft.recall("x", k, mode=mode, vector=asked) for k in (1, 2, 20, 59)}
+        draft.commit()
+        for k, hits in read.items():
+            kept = store.recall("x", k, mode=mode, vector=asked)
+            assert [h.item.text for h in hits] == [h.item.text for h in kept] == newest[:k]
+
+
+def test_of_equals_that_do_not_all_pass_a_filter_the_newest_are_found() -> None:
+    with memory() as store:
+        vector, numbers = [1.0] + [0.0] * 383, range(90)
+        texts = [f"{n}. x" for n in numbers]
+        store.insert(texts, vectors=[vector] * 90, created_at=list(numbers), metadata=[{"n": n} for n in numbers])
+        for hits in (
+            store.recall("x", 3, mode="vector", where={"n": {"$lt": 50}}, vector=vector),
+            store.recall("x", 3, mode="bm25", where={"n": {"$lt": 50}}),
+        ):
+            assert [hit.item.metadata["n"] for hit in hits] == [49, 48, 47]
+
+
+def test_what_repeats_several_is_linked_to_the_newest_of_them() -> None:
+    with memory() as store:
+        vector = [1.0] + [0.0] * 383
+        store.insert(["old", "new", "older"], vectors=[vector] * 3, created_at=[2.0, 3.0, 1.0])
+        item = store.insert("again", vectors=vector)
+        assert item.links == (store.list(limit=2)[1].id,)
 
 
 @pytest.mark.parametrize("order", list(ORDERS))
