@@ -57,6 +57,28 @@ def says_anew(before: Item, after: Item) -> bool:
     return after.status != "forgotten" and not said_before
 
 
+def beside(item: Item, twin: Item, now: float) -> tuple[Item, Item | None]:
+    """Return an item as it may stand beside one that says the very same, and that one, where it stands for the item.
+
+    What is past its date gives way (`giving_way`) to what is not, which is pinned as it was. Adapters stay.
+    """
+    may = item.id != twin.id and item.status != "forgotten" and not is_past(item, now)
+    if not (may and twin.status == "live" and is_past(twin, now) and twin.kind != "adapter"):
+        return item, twin
+    return (marked(item, pinned=True) if twin.pinned else item), None
+
+
+def giving_way(past: Item) -> list[Op]:
+    """Return the ops by which an item that is past its date gives way to what says the same anew."""
+    verbs: list[Verb] = ["unpin", "forget"] if past.pinned else ["forget"]
+    return [Op(verb=verb, id=past.id, reason="expired, and said anew") for verb in verbs]
+
+
+def is_past(item: Item, now: float) -> bool:
+    """Whether an item is past its date, so that recall passes over it."""
+    return item.expires_at is not None and item.expires_at <= now
+
+
 def marks(verb: Verb, status: Status, pinned: bool, *, doubted: bool = False) -> tuple[Status, bool]:
     """Return the status and the pin as an op leaves them that sets no more than these.
 

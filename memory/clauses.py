@@ -175,12 +175,15 @@ def _corrects(memory: Checked) -> None:
 
 
 def _expires(memory: Checked) -> None:
-    """What is past its date is not recalled, and still there."""
+    """What is past its date is not recalled, and still there, until the very same is said anew."""
     item = memory.insert("a voucher for coffee", expires_at=100.0)
     for now, found in ((99.0, [item.text]), (100.0, []), (101.0, [])):
         for mode in MODES:
             same(recalled(memory, item.text, mode=mode, now=now), found, f"recall by {mode} at {now:g}")
     same(live(memory), {item.text}, "what is live")
+    past = memory.insert("a voucher for tea", expires_at=-1.0)
+    same(memory.insert(past.text).id != past.id, True, "what is past its date is a new item when it is said anew")
+    same(current(memory, past).status, "forgotten", "what was past its date, once it is said anew")
 
 
 def _supersedes(memory: Checked) -> None:

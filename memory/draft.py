@@ -68,7 +68,7 @@ class Draft(Verbs):
 
     def __init__(self, below: Below) -> None:
         self._below = below
-        self._overlay = Overlay(below._source, below._ns(), below._stemmer())
+        self._overlay = Overlay(below._source, below._ns(), below._stemmer(), below._now)
         self._ops: list[Op] = []
         self._vectors: dict[str, Vector] = {}
         self._known, self._by = below._embedder(), below._made_by()

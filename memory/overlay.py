@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agentevo.errors import Misuse
-from agentevo.memory.change import COMMUTING, applied, credited, says_anew, succeeding
+from agentevo.memory.change import COMMUTING, applied, beside, credited, giving_way, says_anew, succeeding
 from agentevo.memory.doubt import Doubts
 from agentevo.memory.exact import Scored, Vector, likenesses
 from agentevo.memory.narrow import Filter
@@ -30,8 +30,8 @@ _K1, _B = 1.2, 0.75  # as in the full-text table
 class Overlay:
     """A source over another source. Its items are few, so they are searched one by one; new ones have negative rows."""
 
-    def __init__(self, base: Source, ns: int, stemmer: Stemmer) -> None:
-        self._base, self._ns, self._stemmer = base, ns, stemmer
+    def __init__(self, base: Source, ns: int, stemmer: Stemmer, now: Callable[[], float]) -> None:
+        self._base, self._ns, self._stemmer, self._now = base, ns, stemmer, now
         self._items: dict[int, Item] = {}
         self._rows: dict[str, int] = {}
         self._vectors: dict[int, Vector] = {}
@@ -97,8 +97,9 @@ class Overlay:
                 self.expected.setdefault(before.id, version if self.began is None else min(version, self.began))
             self._changes[before.id] += 1
         after = self._credited(before, op) if op.verb == "reinforce" and op.key else applied(before, op)
-        if says_anew(before, after) and self._said_elsewhere(after):
-            after = before
+        if says_anew(before, after):
+            after, twin = self._beside(after)
+            after = after if twin is None or twin.id == after.id else before
         if after.status == "forgotten" != before.status:
             self._held[before.id] = before.status == "quarantined"
         self._keep(after, row, vectors.get(op.id) if op.verb == "edit" and after is not before else None)
@@ -120,7 +121,7 @@ class Overlay:
         return {name for op in ops if (name := self._twins.get(op.id, op.id)) not in new} - self.expected.keys()
 
     def _insert(self, item: Item, vectors: Mapping[str, Vector]) -> Item:
-        twin = self.twin(item.kind, item.text)
+        item, twin = self._beside(item)
         if twin is not None:
             self._twins.add(item.id, twin.id)
             return twin
@@ -131,9 +132,15 @@ class Overlay:
             self._children.setdefault(parent, []).append(item.id)
         return item
 
-    def _said_elsewhere(self, item: Item) -> bool:
-        twin = self.twin(item.kind, item.text)
-        return twin is not None and twin.id != item.id
+    def _beside(self, item: Item) -> tuple[Item, Item | None]:
+        """Return an item as it may stand here, and what stands for it; what is past its date gives way to it."""
+        found = self.twin(item.kind, item.text)
+        if found is None:
+            return item, None
+        item, twin = beside(item, found, self._now())
+        for op in giving_way(found) if twin is None else ():
+            self._put(op, {}, {})
+        return item, twin
 
     def _credited(self, before: Item, op: Op) -> Item:
         assert op.key is not None

@@ -262,7 +262,7 @@ async def _saying(state: State, whole: Item, parts: Sequence[Item]) -> Item | No
     The whole would not be inserted beside it.
     """
     part = next((part for part in parts if (part.kind, part.text) == (whole.kind, whole.text)), None)
-    return part or await asyncio.to_thread(own(state.memory)._source.twin, whole.kind, whole.text)
+    return part or await asyncio.to_thread(own(state.memory)._twin_of, whole)
 
 
 def _hidden(stays: Item, item: Item, gone: Collection[str]) -> str:

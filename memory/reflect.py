@@ -243,7 +243,7 @@ async def _is_said(state: State, item: Item, before: Sequence[Op], replaced: Ite
     """Say whether what these ops leave has the very text, so that the item would not be inserted beside it."""
     gone = {op.id for op in before if op.verb == "supersede"} | ({replaced.id} if replaced else set())
     others = [op.item for op in before if op.item is not None and op.item.status != "forgotten"]
-    twin = await asyncio.to_thread(own(state.memory)._source.twin, item.kind, item.text)
+    twin = await asyncio.to_thread(own(state.memory)._twin_of, item)
     return any(
         (other.kind, other.text) == (item.kind, item.text) and other.id not in gone
         for other in [*others, *([twin] if twin else [])]

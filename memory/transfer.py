@@ -77,13 +77,13 @@ def _put_beside(
     known = set(stored.rows([item.id for item in read.items]))
     new = [item for item in read.items if item.id not in known]
     undone = _undone(db, stored, [item for item in read.items if item.status != "forgotten"])
-    ops = [Op(verb="insert", id=item.id, item=item) for item in new]
-    progress("writing items", 0, len(ops))
+    progress("writing items", 0, len(new))
     stops = _marked_as_purged(db, stored, read)
     for name, twin in _said_twice(db, stored, [*new, *undone]):  # an item may be linked to one that comes after it
         writer.twins.add(name, twin)
     back = _back([item for item in undone if item.id not in writer.twins])
     with named("what these lines say together"):
+        ops = [Op(verb="insert", id=item.id, item=item) for item in new if item.id not in writer.twins]
         done = writer.put([*ops, *back, *stops])
     return len(new) + len(undone) - len(writer.twins) - len(done.skipped)
 

@@ -13,12 +13,13 @@ from agentevo.blocking import threaded
 from agentevo.errors import Misuse
 from agentevo.memory.admit import admitted, gives_way, inserting, link_near, near_linked, screened
 from agentevo.memory.arguments import checked
-from agentevo.memory.change import applied, says_anew
+from agentevo.memory.change import applied, beside, says_anew
 from agentevo.memory.doubt import corrected, descendants, questioned
 from agentevo.memory.exact import Vector
 from agentevo.memory.fields import Fields, Ids, Items, VectorLike, must_be_fields
 from agentevo.memory.overlay import as_vector
 from agentevo.memory.reads import Reads
+from agentevo.memory.rows import marked
 from agentevo.memory.trust import BLOCKED, trust_of
 from agentevo.types import Item, Json, Op, Transaction, Verb, why_invalid
 
@@ -41,8 +42,9 @@ class Verbs(Reads):
     def insert(self, text: str | Sequence[str], **fields: Unpack[Fields]) -> Item | Items:
         """Remember a text, or several: one item each, in order; `Fields` says what can be told with it.
 
-        A text that is here already (same kind, not forgotten) gives the item that says it; one that is held in
-        quarantine gives way, if who says it now is trusted as much. A text much like another is linked to it.
+        A text that is here already (same kind, not forgotten) gives the item that says it; one that is past its date
+        gives way, and one that is held in quarantine, if who says it now is trusted as much. A text much like another
+        is linked to it.
         """
         must_be_fields(fields)
         texts = [text] if isinstance(text, str) else list(text)
@@ -74,16 +76,15 @@ class Verbs(Reads):
         no_model = given is not None  # while one is asked, nobody's reading is to be left open
         with self._source.reading() if no_model else contextlib.nullcontext():
             known: dict[tuple[str, str], Item] = {}
-            fresh: list[int] = []
+            fresh: dict[int, Item] = {}
             for n, item in enumerate(new):
                 said = (item.kind, item.text)
                 if said not in known:
-                    twin = self._source.twin(*said)
+                    item, twin = self._beside(item)
                     known[said] = twin or item
-                    fresh += [n] * (twin is None or gives_way(twin, item))
-            items = [new[n] for n in fresh]
-            vectors = self._vectors_of(items, None if given is None else [given[n] for n in fresh])
-            items = link_near(self._source, items, vectors, self._now())
+                    fresh |= {n: item} if twin is None or gives_way(twin, item) else {}
+            vectors = self._vectors_of([*fresh.values()], None if given is None else [given[n] for n in fresh])
+            items = link_near(self._source, [*fresh.values()], vectors, self._now())
         return known, items, {item.id: vector for item, vector in zip(items, vectors, strict=True)}
 
     def _vectors_of(self, items: Items, given: Sequence[VectorLike] | None) -> list[Vector]:
@@ -133,7 +134,7 @@ class Verbs(Reads):
         gone = [item for item in map(self._must, dict.fromkeys(_listed(ids))) if item.status == "forgotten"]
         back: dict[tuple[str, str], str] = {}
         for item in gone:
-            self._refuse_twin(item)
+            self._refuse_twin(marked(item, status="live"))
             first = back.setdefault((item.kind, item.text), item.id)
             if first != item.id:
                 raise Misuse(f"items {first} and {item.id} say the very same; restore one of them")
@@ -198,9 +199,14 @@ class Verbs(Reads):
             self._write(ops, vectors, reason)
         return self._must(id)
 
-    def _twin_of(self, item: Item) -> Item | None:
-        """Return the other item that says just that."""
+    def _beside(self, item: Item) -> tuple[Item, Item | None]:
+        """Return an item as it would be written, and what would stand for it."""
         twin = self._source.twin(item.kind, item.text)
+        return (item, None) if twin is None else beside(item, twin, self._now())
+
+    def _twin_of(self, item: Item) -> Item | None:
+        """Return the other item that says just that, and does not give way to it."""
+        _, twin = self._beside(item)
         return twin if twin is not None and twin.id != item.id else None
 
     def _refuse_twin(self, item: Item) -> None:

@@ -10,7 +10,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeGuard
 
 from agentevo.errors import Misuse
-from agentevo.memory.change import COMMUTING, MARKING, QUIET, applied, blocked, credited, says_anew, succeeding
+from agentevo.memory.change import (
+    COMMUTING,
+    MARKING,
+    QUIET,
+    applied,
+    beside,
+    blocked,
+    credited,
+    giving_way,
+    says_anew,
+    succeeding,
+)
 from agentevo.memory.doubt import Doubts, corrected
 from agentevo.memory.entry import Entry, detail_of
 from agentevo.memory.marking import Marking
@@ -113,6 +124,8 @@ class Writer(Entry):
             missed += not_done
             changed += done
         if ops[0].verb == "restore":  # which is carried out with no other
+            again = sorted(missed)  # one by one, what is past its date gives way
+            missed = [n for n in again if not self._put(ops[n], expected.get(names[n]))]
             self._risen += adapters_among(self.db, self.ns, [names[n] for n in sorted(changed)])
         for n in sorted(changed):
             self.verbs.add(ops[n].verb)
@@ -200,8 +213,8 @@ class Writer(Entry):
         if op.reason in self._moot:
             return True
         row, _, before = found
-        after = self._credited(before, op) if op.verb == "reinforce" and op.key else applied(before, op)
-        if says_anew(before, after) and self.twin(after):
+        after, twin = self._after(before, op)
+        if twin is not None:
             return False
         if after is not before or (op.verb == "link" and op.reason):  # why two are linked is told of those that were
             self._change(row, before, after, op)
@@ -214,6 +227,11 @@ class Writer(Entry):
             if before.pinned and op.item.id in self.twins:
                 self._pin(self.twins[op.item.id], op.reason)
         return True
+
+    def _after(self, before: Item, op: Op) -> tuple[Item, Item | None]:
+        """Return the item as an op leaves it, and what says already what it says anew."""
+        after = self._credited(before, op) if op.verb == "reinforce" and op.key else applied(before, op)
+        return self._beside(after) if says_anew(before, after) else (after, None)
 
     def _pin(self, name: str, reason: str) -> None:
         """Pin what was here already and took a pinned item's place, also where others changed it meanwhile."""
@@ -233,15 +251,26 @@ class Writer(Entry):
 
     def _insert(self, item: Item, op: Op) -> None:
         """Add an item, unless one that is not forgotten says the very same: then that one stands for it."""
-        twin = self.twin(item)
+        item, twin = self._beside(item)
         if twin is not None:
-            self.twins.add(item.id, twin)
+            self.twins.add(item.id, twin.id)
             return
         self._own.add(item.id)
         item, op = self._lowered(item, op) if self.twins else (item, op)
         item, op = self._doubted(item, op)
         self.add_row(item, self._journal(op, item.id, None))
         self._risen += [item.id] if post_of(item) else []
+
+    def _beside(self, item: Item) -> tuple[Item, Item | None]:
+        """Return an item as it may be written, and what stands for it; what is past its date gives way to it."""
+        name = self.twin(item)
+        if name is None:
+            return item, None
+        _, _, found = self.read([name])[name]
+        item, twin = beside(item, found, self.transaction.at)
+        for op in giving_way(found) if twin is None else ():
+            self._put(op, None)
+        return item, twin
 
     def _lowered(self, item: Item, op: Op) -> tuple[Item, Op]:
         """Trust what was derived from inserts that were not needed no more than what stands for them."""
