@@ -19,7 +19,7 @@ from agentevo.memory.forget import Kinds, kinds_of
 from agentevo.memory.rank import Weights, about_tokens, ordered
 from agentevo.memory.recall import MODES, Mode
 from agentevo.memory.vitals import own, vector_of, vectors, vitals
-from agentevo.memory.where import Where, parse
+from agentevo.memory.where import Where, parse, unexpired
 from agentevo.protocols import Memory, State
 from agentevo.quote import fenced
 from agentevo.types import Hit, Item, Kind, Task
@@ -51,7 +51,8 @@ class Window:
         _checked(self.k, self.kind, self.where)
 
     async def __call__(self, state: State, task: Task) -> list[Hit]:
-        items = await state.memory.alist(where=self.where, kind=kinds_of(self.kind), limit=self.k)
+        where = unexpired(self.where, state.now)
+        items = await state.memory.alist(where=where, kind=kinds_of(self.kind), limit=self.k)
         return [_ranked(item, n, "latest") for n, item in enumerate(items)]
 
 
@@ -110,7 +111,7 @@ class TwoStage:
         found = await memory.arecall(
             prompt, self.first, where=self.where, kind=self.cases, mode=self.mode, now=state.now
         )
-        belonging = await self._belonging(memory, [hit.item for hit in found])
+        belonging = await self._belonging(memory, [hit.item for hit in found], state.now)
         if not belonging:
             return []
         where = {"$id": [item.id for item in belonging]}
@@ -119,9 +120,10 @@ class TwoStage:
         missed = [item for item in belonging if item.id not in {hit.item.id for hit in hits}]
         return [*hits, *(Hit(item=item, score=0.0) for item in missed[: self.then - len(hits)])]
 
-    async def _belonging(self, memory: Memory, cases: Sequence[Item]) -> list[Item]:
+    async def _belonging(self, memory: Memory, cases: Sequence[Item], now: float) -> list[Item]:
         """Return the rules of the cases, those of the nearest case first."""
-        rules = await memory.alist(where=self.where, kind=self.rules, order="oldest") if cases else []
+        where = unexpired(self.where, now)
+        rules = await memory.alist(where=where, kind=self.rules, order="oldest") if cases else []
         found: dict[str, Item] = {}
         for case in cases:
             marks = {case.id, *case.links}

@@ -25,7 +25,7 @@ from agentevo.memory.history import Change
 from agentevo.memory.trust import lowest
 from agentevo.memory.verbs import Verbs
 from agentevo.memory.vitals import own
-from agentevo.memory.where import Where, fits, parse
+from agentevo.memory.where import Where, fits, parse, unexpired
 from agentevo.memory.words import STOP_WORDS, words
 from agentevo.protocols import Memory, State
 from agentevo.types import RECALLED_KINDS, Experience, Item, Json, Kind, Op
@@ -67,7 +67,8 @@ class Reconcile:
     """Settle each newly inserted item of the draft with its neighbours; where nothing is new, in a sweep, each item.
 
     The model decides, or a rule: a plain function of the new item and its neighbours. A reply that cannot be read
-    counts as add and is recorded. Neighbours are live items of the same kind, at least `similar` by cosine.
+    counts as add and is recorded. Neighbours are live items of the same kind, at least `similar` by cosine. What is
+    past its date is neither new nor near; what stands for others expires with the last of them.
     """
 
     k: int = 4
@@ -112,10 +113,11 @@ class Reconcile:
 
     async def _new(self, state: State, experiences: Sequence[Experience]) -> list[Item]:
         """Return what is to be settled, oldest first: each pair is looked at once, from its newer side."""
-        node = parse(self.where)
+        where = unexpired(self.where, state.now)
+        node = parse(where)
         inserted = await sources(state, list(_inserted(state.memory)))
         if not inserted and not experiences:
-            return await state.memory.alist(where=self.where, kind=self.kinds, order="oldest")
+            return await state.memory.alist(where=where, kind=self.kinds, order="oldest")
         # An insert that was not needed leads to the item that said the same before: that one is not new.
         new = [item for name, item in inserted.items() if item.id == name and item.status == "live"]
         return sorted((i for i in new if i.kind in self.kinds and fits(node, i)), key=lambda item: item.created_at)
@@ -219,7 +221,7 @@ async def _against(state: State, item: Item, meant: Sequence[Item], verdict: Ver
     if verdict.decision != "supersede" and (why := _keeps(item, least(i.trust for i in meant))):
         return f"the new one {why}"
     if verdict.decision == "none":
-        return ""
+        return "" if _ends(meant) == _ends([item, *meant]) else f"{meant[0].id} expires sooner"
     for other in meant:
         if why := _keeps(other, item.trust):
             return f"{other.id} {why}"
@@ -287,15 +289,18 @@ def _joined(whole: Item, parts: Sequence[Item], verdict: Verdict, reason: str) -
 
 
 def _kept(same: Item, parts: Sequence[Item], reason: str) -> list[Op]:
-    """Return the ops that leave the item that says all of it already: the others go, and it has their uses."""
+    """Return the ops that leave the item that says all of it already: the others go; it has their uses, and lasts."""
     others = [part for part in parts if part.id != same.id]
     counted = [
         Op(verb="reinforce", id=same.id, changes=counts, key=f"now in {same.id}: {part.id}", reason=reason)
         for part in others
         if (counts := _counts(part))
     ]
+    ends = _ends([same, *parts])
+    lasting = Op(verb="edit", id=same.id, changes={"expires_at": ends}, reason=reason)
     return [
         Op(verb="link", id=same.id, to=tuple(part.id for part in others), reason=reason),
+        *([lasting] if ends != same.expires_at else []),
         *counted,
         *(_forget(part, f"{reason} (now in {same.id})") for part in others),
     ]
@@ -317,9 +322,15 @@ def _whole(state: State, parts: Sequence[Item], text: str) -> Item:
         "derived_from": tuple(part.id for part in parts), "strength": max(part.strength for part in parts),
         "importance": max(part.importance for part in parts), "last_used_at": max(used, default=None),
         "uses": sum(part.uses for part in parts), "wins": sum(part.wins for part in parts),
-        "losses": sum(part.losses for part in parts),
+        "losses": sum(part.losses for part in parts), "expires_at": _ends(parts),
     }  # fmt: skip
     return admitted([text], fields, state.memory.namespace, state.now, lambda name: None)[0]
+
+
+def _ends(items: Sequence[Item]) -> float | None:
+    """Return when the last of these expires; None where one never does."""
+    dates = [item.expires_at for item in items if item.expires_at is not None]
+    return max(dates) if len(dates) == len(items) else None
 
 
 def _forget(item: Item, reason: str) -> Op:

@@ -18,11 +18,12 @@ from agentevo.memory import rows
 from agentevo.memory.admit import admitted, shows, too_long, unfit
 from agentevo.memory.arguments import is_number, is_whole
 from agentevo.memory.asking import SHOWN, asked, failure, numbered, stopped
+from agentevo.memory.change import is_past
 from agentevo.memory.dates import undated
 from agentevo.memory.forget import kinds_of
 from agentevo.memory.trust import LOW_TRUST, lowest, trust_of
 from agentevo.memory.vitals import ALL_KINDS, own, vectors
-from agentevo.memory.where import Where, parse
+from agentevo.memory.where import Where, parse, unexpired
 from agentevo.protocols import State
 from agentevo.quote import fenced
 from agentevo.types import Experience, Item, Json, Kind, Op, Status
@@ -81,6 +82,8 @@ class _Group:
 class Reflect:
     """Ask the model for insights about groups of live items, and insert them, derived from the items they rest on.
 
+    What is past its date is passed over.
+
     by: "similar" (near vectors), "day" (UTC), "all", or "group:KEY" (equal metadata). Groups larger than `at_most` are
     taken in parts, oldest first; the same items, saying the same, are not reflected on twice. Items of low trust are
     never mixed with others, and an insight is trusted no more than the least trusted item that the model was shown.
@@ -114,7 +117,8 @@ class Reflect:
         parse(self.where)
 
     async def __call__(self, state: State, experiences: Sequence[Experience]) -> list[Op]:
-        items = await state.memory.alist(where=self.where, kind=self.kinds, order="oldest")
+        where = unexpired(self.where, state.now)
+        items = await state.memory.alist(where=where, kind=self.kinds, order="oldest")
         # What reflection wrote is no input to the same reflection, or it would feed on itself.
         items = [item for item in items if "reflected" not in item.metadata]
         ops: list[Op] = []
@@ -185,7 +189,7 @@ class Reflect:
     async def _summarised(self, state: State, group: _Group, ops: list[Op]) -> None:
         where: Mapping[str, Json] = {"summary_of": f"{self.to}:{group.label}"}
         versions = await state.memory.alist(where=where, kind=ALL_KINDS, status=ALL, order="newest")
-        old = next((version for version in versions if version.status == "live"), None)
+        old = next((one for one in versions if one.status == "live" and not is_past(one, state.now)), None)
         told, covered = _told(old, versions), _covered(versions, group, self.to)
         left = [item for item in group.items if item.id not in told]
         if sum(item.id not in covered for item in left) < self.at_least:

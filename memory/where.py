@@ -62,6 +62,11 @@ def parse(where: Where | None) -> Node | None:
     return node
 
 
+def unexpired(where: Where | None, now: float) -> Where:
+    """Return a filter that passes over what is past its date, too."""
+    return {"$and": [where or {}, {"$or": [{"$expires_at": {"$exists": False}}, {"$expires_at": {"$gt": now}}]}]}
+
+
 def _parsed(where: Where | None, depth: int) -> Node | None:
     if where is None:
         return None

@@ -48,6 +48,15 @@ def test_a_window_is_the_latest_newest_first_whatever_the_task() -> None:
         assert [hit.score for hit in hits(Window(3), m)] == [1, 1 / 2, 1 / 3]
 
 
+def test_a_window_passes_over_what_expired() -> None:
+    with memory() as m:
+        cities(m)
+        m.insert("Anna lives in Graz", created_at=NOW, expires_at=NOW + 10)
+        assert texts(Window(2), m) == ["Anna lives in Graz", "Anna lives in Lund"]
+        assert texts(Window(2), m, now=NOW + 10) == ["Anna lives in Lund", "Anna lives in Kiel"]
+        assert texts(Window(2, where={"$or": [{"$text": "Anna lives in Graz"}]}), m, now=NOW + 10) == []
+
+
 def test_top_k_is_recall_with_its_options() -> None:
     with memory() as m:
         cities(m)
@@ -115,6 +124,14 @@ def test_a_rule_that_shares_no_word_with_the_task_still_comes_those_of_the_neare
         m.insert("be patient", kind="lesson", derived_from=[far.id])
         m.insert("ask twice", kind="lesson", derived_from=[near.id])
         assert texts(TwoStage(mode="bm25"), m, "the refund of order 7 failed") == ["ask twice", "be patient"]
+
+
+def test_a_rule_that_expired_belongs_to_no_case() -> None:
+    with memory() as m:
+        case = m.insert("the refund failed", kind="experience")
+        m.insert("ask twice", kind="lesson", derived_from=[case.id], expires_at=NOW + 10)
+        assert texts(TwoStage(), m, "the refund failed") == ["ask twice"]
+        assert texts(TwoStage(), m, "the refund failed", now=NOW + 10) == []
 
 
 def test_without_cases_there_are_no_rules() -> None:

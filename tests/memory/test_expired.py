@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import pytest
 from moments import DAY, NOW, attempt, experience, memory, moment, ops
 
 from agentevo.errors import Misuse
-from agentevo.memory import Draft, Insert, Memory
+from agentevo.memory import Draft, Insert, Memory, Reconcile, Reflect
+from agentevo.models import ScriptedModel
 from agentevo.types import Item, Op
 
 SOUP = "the canteen serves soup"
@@ -137,3 +139,75 @@ def test_an_import_leaves_items_as_they_are(tmp_path: Path) -> None:
         assert store.import_(tmp_path / "export.jsonl") == 1
         assert store.get(old.id) == old
         assert store.stats().live == 2
+
+
+# --- what policies make of it
+
+
+def decided(store: Memory, decision: str, text: str = "") -> list[tuple[str, str, float | None]]:
+    """Reconcile as a model would that decides so, and return what is there then."""
+    reply = json.dumps({"decision": decision, "about": [1], "text": text})
+    store.sweep([Reconcile(similar=0.3)], model=ScriptedModel([reply]))
+    return [(item.text, item.status, item.expires_at) for item in store.list(status=None, order="oldest")]
+
+
+@pytest.mark.parametrize("is_newer", [False, True])
+def test_what_expired_is_not_reconciled(is_newer: bool) -> None:
+    with memory() as store:
+        store.insert("the room is Alpha", created_at=NOW - 2)
+        store.insert("the room is Beta", created_at=NOW - 1 - 2 * (not is_newer), expires_at=NOW)
+        store.sweep([Reconcile(similar=0.3)], model=ScriptedModel([]))
+        with store.draft() as draft:
+            draft.insert("the room is Gamma", expires_at=NOW)
+            assert ops(Reconcile(similar=0.3), moment(draft, [])) == []
+
+
+@pytest.mark.parametrize("decision", ["update", "merge"])
+@pytest.mark.parametrize(
+    ("dates", "ends"), [((DAY, 2 * DAY), NOW + 2 * DAY), ((2 * DAY, DAY), NOW + 2 * DAY), ((DAY, None), None)]
+)
+@pytest.mark.parametrize("text", ["codes A and B are valid", "code B is valid"])
+def test_what_stands_for_others_expires_with_the_last_of_them(
+    decision: str, dates: tuple[float, float | None], ends: float | None, text: str
+) -> None:
+    with memory() as store:
+        for name, lives in zip("AB", dates, strict=True):
+            item = store.insert(f"code {name} is valid", created_at=NOW - (name == "A"))
+            store.edit(item.id, expires_at=None if lives is None else NOW + lives)
+        live = [(said, expires) for said, status, expires in decided(store, decision, text) if status == "live"]
+        assert live == [(text, ends)]
+
+
+def test_a_merge_into_what_an_expired_item_says_is_written() -> None:
+    with memory() as store:
+        store.insert("the room is Alpha, Beta", created_at=NOW - 3, expires_at=NOW)
+        store.insert(["the room is Alpha", "the room is Beta"], created_at=[NOW - 2, NOW - 1])
+        kept = [(text, expires) for text, status, expires in decided(store, "merge", "the room is Alpha, Beta")
+                if status == "live"]  # fmt: skip
+        assert kept == [("the room is Alpha, Beta", None)]
+
+
+def test_what_lasts_is_not_forgotten_because_another_says_it_for_a_while() -> None:
+    with memory() as store:
+        store.insert("the room is Alpha", created_at=NOW - 2, expires_at=NOW + DAY)
+        store.insert("the room is Alpha now", created_at=NOW - 1)
+        assert [status for _, status, _ in decided(store, "none")] == ["live", "live"]
+        assert "expires sooner" in store.history(store.list()[0].id)[-1].reason
+
+
+@pytest.mark.parametrize("recursive", [False, True])
+def test_what_expired_is_not_reflected_on(recursive: bool) -> None:
+    with memory() as store:
+        store.insert(["Anna a one", "Anna b two", "Anna c three"], expires_at=NOW)
+        assert ops(Reflect("all", recursive=recursive), moment(store, [])) == []
+
+
+def test_a_summary_that_expired_is_not_gone_on_with() -> None:
+    with memory() as store:
+        store.insert(["one", "two", "three"])
+        policy = Reflect("all", recursive=True)
+        store.apply(ops(policy, moment(store, ['{"summary": "one to three"}'])))
+        store.edit(store.list(kind="lesson")[0].id, expires_at=NOW)
+        store.insert(["four", "five", "six"])
+        (op,) = ops(policy, moment(store, ['{"summary": "four to six"}']))
+        assert op.verb == "insert"

@@ -135,6 +135,13 @@ def test_the_latest_notes_stand_oldest_first_so_that_the_beginning_stays_the_sam
         assert len(found.used) == 2
 
 
+def test_the_latest_notes_are_those_that_have_not_expired() -> None:
+    with memory() as m:
+        m.insert(["now", "then"], kind="note", created_at=[NOW - 1, NOW - 2])
+        m.insert("past", kind="note", created_at=NOW, expires_at=NOW)
+        assert [kept for kept in ("then", "now", "past") if kept in str(section(Latest(2), m))] == ["then", "now"]
+
+
 def test_notes_have_a_limit_each_and_low_trust_ones_are_data() -> None:
     with memory() as m:
         m.insert("a portrait of Anna " * 20, kind="note", metadata={"of": "Anna"})
