@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import heapq
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar, get_args
 
@@ -10,6 +11,7 @@ from agentevo import protocols
 from agentevo.errors import Misuse
 from agentevo.memory.exact import Vector
 from agentevo.memory.overlay import Overlay
+from agentevo.memory.rank import place
 from agentevo.memory.source import Source, Stored
 from agentevo.memory.verbs import Verbs
 from agentevo.memory.where import Node, Where, fits, parse, to_sql
@@ -24,6 +26,7 @@ _AT_ONCE = 500
 class Vitals(NamedTuple):
     """The numbers of one live item; `version` moves when its text does, and is negative in a draft."""
 
+    row: int
     id: str
     version: int
     kind: str
@@ -106,9 +109,10 @@ def _passing(source: Stored, kinds: Sequence[Kind], node: Node | None) -> tuple[
 
 def _vitals(source: Source, kinds: Sequence[Kind], node: Node | None) -> Iterator[Vitals]:
     if isinstance(source, Overlay):
-        yield from (one for one in _vitals(source._base, kinds, node) if one.id not in source._rows)
-        mine = sorted(source._items.items(), key=lambda pair: (pair[0] < 0, abs(pair[0])))
-        yield from (_of(x) for _, x in mine if x.status == "live" and x.kind in kinds and fits(node, x))
+        below = (one for one in _vitals(source._base, kinds, node) if one.id not in source._rows)
+        mine = ((r, x) for r, x in source._items.items() if x.status == "live" and x.kind in kinds and fits(node, x))
+        changed = sorted((_of(row, item) for row, item in mine), key=_place)
+        yield from heapq.merge(below, changed, key=_place)
         return
     assert isinstance(source, Stored)
     passing, parameters = _passing(source, kinds, node)
@@ -117,9 +121,13 @@ def _vitals(source: Source, kinds: Sequence[Kind], node: Node | None) -> Iterato
         yield from map(Vitals._make, db.execute(query, parameters))
 
 
-def _of(item: Item) -> Vitals:
+def _place(one: Vitals) -> int:
+    return place(one.row)
+
+
+def _of(row: int, item: Item) -> Vitals:
     return Vitals(
-        item.id, -1, item.kind, item.pinned, item.created_at, item.expires_at, item.strength, item.last_used_at,
+        row, item.id, -1, item.kind, item.pinned, item.created_at, item.expires_at, item.strength, item.last_used_at,
         item.uses, item.importance, item.wins, item.losses,
     )  # fmt: skip
 

@@ -198,6 +198,25 @@ def test_of_equals_the_one_inserted_first_goes() -> None:
         assert texts(m) == [f"item {n}" for n in range(5, 9)]
 
 
+@pytest.mark.parametrize("order", ["lfu", "near"])
+def test_of_equals_the_one_inserted_first_goes_in_a_draft_that_changed_some_too(order: Order) -> None:
+    with memory() as m:
+        items = m.insert([f"item {n}" for n in range(5)])
+        m.quarantine(items[1].id)
+        outer = m.draft()
+        outer.insert("item 5")
+        draft = outer.draft()
+        draft.insert("item 6")
+        draft.edit(items[0].id, importance=0.6)
+        draft.release(items[1].id)
+        draft.edit(outer.list()[0].id, importance=0.6)
+        gone = [op.id for op in ops(Evict(1, order), moment(draft))]
+        draft.commit()
+        outer.commit()
+        assert gone == [op.id for op in ops(Evict(1, order), moment(m))]
+        assert texts(m)[:6] == [item.text for name in gone if (item := m.get(name))]
+
+
 @pytest.mark.parametrize("order", ["lfu", "utility", "importance"])
 def test_of_equals_the_one_used_longest_ago_goes(order: Order) -> None:
     with memory() as m:
