@@ -21,7 +21,7 @@ from agentevo.types import Attempt, Experience, Item
 from agentevo.weights import export_pairing as pairing
 from agentevo.weights.card import DataCard, What
 from agentevo.weights.export_files import Out, Target, write_lines
-from agentevo.weights.export_records import Records, Standing
+from agentevo.weights.export_records import Records, Standing, is_judged
 from agentevo.weights.export_rules import Options, Rules
 from agentevo.weights.export_stage import Stage, Staged
 from agentevo.weights.rows import Found, Left, Row, Said, correction_of, example, last_said, preference, said
@@ -86,6 +86,16 @@ class _Candidate(NamedTuple):
     is_correction: bool
 
 
+class _Judged(NamedTuple):
+    """What an experience speaks for."""
+
+    attempts: list[str]
+    """Those of its attempts that people judged."""
+    candidates: list[_Candidate]
+    passes: bool
+    """Whether the filter lets it through; if not, it takes back what others said of the attempts, and adds nothing."""
+
+
 @dataclass(slots=True)
 class _Counts:
     """What was looked at, and what was left out."""
@@ -110,8 +120,8 @@ def _export(
     target, counts = Target(out, force=force), _Counts()
     held = {name: Held(prompts) for name, prompts in rules.against.items()}
     with target.working() as folder, closing(Stage(folder / "stage.db", rules.near, rules.seed)) as stage:
-        for judged, candidates in _candidates(what, Records(source, rules, items), rules, counts, progress):
-            _put(stage, judged, candidates, held, rules.max_chars, counts.dropped)
+        for found in _found(what, Records(source, rules, items), rules, counts, progress):
+            _put(stage, found, held, rules.max_chars, counts.dropped)
         counts.dropped += Counter(stage.settle())
         if rules.per_ability is not None:
             counts.dropped += Counter({"above the number of an ability": stage.balance(rules.per_ability)})
@@ -124,45 +134,37 @@ def _export(
     return card
 
 
-def _candidates(
-    what: What, records: Records, rules: Rules, counts: _Counts, progress: Progress
-) -> Iterator[tuple[list[str], list[_Candidate]]]:
-    """Yield for each experience the attempts that people judged in it, and the rows that it speaks for.
-
-    The others are counted.
-    """
-    for found, standing in records.found():
+def _found(what: What, records: Records, rules: Rules, counts: _Counts, progress: Progress) -> Iterator[_Judged]:
+    """Yield what each experience speaks for; of those that pass the filter what is left out is counted."""
+    for found, standing, passes in records.found():
         attempts = found.experience.attempts
-        counts.experiences += 1
-        counts.attempts += len(attempts)
-        progress("reading experiences", counts.experiences, 0)
+        if passes:
+            counts.experiences += 1
+            counts.attempts += len(attempts)
+            progress("reading experiences", counts.experiences, 0)
         told = [_told(attempt, standing, rules, must_be_right=what == "sft") for attempt in attempts]
         better = [_correction(attempt, standing, rules) for attempt in attempts]
         rows = _answers(found, [*told, *better], rules) if what == "sft" else _preferences(found, told, better, rules)
         made = list(rows) if attempts else [Left("no attempts")]
-        counts.dropped.update(str(one) for one in made if isinstance(one, Left))
-        judged = [_named(found, attempt) for attempt in attempts if any(f.source == "human" for f in attempt.feedback)]
-        yield judged, [one for one in made if not isinstance(one, Left)]
+        if passes:
+            counts.dropped.update(str(one) for one in made if isinstance(one, Left))
+        judged = [_named(found, attempt) for attempt in attempts if is_judged(attempt)]
+        yield _Judged(judged, [one for one in made if not isinstance(one, Left)], passes)
 
 
-def _put(
-    stage: Stage,
-    judged: Sequence[str],
-    candidates: Sequence[_Candidate],
-    held: Mapping[str, Held],
-    max_chars: int,
-    dropped: Counter[str],
-) -> None:
+def _put(stage: Stage, new: _Judged, held: Mapping[str, Held], max_chars: int, dropped: Counter[str]) -> None:
     """Stage the rows of an experience, in place of what was said before of the attempts that people judged in it."""
-    staged: list[Staged] = []
-    for candidate in candidates:
+    staged, left = list[Staged](), Counter[str]()
+    for candidate in new.candidates:
         try:
             staged.append(_staged(candidate, held, max_chars))
-        except Left as left:
-            dropped[str(left)] += 1
-    stage.withdraw(judged, staged)
-    for new in staged:
-        stage.add(new)
+        except Left as why:
+            left[str(why)] += 1
+    stage.withdraw(new.attempts, staged)
+    if new.passes:
+        dropped.update(left)
+        for one in staged:
+            stage.add(one)
 
 
 def _told(

@@ -34,13 +34,21 @@ class Records:
         self._source, self._rules, self._items = source, rules, items
         self._filter = parse(rules.where)
 
-    def found(self) -> Iterator[tuple[Found, Standing]]:
-        """Yield the experiences that pass the filter, namespace by namespace, oldest first."""
+    def found(self) -> Iterator[tuple[Found, Standing, bool]]:
+        """Yield the experiences and whether they pass the filter, namespace by namespace, oldest first.
+
+        What passes not may take back what passes: that is yielded too, where a person judged it, and all else is not.
+        """
+        for found, standing, passes in self._all():
+            if passes or any(map(is_judged, found.experience.attempts)):
+                yield found, standing, passes
+
+    def _all(self) -> Iterator[tuple[Found, Standing, bool]]:
         if not isinstance(self._source, Memory):
             standing = Standing(self._rules, None if self._items is None else self._items.get)
             for experience in self._source:
-                if self._passes(found := Found(experience)):
-                    yield found, standing
+                found = Found(experience)
+                yield found, standing, self._passes(found)
             return
         for name in self._namespaces(self._source):
             with closing(self._source.within(name)) as memory:
@@ -53,15 +61,19 @@ class Records:
                 raise UnknownName("namespace", name, known)
         return known if ALL in self._rules.namespaces else self._rules.namespaces or [memory.namespace]
 
-    def _within(self, memory: Memory) -> Iterator[tuple[Found, Standing]]:
+    def _within(self, memory: Memory) -> Iterator[tuple[Found, Standing, bool]]:
         standing = Standing(self._rules, memory.get, memory)
-        for kept in memory.kept(run=self._rules.run):
+        for kept in memory.kept():
             found = Found(kept.experience, kept.id, kept.run, memory.namespace, kept.at)
-            if self._passes(found):
-                yield found, standing
+            yield found, standing, self._rules.run in (None, kept.run) and self._passes(found)
 
     def _passes(self, found: Found) -> bool:
         return self._filter is None or fits(self._filter, _as_item(found, self._rules.ability(found.experience)))
+
+
+def is_judged(attempt: Attempt) -> bool:
+    """Say whether a person judged an attempt: the last such word on it stands."""
+    return any(f.source == "human" for f in attempt.feedback)
 
 
 def _as_item(found: Found, ability: str) -> Item:

@@ -206,6 +206,30 @@ def test_what_the_last_word_took_back_is_no_row(
     assert dropped(m, export)["superseded"] == 1
 
 
+EARLY, LATE = 1.0, 2.0
+FILTERS: tuple[dict[str, Any], ...] = (
+    {"where": {"score": {"$gte": 0.9}}}, {"where": {"$created_at": {"$lt": LATE}}}, {"where": {"run": "night"}},
+    {"run": "night"},
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("chosen", FILTERS)
+@pytest.mark.parametrize(("again", "left"), [(0.0, []), (1.0, ["Bergen"])])
+def test_what_a_filter_hides_still_takes_back_what_it_shows(
+    chosen: dict[str, Any], again: float, left: list[str]
+) -> None:
+    now = [EARLY]
+    with Memory.open(":memory:", embedder="hash", clock=lambda: now[0]) as store:
+        store.record(experience(attempt("b", "And of Italy?", "Rome", 1.0)), run="night")
+        first = attempt("a", "What is the capital of Norway?", "Bergen", 1.0, source="human")
+        store.record(experience(first), run="night")
+        now[0] = LATE
+        store.record(experience(first.but(feedback=[Feedback(score=again, source="human")])))
+        found, card = rows(store, **{"where": None, **chosen}, min_score=0.9)
+    assert [row["completion"][0]["content"] for row in found if row["lineage"]["attempt"] == "a"] == left
+    assert card.dropped.get("superseded", 0) == (not left)
+
+
 def answered(name: str, answer: str, *words: str) -> Experience:
     """What was answered to one question, and how people corrected that; without a correction it was right."""
     asked = attempt(name, "What is the capital of Norway?", answer, 0.0 if words else 1.0)
