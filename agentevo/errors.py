@@ -18,6 +18,7 @@
     ├── BudgetExceeded          calls, tokens, cost or seconds ran out; ends the run
     ├── WeightsError            a weight file that is missing, corrupt, or cannot be fetched or stored
     ├── TrainingError           a training that cannot go on; what was there before is untouched
+    │   └── Untrainable         rows that nothing can be learned from (a Misuse, too)
     ├── ExportError             an export that came out empty, or cannot be written; nothing of it is there
     ├── EmbedderError           an embedder that cannot be used, or not with this memory
     ├── RunError                a run folder that cannot be read or written; what it holds is safe
@@ -141,6 +142,12 @@ class WeightsError(AgentEvoError):
 
 class TrainingError(AgentEvoError):
     """A training that failed on the way: the loss is no number, memory ran out, or a library gave up."""
+
+
+class Untrainable(TrainingError, Misuse):
+    """Rows that nothing can be learned from: there is none, all teach one answer, or too few are real."""
+
+    exit_status = 2
 
 
 class ExportError(AgentEvoError):

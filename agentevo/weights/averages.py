@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
@@ -18,10 +19,12 @@ from agentevo.settings import home
 from agentevo.together import together
 from agentevo.types import Experience, Item, Json, Op
 from agentevo.weights.adapters import POLICY, base_of, in_use, name_of, scores_of, trained
-from agentevo.weights.average import Tensors, mean, moved, must_match, nothing, tensors_of, write
+from agentevo.weights.average import WEIGHTS, Tensors, mean, moved, must_match, nothing, tensors_of, write
 from agentevo.weights.machine import install_here
 from agentevo.weights.order import Made
 from agentevo.weights.policies import described, must_be_function
+
+LOG = logging.getLogger(__name__)
 
 How: TypeAlias = Literal["mean", "greedy", "ema"]
 Install: TypeAlias = Callable[[Path, str], Awaitable[None]]
@@ -49,7 +52,7 @@ class OnSplit:
 
 @dataclass(frozen=True)
 class Average:
-    """Make an adapter of the last n that were trained for a role, none that was purged of or forgotten.
+    """Make an adapter of the last n that were trained for a role, none that was purged of, forgotten, or removed.
 
     mean: of all of them. greedy: of the best and, one after another, of those that do not lower `fitness`. ema: Elastic
     Reset; at each turn a moving average takes in the adapter that the turn has trained, or else the one in use, and
@@ -91,7 +94,7 @@ class Average:
     async def _lately(self, state: State) -> list[Item]:
         where = {"base": base_of(state.model.name), "role": self.role}
         there = await state.memory.alist(kind="adapter", where=where, status=["live", "quarantined"], limit=self.n)
-        found = [item for item in there if BLOCKED not in item.metadata]
+        found = [item for item in there if BLOCKED not in item.metadata and _lies_there(item)]
         must_match([_folder(item) for item in found])
         return found
 
@@ -117,7 +120,7 @@ class Average:
         """Move the average towards the newest adapter; at each `every`-th turn let it take that one's place."""
         base = base_of(state.model.name)
         online = await self._online(state, base)
-        if online is None:
+        if online is None or not _lies_there(online):
             return []
         now, last = tensors_of(_folder(online)), await self._so_far(state, base)
         parts = [online, last] if last else [online]
@@ -131,10 +134,11 @@ class Average:
     async def _so_far(self, state: State, base: str) -> Item | None:
         """Return the moving average that the gate let in last; without a gate nothing is let in: the last one."""
         if state.recipe.gate is not None:
-            return await in_use(state.memory, base, MOVING)
+            live = await in_use(state.memory, base, MOVING)
+            return live if live and _lies_there(live) else None
         where = {"base": base, "role": MOVING}
         found = await state.memory.alist(kind="adapter", where=where, status=["live", "quarantined"])
-        return next((item for item in found if BLOCKED not in item.metadata), None)
+        return next((item for item in found if BLOCKED not in item.metadata and _lies_there(item)), None)
 
     async def _online(self, state: State, base: str) -> Item | None:
         """Return the adapter that this turn has trained, or else the one in use."""
@@ -161,6 +165,14 @@ class Average:
         out = home() / "adapters" / f"{self.how}-{said.hexdigest()[:10]}"
         about = {"how": self.how, "of": [name_of(item) for item in parts]}
         return out if out.exists() else write(tensors, _folder(parts[0]), out, about)
+
+
+def _lies_there(item: Item) -> bool:
+    """Say whether an adapter is where it was put; one that was moved or removed must end no turn."""
+    is_there = (_folder(item) / WEIGHTS).is_file()
+    if not is_there:
+        LOG.warning("adapter %s is left out of the average: it lies no more in %s", name_of(item), _folder(item))
+    return is_there
 
 
 def _folder(item: Item) -> Path:

@@ -27,7 +27,7 @@ def beside(out: Path) -> Path:
 
 @contextlib.contextmanager
 def alone(out: Path) -> Iterator[Path]:
-    """Yield the folder beside `out` in which it comes to be; raise TrainingError if another process is at it."""
+    """Yield the folder beside `out` in which it comes to be; raise WeightsError if another process is at it."""
     from filelock import FileLock, Timeout
 
     work = beside(out)
@@ -36,7 +36,7 @@ def alone(out: Path) -> Iterator[Path]:
     try:
         lock.acquire(timeout=0)
     except Timeout as error:
-        raise TrainingError(f"another process is training {out}; wait for it, or choose another folder") from error
+        raise WeightsError(f"another process is training {out}; wait for it, or choose another folder") from error
     try:
         yield work
     except BaseException as error:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from agentevo.errors import Misuse
+from agentevo.errors import Misuse, Untrainable
 from agentevo.types import Json, Message
 from agentevo.weights.chat import Chat, Tokens
 from agentevo.weights.config import TrainConfig
@@ -75,7 +75,7 @@ class _Column:
 
 
 def prepare(data: Data, chat: Chat, config: TrainConfig, limit: int) -> Prepared:
-    """Turn rows into tokens, at most `limit` each; raise Misuse for rows that cannot be trained on, or too few."""
+    """Turn rows into tokens, at most `limit` each; raise Misuse for rows that cannot be, Untrainable for too few."""
     prepared, digest = Prepared(limit), hashlib.sha256()
     add = _add_answer if config.method == "sft" else _add_pair
     for i, row in enumerate(read(data), 1):
@@ -277,15 +277,17 @@ def _is_synthetic(row: Row) -> bool:
 def _check(prepared: Prepared, config: TrainConfig) -> None:
     if not prepared.rows:
         lost = ", ".join(f"{count} {_told(reason, prepared)}" for reason, count in sorted(prepared.dropped.items()))
-        raise Misuse(f"there is no row to train on: {lost or 'it was empty'}; export more, or change what is left out")
+        raise Untrainable(
+            f"there is no row to train on: {lost or 'it was empty'}; export more, or change what is left out"
+        )
     if len(prepared.answers) == 1:
         rows = f"all {prepared.rows} rows teach the same" if prepared.rows > 1 else "the only row teaches one"
-        raise Misuse(
+        raise Untrainable(
             f"{rows} answer, and a model trained on that would give it to everything; export more than one kind"
         )
     real = (prepared.rows - prepared.synthetic) / prepared.rows
     if real < config.min_real:
-        raise Misuse(
+        raise Untrainable(
             f"{real:.0%} of the {prepared.rows} rows are real, the others synthetic, but min_real asks for at least "
             f"{config.min_real:.0%}: models trained on what models wrote get worse; mix real rows in"
         )

@@ -15,7 +15,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
-from agentevo.errors import Misuse, UnknownName
+from agentevo.errors import Misuse, TrainingError, UnknownName
 from agentevo.memory import Memory
 from agentevo.memory.admit import admitted
 from agentevo.protocols import State
@@ -46,7 +46,8 @@ class Train:
     attempts, those that scored so much. turns: "answer" leaves out what led to the answer: drafts, reviews, calls. What
     stood in prompts from memory, and hints, is left out: the weights are to
     do without. config: settings of `TrainConfig`, such as {"steps": 30}. role: "policy" is what answers. Nothing is
-    trained where fewer than `at_least` rows of the turn are left: feedback on one answer is no training.
+    trained where fewer than `at_least` rows of the turn are left, as feedback on one answer is no training, nor where
+    these rows cannot be trained on: all teach one answer, say, or the loss is no number. The log says so.
     """
 
     method: Method = "sft"
@@ -82,7 +83,11 @@ class Train:
             return []
         start = None if self.from_base else await self._start(state)
         order = self._order(state, rows, start)
-        made = await self.by(order)
+        try:
+            made = await self.by(order)
+        except TrainingError as error:  # of this turn's rows; what is wrong with each turn is raised
+            LOG.warning("nothing is trained on %d rows: %s%s", len(rows), error, out)
+            return []
         item = described(state, order.name, self.role, made, attempts_of(rows), start)
         said = f"{self.method} on {len(rows)} rows, {len(rows) - len(own)} of them replayed{out}"
         return [Op(verb="insert", id=item.id, item=item, reason=said)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -137,6 +138,19 @@ def test_the_last_adapters_are_averaged_into_one_that_waits_for_the_gate(empty_h
 def test_one_adapter_alone_is_not_averaged(empty_home: Path, tmp_path: Path) -> None:
     with store_of(tmp_path, 1.0) as store:
         assert averaged(store, Average(install=quietly)) == []
+
+
+def test_an_adapter_whose_folder_is_gone_is_left_out_and_said(
+    empty_home: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with store_of(tmp_path, 1.0, 3.0, 8.0) as store:
+        shutil.rmtree(tmp_path / "a1")
+        (item,) = averaged(store, Average("mean", 3, install=quietly))
+        assert (value(item), caplog.messages) == (
+            4.5, [f"adapter a1 is left out of the average: it lies no more in {tmp_path / 'a1'}"],
+        )  # fmt: skip
+        shutil.rmtree(tmp_path / "a2")
+        assert averaged(store, Average("ema", install=quietly)) == []
 
 
 @pytest.mark.parametrize(("best", "expected"), [(2.0, 2.0), (1.0, 1.0)])

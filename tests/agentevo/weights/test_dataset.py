@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from agentevo.errors import Misuse
+from agentevo.errors import Misuse, Untrainable
 from agentevo.types import Json
 from agentevo.weights.chat import Chat
 from agentevo.weights.config import TrainConfig
@@ -128,8 +128,17 @@ def test_too_few_real_rows_are_refused(small: str) -> None:
     rows = [row(str(i), str(i), synthetic=i > 0) for i in range(10)]
     found = prepared(rows)
     assert (found.rows, found.synthetic) == (10, 9)
-    with pytest.raises(Misuse, match="10% of the 10 rows are real, the others synthetic"):
+    with pytest.raises(Untrainable, match="10% of the 10 rows are real, the others synthetic"):
         prepared(rows, min_real=0.2)
+
+
+@pytest.mark.parametrize(
+    ("rows", "why"),
+    [([row("a", "x " * 99)], "there is no row to train on: 1 too long"), ([ROWS[0]] * 2, "teach the same")],
+)
+def test_rows_that_teach_nothing_are_told_from_rows_that_are_none(small: str, rows: list[Row], why: str) -> None:
+    with pytest.raises(Untrainable, match=why):
+        prepared(rows, limit=50)
 
 
 @pytest.mark.parametrize(

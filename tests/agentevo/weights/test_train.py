@@ -350,6 +350,6 @@ def test_two_processes_do_not_train_one_adapter(small: str, tmp_path: Path) -> N
 
     work = tmp_path / ".a.training"
     work.mkdir()
-    with FileLock(work / "lock"), pytest.raises(TrainingError, match="another process is training"):
+    with FileLock(work / "lock"), pytest.raises(WeightsError, match="another process is training"):
         trained(tmp_path / "a")
     assert work.exists()

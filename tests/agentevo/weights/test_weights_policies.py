@@ -16,7 +16,7 @@ from wearing import Wearing, Weights, says
 
 from agentevo import Agent
 from agentevo.cycle import evolve
-from agentevo.errors import Misuse, UnknownName
+from agentevo.errors import AgentEvoError, Misuse, TrainingError, UnknownName, Untrainable, WeightsError
 from agentevo.memory import Memory, succeeded
 from agentevo.memory.insert import Insert
 from agentevo.memory.trust import BLOCKED
@@ -34,7 +34,7 @@ from agentevo.record import Record
 from agentevo.types import Attempt, Decision, Experience, Item, Message, Op, Report, Task
 from agentevo.weights import export_sft
 from agentevo.weights.adapters import adapters, find, in_use, name_of, promote, promoting, rollback
-from agentevo.weights.order import Made, Order
+from agentevo.weights.order import Made, Order, Trainer
 from agentevo.weights.policies import Train
 from agentevo.weights.replay import Earlier, Rows
 from agentevo.weights.rows import Row
@@ -579,6 +579,32 @@ def test_too_few_rows_train_nothing() -> None:
     with memory() as store:
         (report,) = evolved(store, model(weights), recipe(weights, HeldOut(), at_least=5))
         assert (weights.orders, adapters(store), report.accepted) == ([], [], True)
+
+
+@pytest.mark.parametrize("error", [Untrainable("all teach one answer"), TrainingError("the loss of step 2 is nan")])
+def test_a_turn_that_cannot_be_trained_goes_on_with_what_else_it_learned(
+    error: TrainingError, caplog: pytest.LogCaptureFixture
+) -> None:
+    with memory() as store:
+        failing = recipe(Weights(), HeldOut(), by=raising(error))
+        learning = replace(failing, update=[Insert(when=succeeded), *failing.update])
+        reports = evolved(store, model(Weights()), learning, cycles=2)
+        assert [report.accepted for report in reports] == [True, True]
+        assert (len(store.list(kind="experience")), adapters(store)) == (4, [])
+        assert caplog.messages == [f"nothing is trained on 4 rows: {error}"] * 2
+
+
+@pytest.mark.parametrize("error", [UnknownName("model", "x", []), WeightsError("the disk is full")])
+def test_a_training_that_no_turn_can_do_ends_the_run(error: AgentEvoError) -> None:
+    with memory() as store, pytest.raises(type(error)):
+        evolved(store, model(Weights()), recipe(Weights(), HeldOut(), by=raising(error)))
+
+
+def raising(error: Exception) -> Trainer:
+    async def train(order: Order) -> Made:
+        raise error
+
+    return train
 
 
 def test_in_context_and_in_weight_updates_mix() -> None:
