@@ -65,6 +65,11 @@ def last(work: Path) -> str | None:
     return str(max(whole, key=_number)) if whole else None
 
 
+def is_cut_short(work: Path) -> bool:
+    """Say whether a checkpoint was begun and not written to its end."""
+    return any(not (checkpoint / WHOLE).exists() for checkpoint in work.glob("checkpoint-*"))
+
+
 def _number(checkpoint: Path) -> int:
     return int(checkpoint.name.rpartition("-")[2])
 
@@ -78,16 +83,16 @@ def stored(out: Path) -> Iterator[None]:
         yield
     except (OSError, SafetensorError) as error:
         number = _number_of(error)
-        has_no_room = number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or (number is None and is_full(out.parent))
+        has_no_room = number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or (number is None and _is_full(out.parent))
         advice = (
-            "the disk is full; make room and call again"
+            "the disk is full (or a limit is reached); make room and call again"
             if has_no_room
             else f"{getattr(error, 'strerror', None) or error}; choose a place that can be written to"
         )
         raise WeightsError(f"cannot write {out}: {advice}") from error
 
 
-def is_full(folder: Path) -> bool:
+def _is_full(folder: Path) -> bool:
     return shutil.disk_usage(folder).free < _LITTLE if folder.is_dir() else False
 
 

@@ -20,7 +20,7 @@ from agentevo.models.threads import idle_cores
 from agentevo.settings import settings
 from agentevo.types import Json
 from agentevo.weights.chat import Chat
-from agentevo.weights.checkpoints import alone, begin, beside, is_full, last, stored
+from agentevo.weights.checkpoints import alone, begin, beside, is_cut_short, last, stored
 from agentevo.weights.config import RECORD, Outcome, TrainConfig, Training, versions
 from agentevo.weights.curve import curve
 from agentevo.weights.dataset import Data, Prepared, card_beside, prepare
@@ -224,8 +224,8 @@ def _run(config: TrainConfig, parts: Parts) -> tuple[Trainer, Outcome]:
             raise TrainingError(
                 "the GPU ran out of memory; lower batch or max_length, or set gradient_checkpointing"
             ) from error
-        except RuntimeError as error:  # torch says so of a file that it cannot write, too
-            if is_full(parts.folder):
+        except RuntimeError as error:  # torch says so of a file that it cannot write to its end, too
+            if is_cut_short(parts.folder):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
             raise TrainingError(f"training failed: {' '.join(str(error).split())[:300]}") from error
     history = made.state.log_history

@@ -7,7 +7,7 @@ import resource
 import shutil
 import signal
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -334,10 +334,25 @@ def room_for(size: int) -> Iterator[None]:
 
 
 def test_a_disk_without_room_is_said_and_with_room_again_it_goes_on(whole: Trained, small: str, tmp_path: Path) -> None:
-    with room_for(10_000), pytest.raises(WeightsError, match=r"cannot write .*a: the disk is full; make room"):
+    with room_for(10_000), pytest.raises(WeightsError, match=r"cannot write .*a: the disk is full \(or a limit is"):
         trained(tmp_path / "a")
     assert not (tmp_path / "a").exists()
     assert trained(tmp_path / "a").outcome.losses == whole.outcome.losses
+
+
+@pytest.mark.parametrize("size", [60_000, 1_000])
+def test_a_checkpoint_for_which_there_is_no_room_takes_no_earlier_one_along(
+    whole: Trained, small: str, tmp_path: Path, size: int
+) -> None:
+    with ExitStack() as limited, pytest.raises(WeightsError, match=r"the disk is full \(or a limit is reached\); make"):
+
+        def limit(label: str, done: int, total: int) -> None:
+            if done == 3:
+                limited.enter_context(room_for(size))
+
+        trained(tmp_path / "a", progress=limit)
+    steps, rest = steps_of(tmp_path / "a")
+    assert (steps, rest.outcome.losses) == ([3, 4, 5, 6], whole.outcome.losses)
 
 
 def test_a_place_that_cannot_be_written_is_said_as_the_system_says_it(small: str) -> None:
