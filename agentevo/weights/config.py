@@ -139,8 +139,11 @@ class Training(Record):
 
     @property
     def key(self) -> str:
-        """A hash of everything but the outcome: a training is gone on with only where this is the same."""
-        return hashlib.sha256(self.but(outcome=None).model_dump_json().encode()).hexdigest()
+        """A hash of what decides about the outcome: a training is gone on with only where this is the same.
+
+        The card is no part of it: it says when the rows were exported, which may be the same ones again.
+        """
+        return hashlib.sha256(self.but(outcome=None, card={}).model_dump_json().encode()).hexdigest()
 
     def write(self, folder: Path) -> None:
         """Write this record into an adapter's folder."""

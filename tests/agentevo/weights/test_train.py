@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 import pytest
 import torch
 from safetensors.torch import load_file
-from small_training import PAIRS, ROWS, trained
+from small_training import PAIRS, ROWS, SETTINGS, trained
 
 from agentevo.errors import Misuse, TrainingError, WeightsError
 from agentevo.weights.config import TrainConfig, Training
@@ -212,6 +212,22 @@ def test_a_checkpoint_that_was_not_written_to_its_end_is_not_gone_on_from(
 def test_other_settings_or_rows_begin_anew(small: str, tmp_path: Path, rows: list[Row], seed: int) -> None:
     stopped(tmp_path / "a", 3)
     assert steps_of(tmp_path / "a", rows, seed=seed, steps=2)[0] == [1, 2]
+
+
+def test_the_same_rows_exported_again_are_gone_on_with(small: str, tmp_path: Path) -> None:
+    data, begun = tmp_path / "rows.jsonl", list[int]()
+    data.write_text("\n".join(map(json.dumps, ROWS)))
+
+    def stop(label: str, done: int, total: int) -> None:
+        begun.append(done)
+        if done == 3:
+            raise Stop
+
+    for made_at in (1, 2):
+        (tmp_path / "rows.card.json").write_text(json.dumps({"made_at": made_at}))
+        with pytest.raises(Stop):
+            train(data, model=small, out=tmp_path / "a", config=TrainConfig.of(**SETTINGS), progress=stop)
+    assert [step for step in begun if step] == [1, 2, 3, 3]
 
 
 # --- what is refused
