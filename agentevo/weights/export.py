@@ -121,7 +121,7 @@ def _export(
     held = {name: Held(prompts) for name, prompts in rules.against.items()}
     with target.working() as folder, closing(Stage(folder / "stage.db", rules.near, rules.seed)) as stage:
         for found in _found(what, Records(source, rules, items), rules, counts, progress):
-            _put(stage, found, held, rules.max_chars, counts.dropped)
+            _put(stage, target, found, held, rules.max_chars, counts.dropped)
         counts.dropped += Counter(stage.settle())
         if rules.per_ability is not None:
             counts.dropped += Counter({"above the number of an ability": stage.balance(rules.per_ability)})
@@ -152,12 +152,16 @@ def _found(what: What, records: Records, rules: Rules, counts: _Counts, progress
         yield _Judged(judged, [one for one in made if not isinstance(one, Left)], passes)
 
 
-def _put(stage: Stage, new: _Judged, held: Mapping[str, Held], max_chars: int, dropped: Counter[str]) -> None:
+def _put(
+    stage: Stage, target: Target, new: _Judged, held: Mapping[str, Held], max_chars: int, dropped: Counter[str]
+) -> None:
     """Stage the rows of an experience, in place of what was said before of the attempts that people judged in it."""
     staged, left = list[Staged](), Counter[str]()
     for candidate in new.candidates:
         try:
-            staged.append(_staged(candidate, held, max_chars))
+            one = _staged(candidate, held, max_chars)
+            target.must_read_back(one.line)
+            staged.append(one)
         except Left as why:
             left[str(why)] += 1
     stage.withdraw(new.attempts, staged)

@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Protocol, TypeAlias
 
 from agentevo.errors import ExportError, MissingExtra, Misuse
+from agentevo.types import Json
 from agentevo.weights.card import TITLES, DataCard, What
+from agentevo.weights.rows import Left
 
 
 class Stream(Protocol):
@@ -90,6 +92,17 @@ class Target:
         except (OSError, sqlite3.OperationalError) as error:
             said = getattr(error, "strerror", None) or str(error)
             raise ExportError(f"{self.path} cannot be written: {said}; nothing of it is there") from error
+
+    def must_read_back(self, line: str) -> None:
+        """Raise Left where `datasets` could not read a row that it is to hold, nor any row of the same data."""
+        if self.stream is not None or self.is_file:
+            return
+        from datasets.utils.json import ujson_loads
+
+        try:
+            ujson_loads(line)
+        except ValueError:
+            raise Left("unreadable by datasets") from None
 
     def put(self, folder: Path, what: What, card: DataCard) -> None:
         """Put the data that stands in the working folder, and its card, where they belong."""
@@ -179,21 +192,28 @@ def _must_have_datasets() -> None:
 
 def _save(lines: Path, folder: Path, what: What) -> None:
     """Save JSON lines as a data set. Messages are kept as JSON: as columns each would get the keys of all others."""
-    from datasets import Dataset, Features, Json, List, Value
+    from datasets import Dataset, Features, List, Value
+    from datasets import Json as AsJson
     from datasets.arrow_writer import ArrowWriter
 
     with lines.open(encoding="utf-8") as file:
         names = list(json.loads(file.readline()))
-    numbers = {"score": Value("float64"), "margin": Value("float64"), "ability": Value("string")}
-    others = {**numbers, "synthetic": Value("bool"), "lineage": Json()}
-    features = Features({name: others.get(name, List(Json())) for name in names})
+    plain = {name: Value("float64") for name in ("score", "margin")}
+    plain |= {"ability": Value("string"), "synthetic": Value("bool")}
+    others = {**plain, "lineage": AsJson()}
+    features = Features({name: others.get(name, List(AsJson())) for name in names})
     arrow = lines.with_suffix(".arrow")
     with lines.open(encoding="utf-8") as file, ArrowWriter(path=str(arrow), features=features) as writer:
         for line in file:
-            writer.write(json.loads(line))
+            writer.write({name: x if name in plain else _written(x) for name, x in json.loads(line).items()})
         writer.finalize()
     with _quiet():
         Dataset.from_file(str(arrow)).save_to_disk(str(folder))
+
+
+def _written(value: Json) -> str | list[str]:
+    """Return what is kept as JSON as text: `datasets` would write numbers to nine digits."""
+    return [json.dumps(one) for one in value] if isinstance(value, list) else json.dumps(value)
 
 
 @contextlib.contextmanager

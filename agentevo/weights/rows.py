@@ -194,11 +194,12 @@ def _portable(messages: Sequence[Message]) -> list[Message]:
 def _call(call: dict[str, Json]) -> dict[str, Json]:
     function = dict(_function(call))
     given = function.get("arguments")
-    if isinstance(given, str):
-        try:
+    try:
+        if isinstance(given, str):
             function["arguments"] = json.loads(given or "{}")
-        except ValueError:
-            raise Left("a call that is no JSON") from None
+        json.dumps(function, allow_nan=False)  # NaN is read, and so is 1e999, but neither is JSON
+    except ValueError:
+        raise Left("a call that is no JSON") from None
     return {"id": call.get("id"), "type": "function", "function": function}
 
 

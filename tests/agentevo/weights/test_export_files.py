@@ -22,7 +22,7 @@ from worlds import World, call, looped
 
 from agentevo.errors import ExportError, Misuse
 from agentevo.memory import Memory
-from agentevo.types import Experience, Feedback
+from agentevo.types import Experience, Feedback, Json, Message
 from agentevo.weights import DataCard, export_pairs, export_sft
 
 ROOT = Path(__file__).parents[3]
@@ -67,6 +67,34 @@ def test_a_folder_is_what_datasets_load_with_tool_calls_as_they_were(tmp_path: P
     assert [dict(row) for row in loaded] == lines(tmp_path / "data.jsonl")
     calls = [row["completion"][0]["tool_calls"][0]["function"]["arguments"] for row in loaded]
     assert (calls, card.rows) == (asked, 2)
+
+
+def calling(*arguments: str) -> list[Experience]:
+    """What called a tool with these arguments, once each."""
+    made = []
+    for n, given in enumerate(arguments):
+        function: Json = {"name": "pay", "arguments": given}
+        called: Message = {"role": "assistant", "tool_calls": [{"id": "c", "type": "function", "function": function}]}
+        messages: list[Message] = [{"role": "user", "content": f"{n}?"}, called]
+        made.append(experience(attempt(f"a{n}", f"{n}?", score=1.0, messages=messages)))
+    return made
+
+
+def test_a_row_that_datasets_could_not_read_is_left_out_of_a_folder_alone(tmp_path: Path) -> None:
+    from datasets import load_from_disk
+
+    told = calling('{"wei": 123456789012345678901234567890}', '{"wei": -9223372036854775808}', '{"at": 59.91386880001}')
+    card = export_sft(told, tmp_path / "data")
+    assert export_sft(told, tmp_path / "data.jsonl").rows == 3
+    assert (card.rows, card.dropped) == (2, {"unreadable by datasets": 1})
+    assert [dict(row) for row in load_from_disk(str(tmp_path / "data"))] == lines(tmp_path / "data.jsonl")[1:]
+
+
+@pytest.mark.parametrize("arguments", ['{"x": NaN}', '{"x": [-Infinity]}', '{"x": 1e999}', "{"])
+def test_arguments_that_are_no_json_are_no_row(arguments: str, tmp_path: Path) -> None:
+    with pytest.raises(ExportError) as raised:
+        export_sft(calling(arguments), tmp_path / "data.jsonl")
+    assert raised.value.dropped == {"a call that is no JSON": 1}
 
 
 def test_a_folder_of_preferences(tmp_path: Path) -> None:

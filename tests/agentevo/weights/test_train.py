@@ -360,12 +360,13 @@ def test_a_disk_without_room_is_said_and_with_room_again_it_goes_on(whole: Train
 def test_a_checkpoint_for_which_there_is_no_room_takes_no_earlier_one_along(
     whole: Trained, small: str, tmp_path: Path, size: int
 ) -> None:
-    with ExitStack() as limited, pytest.raises(WeightsError, match=r"the disk is full \(or a limit is reached\); make"):
+    limited = ExitStack()
 
-        def limit(label: str, done: int, total: int) -> None:
-            if done == 3:
-                limited.enter_context(room_for(size))
+    def limit(label: str, done: int, total: int) -> None:
+        if done == 3:
+            limited.enter_context(room_for(size))
 
+    with limited, pytest.raises(WeightsError, match=r"the disk is full \(or a limit is reached\); make room"):
         trained(tmp_path / "a", progress=limit)
     steps, rest = steps_of(tmp_path / "a")
     assert (steps, rest.outcome.losses) == ([3, 4, 5, 6], whole.outcome.losses)
