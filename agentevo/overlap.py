@@ -17,13 +17,15 @@ _UNSPACED = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _WORD = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+")
 _SIGN = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+|[^\w\s]")
 
+_UNSEEN = dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u200d\u2060\ufeff"))
+"""Soft hyphens, and spaces and joiners without width."""
 _REMEMBERED = 16
 """So many texts are looked into once: instructions come again with each row."""
 
 
 def plain(text: str) -> str:
-    """Return a text without what makes no difference: case, spacing, and several ways to write one character."""
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    """Return a text without what makes no difference: case, spacing, unseen marks, ways to write a character."""
+    return " ".join(unicodedata.normalize("NFKC", text).translate(_UNSEEN).casefold().split())
 
 
 def digest(text: str) -> bytes:

@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from agentevo.errors import TrainingError, WeightsError
+from agentevo.errors import Misuse, TrainingError, WeightsError
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +21,9 @@ _LITTLE = 1 << 20
 
 
 def beside(out: Path) -> Path:
-    """Return the folder in which an adapter comes to be."""
+    """Return the folder in which an adapter comes to be; raise Misuse for what is no name, such as . and /."""
+    if not out.name:
+        raise Misuse(f"{out} is no name for a new folder; give the adapter one, such as {out / 'adapter'}")
     return out.with_name(f".{out.name}.training")
 
 

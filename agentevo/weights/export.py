@@ -214,7 +214,7 @@ def _must_be_right(attempt: Attempt, min_score: float | None) -> None:
 
 
 def _answers(found: Found, told: Iterable[Said | Left | None], rules: Rules) -> Iterator[_Candidate | Left]:
-    ability = rules.ability(found.experience)
+    ability = rules.ability_in(found.experience)
     for one in told:
         if isinstance(one, Left):
             yield one
@@ -228,7 +228,7 @@ def _answers(found: Found, told: Iterable[Said | Left | None], rules: Rules) -> 
 def _preferences(
     found: Found, told: Sequence[Said | Left], better: Sequence[Said | Left | None], rules: Rules
 ) -> Iterator[_Candidate | Left]:
-    ability, experience = rules.ability(found.experience), found.experience
+    ability, experience = rules.ability_in(found.experience), found.experience
     pairs = list(pairing.corrected(better, told))
     if experience.pairs:
         names = (attempt.id for attempt in experience.attempts)

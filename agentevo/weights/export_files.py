@@ -44,6 +44,10 @@ class Target:
     """One place that an export goes to."""
 
     def __init__(self, out: Out, *, force: bool) -> None:
+        if not isinstance(out, str | Path) and not callable(getattr(out, "write", None)):
+            raise Misuse(
+                f"out is {out!r:.80}; expected a file ending in .jsonl, the name of a folder, or an open stream"
+            )
         self.stream = None if isinstance(out, str | Path) else out
         self.path = Path(out).expanduser() if isinstance(out, str | Path) else Path("export.jsonl")
         self.is_file = self.path.suffix == ".jsonl"

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import lru_cache
 
-from agentevo.errors import UnknownName
+from agentevo.errors import Misuse, UnknownName
 from agentevo.memory.corrections import ANSWER
 from agentevo.memory.draft import Draft
 from agentevo.memory.insert import FEEDBACK_TRUST
@@ -31,6 +31,8 @@ class Records:
     """Experiences to export, with what is known of each attempt's standing."""
 
     def __init__(self, source: Memory | Iterable[Experience], rules: Rules, items: Mapping[str, Item] | None) -> None:
+        if isinstance(source, Draft) or not isinstance(source, Memory | Iterable):
+            raise Misuse(f"{type(source).__name__} holds no experiences to export; give a memory, or experiences")
         self._source, self._rules, self._items = source, rules, items
         self._filter = parse(rules.where)
 
@@ -47,6 +49,8 @@ class Records:
         if not isinstance(self._source, Memory):
             standing = Standing(self._rules, None if self._items is None else self._items.get)
             for experience in self._source:
+                if not isinstance(experience, Experience):
+                    raise Misuse(f"{experience!r:.80} is no Experience; give a memory, or experiences")
                 found = Found(experience)
                 yield found, standing, self._passes(found)
             return
@@ -68,7 +72,7 @@ class Records:
             yield found, standing, self._rules.run in (None, kept.run) and self._passes(found)
 
     def _passes(self, found: Found) -> bool:
-        return self._filter is None or fits(self._filter, _as_item(found, self._rules.ability(found.experience)))
+        return self._filter is None or fits(self._filter, _as_item(found, self._rules.ability_in(found.experience)))
 
 
 def is_judged(attempt: Attempt) -> bool:

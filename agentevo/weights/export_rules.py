@@ -90,6 +90,7 @@ class Rules:
                     raise UnknownName(what, str(one), known)
         parse(self.where)
         self._check_numbers()
+        object.__setattr__(self, "against", _suites(self.against))
 
     def _check_numbers(self) -> None:
         for name in ("min_score", "min_trust", "near", "min_margin"):
@@ -103,6 +104,13 @@ class Rules:
             if value is not None and (type(value) is not int or value < 1):
                 raise Misuse(f"{name} is {value!r}; expected a whole number, 1 or more")
 
+    def ability_in(self, experience: Experience) -> str:
+        """Return what an experience's task asks for; raise Misuse where `ability` says no text."""
+        said = self.ability(experience)
+        if not isinstance(said, str):
+            raise Misuse(f"ability gave {said!r:.80} for task {experience.task.id!r:.80}; expected a text")
+        return said
+
     def as_json(self) -> dict[str, Json]:
         """Return the rules as data, for the card; suites and functions by their names."""
         shown: dict[str, Json] = {"where": None if self.where is None else dict(self.where)}
@@ -110,3 +118,19 @@ class Rules:
                      "max_chars", "min_margin", "per_task", "seed"):  # fmt: skip
             shown[name] = getattr(self, name)
         return {**shown, "namespaces": [*self.namespaces], "strip": [*self.strip], "against": [*self.against]}
+
+
+def _suites(against: object) -> dict[str, tuple[str, ...]]:
+    """Return suites as the prompts of each; a text by itself is one prompt."""
+    if not isinstance(against, Mapping):
+        raise Misuse(
+            f"against is {against!r:.80}; expected prompts by the name of their suite: {{'exam': ['What ...?']}}"
+        )
+    found = dict[str, tuple[str, ...]]()
+    for name, given in against.items():
+        prompts = (given,) if isinstance(given, str) else tuple(given) if isinstance(given, Iterable) else (given,)
+        wrong = [one for one in prompts if not isinstance(one, str)]
+        if wrong or not isinstance(name, str):
+            raise Misuse(f"against[{name!r:.80}] holds {(wrong or [name])[0]!r:.80}; expected texts")
+        found[name] = prompts
+    return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Sequence
+from hashlib import sha512
 from typing import Literal, NamedTuple, TypeAlias
 
 from agentevo.memory.corrections import ANSWER
@@ -56,11 +57,11 @@ class Said(NamedTuple):
 
     @property
     def told(self) -> list[str]:
-        """All other texts: instructions, what was said and called, and what calls brought."""
+        """All other texts: instructions, tools, what was said and called, and what calls brought."""
         system = [m for m in self.prompt if m.get("role") == "system"]
         did = [m for m in self.completion if m.get("role") != "user"]
         arguments = [f.get("arguments") for m in [*self.prompt, *self.completion] for f in _functions(m)]
-        return [*map(_text, [*system, *did]), *map(_said_within, arguments)]
+        return [*map(_text, [*system, *did]), *map(_said_within, [*arguments, *_tools(self.attempt.tools)])]
 
     @property
     def is_synthetic(self) -> bool:
@@ -175,7 +176,11 @@ def _tools(tools: Sequence[Tool]) -> list[Json]:
 
 
 def _portable(messages: Sequence[Message]) -> list[Message]:
-    """Return messages with arguments as objects, the names of called tools at their results, and no further fields."""
+    """Return messages as others take them.
+
+    Arguments are objects, results have the names of their tools, parts that are all texts are one text, and there are
+    no further fields.
+    """
     names: dict[str, Json] = {}
     made = []
     for message in messages:
@@ -187,6 +192,8 @@ def _portable(messages: Sequence[Message]) -> list[Message]:
             kept["tool_calls"] = [*read]
         if kept.get("tool_call_id") in names:
             kept.setdefault("name", names[str(kept["tool_call_id"])])
+        if "content" in kept and not _shown(message):
+            kept["content"] = _text(message)
         made.append({"role": kept.pop("role", "user"), "content": kept.pop("content", ""), **kept})
     return made
 
@@ -214,8 +221,7 @@ def _functions(message: Message) -> list[dict[str, Json]]:
 
 
 def _is_an_answer(message: Message) -> bool:
-    said = message.get("content")
-    return bool(message.get("tool_calls")) or (isinstance(said, str) and bool(said.strip()))
+    return bool(message.get("tool_calls")) or bool(_text(message).strip())
 
 
 def _text(message: Message) -> str:
@@ -227,15 +233,28 @@ def _text(message: Message) -> str:
 
 
 def _said_within(value: Json) -> str:
-    """Return the texts within a value, a line each."""
+    """Return the texts within a value, keys too, a line each."""
     found, left = list[str](), [value]
     while left:
         one = left.pop()
         if isinstance(one, str):
             found.append(one)
-        left += reversed([*one.values()] if isinstance(one, dict) else one if isinstance(one, list) else [])
+        inner = [part for pair in one.items() for part in pair] if isinstance(one, dict) else one
+        left += reversed(inner if isinstance(inner, list) else [])
     return "\n".join(found)
 
 
 def _all_said(message: Message) -> str:
-    return "\n".join([_text(message), *(f"{f.get('name')} {f.get('arguments')}" for f in _functions(message))])
+    calls = (f"{f.get('name')} {f.get('arguments')}" for f in _functions(message))
+    return "\n".join([_text(message), *_shown(message), *calls])
+
+
+def _shown(message: Message) -> list[str]:
+    """Return what stands for the parts of a message that are no texts, such as images: 64 words of their hashes each.
+
+    So many, that a likeness of the words around them makes no repeat of what shows another image.
+    """
+    content = message.get("content")
+    parts = content if isinstance(content, list) else []
+    others = [part for part in parts if not (isinstance(part, dict) and isinstance(part.get("text"), str))]
+    return [sha512(json.dumps(part, sort_keys=True).encode()).digest().hex(" ") for part in others]

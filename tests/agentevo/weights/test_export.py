@@ -535,7 +535,13 @@ ASKS: Message = {
     "tool_calls": [{"id": "1", "function": {"name": "ask", "arguments": json.dumps({"all": [1, {"q": LONG}]})}}],
 }
 BEGIN, END = Message(role="user", content="Begin"), Message(role="assistant", content="done")
-CALLS: Message = {**ASKS, "tool_calls": [{"id": "1", "function": {"name": "ask", "arguments": "{}"}}]}
+
+
+def called_with(arguments: str) -> Message:
+    return {**ASKS, "tool_calls": [{"id": "1", "function": {"name": "ask", "arguments": arguments}}]}
+
+
+CALLS = called_with("{}")
 
 
 @pytest.mark.parametrize(
@@ -546,12 +552,44 @@ CALLS: Message = {**ASKS, "tool_calls": [{"id": "1", "function": {"name": "ask",
         [BEGIN, ASKS, {"role": "tool", "tool_call_id": "1", "content": "ok"}, END],
         [{"role": "system", "content": f"Be kind.\n{LONG}"}, BEGIN, END],
         [PART, END],
+        [BEGIN, called_with(json.dumps({LONG: 1})), {"role": "tool", "tool_call_id": "1", "content": "ok"}, END],
+        [{"role": "user", "content": LONG.replace("e", "e\u00ad")}, END],
     ],
-    ids=["answer", "result of a call", "argument", "instruction", "part"],
+    ids=["answer", "result of a call", "argument", "instruction", "part", "key of an argument", "soft hyphens"],
 )
 def test_a_suite_is_looked_for_in_all_that_a_row_holds(said: list[Message]) -> None:
     one = attempt("a", "Begin", "done", 1.0, messages=said).but(prompt=2 if said[0]["role"] == "system" else 1)
     assert dropped([experience(one)], against={"held": [LONG]}) == {"in held": 1}
+
+
+def test_a_suite_is_looked_for_in_what_a_tool_says_of_itself() -> None:
+    one = attempt("a", "Begin", "done", 1.0).but(tools=[Tool(name="ask", description=LONG, parameters={})])
+    assert dropped([experience(one)], against={"held": [LONG]}) == {"in held": 1}
+
+
+def test_a_suite_that_is_a_text_is_one_prompt(m: Memory) -> None:
+    m.record(right(1, LONG))
+    assert dropped(m, against={"held": LONG}) == {"in held": 1}
+
+
+@pytest.mark.parametrize("against", [["house/test"], "exam", {"exam": 3}, {"exam": [LONG, 3]}, {3: LONG}])
+def test_what_is_no_suite_is_refused(m: Memory, against: Any) -> None:
+    with pytest.raises(Misuse, match="against"):
+        rows(m, against=against)
+
+
+def test_what_cannot_be_exported_is_refused(m: Memory) -> None:
+    m.record(right(1))
+    with pytest.raises(Misuse, match="Draft holds no experiences to export; give a memory"):
+        rows(m.draft())
+    with pytest.raises(Misuse, match="NoneType holds no experiences to export"):
+        rows(None)
+    with pytest.raises(Misuse, match="1 is no Experience"):
+        rows([1])
+    with pytest.raises(Misuse, match=r"ability gave None for task 'task-Where is 1\?'; expected a text"):
+        rows(m, ability=lambda experience: None)
+    with pytest.raises(Misuse, match="out is None; expected a file"):
+        export_pairs(m, None)  # type: ignore[arg-type]
 
 
 def test_a_suite_is_looked_for_in_the_rejected_answer_too() -> None:
@@ -574,3 +612,21 @@ def test_prompts_in_parts_are_told_apart() -> None:
         for n, part in enumerate(parts)
     ]
     assert len(answers([experience(one) for one in found], near=None)) == 2
+
+
+def test_an_answer_in_parts_is_an_answer_and_texts_in_parts_are_one_text() -> None:
+    said: list[Message] = [PART, {"role": "assistant", "content": [{"type": "text", "text": "a cat"}]}]
+    (row,), _ = rows([experience(attempt("a", "Look.", "a cat", 1.0, messages=said).but(prompt=1))])
+    assert [m["content"] for m in row["prompt"] + row["completion"]] == [f"Look.\n{LONG}", "a cat"]
+
+
+def test_attempts_that_were_shown_other_images_are_no_repeats() -> None:
+    def shown(name: str, image: str) -> Experience:
+        parts: list[Json] = [{"type": "text", "text": LONG * 3}, {"type": "image_url", "image_url": {"url": image}}]
+        return experience(
+            attempt(name, "Look.", "yes", 1.0, messages=[{"role": "user", "content": parts}, END]).but(prompt=1)
+        )
+
+    found, card = rows([shown("a", "data:,A"), shown("b", "data:,B"), shown("c", "data:,A")])
+    assert [row["lineage"]["attempt"] for row in found] == ["a", "b"]
+    assert (card.dropped, found[0]["prompt"][0]["content"][1]["type"]) == ({"duplicate": 1}, "image_url")

@@ -239,6 +239,12 @@ def test_a_loss_that_is_no_number_ends_the_training_and_leaves_nothing(small: st
     assert [path.name for path in tmp_path.iterdir()] == ["home"]
 
 
+@pytest.mark.parametrize("out", [".", "", "/"])
+def test_what_names_no_folder_is_refused(small: str, out: str) -> None:
+    with pytest.raises(Misuse, match="is no name for a new folder; give the adapter one, such as"):
+        trained(Path(out))
+
+
 def test_a_folder_that_exists_is_left_alone(small: str, tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     with pytest.raises(Misuse, match="a exists; choose another folder"):
