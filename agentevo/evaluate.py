@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from agentevo.alarms import alarms
 from agentevo.errors import Misuse, UnknownName
 from agentevo.models.usage import spending
+from agentevo.phases.gate import Gains
 from agentevo.protocols import Environment, State
 from agentevo.record import Record
 from agentevo.scoring import answered
@@ -35,20 +36,23 @@ async def evaluate(
 def held_out(state: State) -> list[Task]:
     """Return the tasks of the splits that the gate names, or else of the environment's own for evaluation.
 
-    Raise Misuse where there are none, and the gate is one that compares them split by split.
+    Raise Misuse where there are none, or the gate compares them split by split and cannot tell them apart.
     """
     environment = state.environment
     splits: Sequence[str] = getattr(state.recipe.gate, "splits", ()) or _own(environment)
     for split in splits:
         if split not in environment.splits():
             raise UnknownName(f"split of {environment.card.name}", split, environment.splits())
-    tasks = [task for split in splits for task in environment.tasks(split)]
+    by_split = {split: environment.tasks(split) for split in splits}
+    tasks = [task for split in splits for task in by_split[split]]
     if not tasks and hasattr(state.recipe.gate, "splits"):
         raise Misuse(
             f"{environment.card.name!r} has no held-out tasks for the gate to compare; it has"
             f" {', '.join(environment.splits()) or 'no split'}: give an environment with a split 'dev' or 'test', name"
             " others in the gate (splits=), or take a recipe without a gate"
         )
+    if isinstance(state.recipe.gate, Gains):
+        state.recipe.gate.must_tell_apart(by_split)
     return tasks
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from statistics import fmean
 
 from agentevo.errors import Misuse
 from agentevo.statistics import Interval, paired_bootstrap, power_note
-from agentevo.types import Decision, Report
+from agentevo.types import Decision, Report, Task
+
+SUITE = "suite"
+"""The name in a task's data that says of which split beside others it is."""
 
 
 @dataclass(frozen=True)
@@ -86,10 +89,26 @@ class Gains:
             raise Misuse(f"Gains(gain={self.gain!r}, margin={self.margin!r}): expected both to be 0 or more, below 1")
         if self.retention and not self.target:
             raise Misuse("a gate with retention= must name its target= too, such as target=('dev',)")
+        if both := set(self.target).intersection(self.retention):
+            raise Misuse(f"split {min(both)!r} is target and retention at once; name it in one of them")
 
     @property
     def splits(self) -> tuple[str, ...]:
         return (*self.target, *self.retention)
+
+    def must_tell_apart(self, tasks: Mapping[str, Sequence[Task]]) -> None:
+        """Raise Misuse where the tasks of the splits, given by split, cannot be compared split by split."""
+        if self.target and not any(tasks[split] for split in self.target):
+            raise Misuse(f"target split {self.target[0]!r} has no tasks; name one that has in Gains(target=...)")
+        for split in self.retention:
+            stray = next((task for task in tasks[split] if task.data.get(SUITE) != split), None)
+            if stray is None and tasks[split]:
+                continue
+            said = f"{stray.id!r:.80} says {stray.data.get(SUITE)!r:.80}" if stray else "it has none"
+            raise Misuse(
+                f"each task of the retention split {split!r} must say data[{SUITE!r}] = {split!r}, and {said}; give"
+                f" its tasks that, or take it from another environment: Beside(environment, {split}=(other, 'test'))"
+            )
 
     def __call__(self, before: Report, after: Report) -> Decision:
         said, accepted = list[str](), True
@@ -104,7 +123,7 @@ class Gains:
 
     def _of(self, report: Report, name: str) -> Report:
         """Return the part of a report that is about a retention split, or about what is none."""
-        named = [(x, str(x.task.data.get("suite", ""))) for x in report.experiences]
+        named = [(x, str(x.task.data.get(SUITE, ""))) for x in report.experiences]
         wanted = (x for x, suite in named if suite == name or (not name and suite not in self.retention))
         return report.but(experiences=tuple(wanted))
 

@@ -15,7 +15,7 @@ from cycles import LEARNING, NOW, Sums, answers, by_heart, memory, moment, remem
 from agentevo.cycle import cycle, evolve, learn
 from agentevo.environments.anything import Answering
 from agentevo.errors import Misuse, ModelUnavailable, UnknownName
-from agentevo.evaluate import evaluate
+from agentevo.evaluate import evaluate, held_out
 from agentevo.events import Event, Learned, Turned, listening
 from agentevo.memory import Credit, Extract, Insert, Memory
 from agentevo.memory.retest import Retested
@@ -23,7 +23,7 @@ from agentevo.models import FunctionModel, ScriptedModel
 from agentevo.models.usage import Budget
 from agentevo.phases.act import Sample
 from agentevo.phases.combine import Refined
-from agentevo.phases.gate import HeldOut
+from agentevo.phases.gate import Gains, HeldOut
 from agentevo.phases.judge import Verify
 from agentevo.phases.loop import Loop
 from agentevo.protocols import Act, Episode, FeedbackLevel, Recipe, State
@@ -34,6 +34,7 @@ from agentevo.types import (
     Experience,
     Feedback,
     Item,
+    Json,
     Message,
     Objective,
     Op,
@@ -166,6 +167,37 @@ def test_a_gate_that_will_have_nothing_to_compare_is_told_before_practice_is_pai
     model = ScriptedModel([])
     with memory() as store, pytest.raises(Misuse, match="has no held-out tasks for the gate to compare; it has train"):
         evolved(replace(moment(store, replace(LEARNING, gate=HeldOut()), model), environment=OnlyTrain()))
+    assert model.requests == []
+
+
+@pytest.mark.parametrize(
+    ("retention", "says"),
+    [
+        ("own", r"of the retention split 'own' must say data\['suite'\] = 'own', and '0\+1' says None; .*Beside\("),
+        ("none", r"retention split 'none' must say .*, and it has none"),
+        ("beside", ""),
+    ],
+)
+def test_a_gate_that_could_not_tell_its_splits_apart_says_so_before_practice(retention: str, says: str) -> None:
+    class Several(Sums):
+        def splits(self) -> Sequence[str]:
+            return ("train", "dev", "own", "none", "beside")
+
+        def tasks(self, split: str) -> Sequence[Task]:
+            data: dict[str, Json] = {"suite": split} if split == "beside" else {}
+            return [] if split == "none" else [task.but(data=data) for task in super().tasks(split)]
+
+    model = ScriptedModel([])
+    gate = Gains(target=["dev"], retention=[retention])
+    with memory() as store:
+        state = replace(moment(store, replace(LEARNING, gate=gate), model), environment=Several())
+        if not says:
+            assert len(held_out(state)) == 8
+            return
+        with pytest.raises(Misuse, match=says):
+            evolved(state)
+        with pytest.raises(Misuse, match="target split 'none' has no tasks"):
+            held_out(replace(state, recipe=replace(LEARNING, gate=Gains(target=["none"], retention=["beside"]))))
     assert model.requests == []
 
 

@@ -188,7 +188,15 @@ def test_a_gain_can_be_asked_for_and_splits_are_what_it_looks_at() -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"gain": 1.0}, {"margin": -0.1}, {"target": "dev"}, {"retention": ("old",)}, {"confidence": 1.0}]
+    "options",
+    [
+        {"gain": 1.0},
+        {"margin": -0.1},
+        {"target": "dev"},
+        {"retention": ("old",)},
+        {"confidence": 1.0},
+        {"target": ["dev"], "retention": ["dev"]},
+    ],
 )
 def test_a_gate_for_gains_that_makes_no_sense_is_refused(options: dict[str, object]) -> None:
     with pytest.raises(Misuse):
