@@ -13,6 +13,8 @@ from agentevo.memory.exact import Vector, likenesses
 from agentevo.types import Hit
 
 DAY_S = 86_400.0
+SPELL_S = 600.0
+"""What was said within so many seconds is taken for said at once: none of it updates the other."""
 _LARGEST = 1e100
 """No weight is larger: a score stays a number, and of scores that differ one is the greater."""
 
@@ -24,9 +26,9 @@ class Weights:
     `vector` multiplies the cosine; `bm25` how well the words match, on the scale that `fused` finds for it; `alike`
     how near an item is to those that match best, beside its own cosine. Recency halves with each `half_life_days` that
     an item is older than the newest candidate. A fact is lifted above older ones whose cosine to it is `newer` or more,
-    by which it may update them; 1 or more turns this off. A weight of 0 leaves its part out: without `vector`, words
-    count whatever the cosines are. The defaults were chosen on labelled data: benchmarks/quality/retrieval.py, kinds.py
-    and updates.py.
+    which it may update, unless it is like many; 1 or more turns this off. A weight of 0 leaves its part out: without
+    `vector`, words count whatever the cosines are. The defaults were chosen on labelled data:
+    benchmarks/quality/retrieval.py, kinds.py and updates.py.
     """
 
     vector: float = 1.0
@@ -36,7 +38,7 @@ class Weights:
     importance: float = 0.02
     utility: float = 0.1
     half_life_days: float = 30.0
-    newer: float = 0.7
+    newer: float = 0.5
 
     def __post_init__(self) -> None:
         for name in ("vector", "bm25", "alike", "recency", "importance", "utility"):
@@ -74,6 +76,8 @@ Found: TypeAlias = tuple[Candidate, dict[str, float]]
 
 _CROWD = 50
 _JUST = 1e-6
+_FEW = 3
+"""A fact that is like more of those that lead than this is an entry of a list, which updates nothing."""
 _FIELD = 10
 _WORDS = 12.0
 _BEST = 3
@@ -150,16 +154,30 @@ def priors(item: Candidate, newest: float, scale: float, weights: Weights) -> di
 
 
 def renewed(found: Sequence[Found], vectors: Mapping[str, Vector], alike: float) -> list[Found]:
-    """Lift each fact just above the older ones that it is like: as a part of its score."""
-    facts = [(item, sum(parts.values())) for item, parts in found if item.id in vectors]
+    """Lift each fact just above the older ones that it is like, as these were lifted: as a part of its score.
 
-    def above(item: Candidate, score: float) -> float | None:
-        older = ((o, s) for o, s in facts if s >= score and item.created_at - o.created_at >= DAY_S / 2)
-        highest = max((s for o, s in older if float(vectors[o.id] @ vectors[item.id]) >= alike), default=None)
-        return None if highest is None else highest + _JUST - score
-
-    lifted = {item.id: by for item, score in facts if (by := above(item, score)) is not None}
+    What updates a fact is like it and like little else: of those that are like more than a few, as the entries of a
+    list are, none updates another.
+    """
+    facts = sorted(((item, sum(parts.values())) for item, parts in found if item.id in vectors), key=_age)
+    if len(facts) < 2:
+        return [*found]
+    stacked = np.stack([vectors[item.id] for item, _ in facts])
+    like = stacked @ stacked.T >= alike
+    like &= (like.sum(axis=0) <= 1 + _FEW) & (like.sum(axis=1) <= 1 + _FEW)[:, None]
+    lifted: dict[str, float] = {}
+    scores: list[float] = []
+    for n, (item, score) in enumerate(facts):
+        older = (m for m in range(n) if like[m, n] and item.created_at - facts[m][0].created_at >= SPELL_S)
+        above = [scores[m] for m in older if scores[m] >= score]
+        scores.append(max(above) + _JUST if above else score)
+        if above:
+            lifted[item.id] = scores[n] - score
     return [(item, parts | {"newer": lifted[item.id]} if item.id in lifted else parts) for item, parts in found]
+
+
+def _age(fact: tuple[Candidate, float]) -> float:
+    return fact[0].created_at
 
 
 def ordered(hits: Sequence[Hit]) -> list[Hit]:

@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias, get_args
 from agentevo.memory.exact import Scored, Vector, likenesses
 from agentevo.memory.narrow import Filter
 from agentevo.memory.rank import (
-    DAY_S,
+    SPELL_S,
     Candidate,
     Found,
     Weights,
@@ -130,7 +130,7 @@ def _renewed(source: Source, scored: list[Found], question: Question) -> list[Fo
         return scored
     by_rank = nsmallest(max(question.k, _LEADING), scored, key=lambda one: rank(sum(one[1].values()), one[0]))
     facts = [item for item, _ in by_rank if item.kind == "fact"]
-    if max((f.created_at for f in facts), default=0) - min((f.created_at for f in facts), default=0) < DAY_S / 2:
+    if max((f.created_at for f in facts), default=0) - min((f.created_at for f in facts), default=0) < SPELL_S:
         return scored
     by_row = source.vectors([fact.row for fact in facts])
     vectors = {fact.id: by_row[fact.row] for fact in facts if fact.row in by_row}

