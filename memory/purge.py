@@ -25,7 +25,7 @@ from agentevo.memory.source import Stored
 from agentevo.memory.table import drop_words
 from agentevo.memory.trust import BLOCKED, DOUBTED, PURGED
 from agentevo.memory.writer import Writer
-from agentevo.types import Experience, Item, Kind
+from agentevo.types import Experience, Item, Kind, Transaction
 
 _QUOTED = 8
 """Shorter texts are left in reasons: they are words that anybody uses."""
@@ -42,7 +42,7 @@ class Purged:
     derived: tuple[str, ...] = ()
     """Items that were made from what was purged: quarantined, or as soon as somebody restores them."""
     adapters: tuple[str, ...] = ()
-    """Adapters that were trained on what was purged: none of them answers any more, nor is promoted again."""
+    """Adapters of any namespace that were trained on what was purged: none answers any more, nor is promoted again."""
     retired: tuple[str, ...] = ()
     """Those of them that were in use until now."""
     experiences: tuple[str, ...] = ()
@@ -68,6 +68,7 @@ def destroy(stored: Stored, ids: Sequence[str], *, actor: str, reason: str, at: 
             said = ", ".join(ids[:_NAMED]) + (f" and {len(ids) - _NAMED} others" if len(ids) > _NAMED else "")
             ids = [*ids, *(item.id for item in found if is_record(item) and item.id not in ids)]
             derived = [item for item in found if item.id not in ids]
+            elsewhere = _elsewhere(db, stored, [*attempts, *learned])
             saying += [name for name in _sharing(db, stored, ids) if name not in saying]
             writer = Writer(db, stored, {})
             writer.begin(actor=actor, reason=reason, key=None, at=at)
@@ -76,6 +77,10 @@ def destroy(stored: Stored, ids: Sequence[str], *, actor: str, reason: str, at: 
             writer.put([*doubtful, *barred(derived, f"trained on purged {said}")])
             # An undo would let what was made from it be recalled again, and bring nothing back.
             db.execute("UPDATE transactions SET content = 0 WHERE txn = ?", (writer.txn,))
+            for other, trained in elsewhere:
+                why = f"trained on purged {said} of namespace {stored.namespace}"
+                _bar(db, other, trained, why, writer.transaction)
+                derived += trained
             _erase(db, stored, ids)
             marks = [(stored.ns, attempt, PURGED) for attempt in (*attempts, *learned)]
             db.executemany("INSERT OR IGNORE INTO derived VALUES (?,?,?)", marks)
@@ -85,6 +90,24 @@ def destroy(stored: Stored, ids: Sequence[str], *, actor: str, reason: str, at: 
     made = tuple(item.id for item in derived if item.kind != "adapter")
     trained = tuple(item.id for item in adapters)
     return Purged(tuple(ids), made, trained, retired, tuple(origins), tuple(saying), pending)
+
+
+def _elsewhere(db: sqlite3.Connection, stored: Stored, attempts: Sequence[str]) -> list[tuple[Stored, list[Item]]]:
+    """Return the adapters that other namespaces keep of these attempts: what is trained on may be of several."""
+    query = """SELECT DISTINCT name FROM namespaces JOIN derived USING (ns)
+        WHERE ns != ?1 AND parent IN (SELECT value FROM json_each(?2)) AND child != ?3 ORDER BY name"""
+    names = db.execute(query, (stored.ns, json.dumps(list(attempts)), PURGED)).fetchall()
+    others = [Stored(stored.ledger, stored.index, name, exact_limit=stored.exact_limit) for (name,) in names]
+    found = ((other, [item for item in descendants(other, attempts) if item.kind == "adapter"]) for other in others)
+    return [(other, trained) for other, trained in found if trained]
+
+
+def _bar(db: sqlite3.Connection, stored: Stored, adapters: Sequence[Item], why: str, purge: Transaction) -> None:
+    """Keep the adapters of another namespace from use; its journal says who purged what they were trained on."""
+    writer = Writer(db, stored, {})
+    writer.begin(actor=purge.actor, reason=purge.reason, key=None, at=purge.at)
+    writer.put(barred(adapters, why))
+    db.execute("UPDATE transactions SET content = 0 WHERE txn = ?", (writer.txn,))
 
 
 def _attempts(stored: Stored, ids: Sequence[str]) -> list[str]:

@@ -293,10 +293,10 @@ class Writer(Entry):
         return item, _because(op, why)
 
     def _barred(self, item: Item, op: Op) -> tuple[Item, Op]:
-        """Keep an adapter from use that was trained on attempts whose experience has been purged since."""
-        query = "SELECT 1 FROM derived WHERE ns = ? AND parent = ? AND child = ?"
+        """Keep an adapter from use that was trained on attempts whose experience a namespace has purged since."""
+        query = "SELECT 1 FROM derived WHERE ns IN (SELECT ns FROM namespaces) AND parent = ? AND child = ?"
         names = item.derived_from if BLOCKED not in item.metadata else ()
-        if not any(self.db.execute(query, (self.ns, name, PURGED)).fetchone() for name in names):
+        if not any(self.db.execute(query, (name, PURGED)).fetchone() for name in names):
             return item, op
         why = "trained on what was purged meanwhile"
         return blocked(item, why), _because(op, why)

@@ -13,6 +13,7 @@ from agentevo.errors import Misuse
 from agentevo.memory import Memory
 from agentevo.memory.history import Change
 from agentevo.memory.purge import Purged
+from agentevo.memory.trust import BLOCKED
 from agentevo.models import FunctionModel
 from agentevo.types import Attempt, Experience, Json, Op, Task, Transaction
 
@@ -98,6 +99,28 @@ def test_an_adapter_of_what_was_purged_is_returned_as_it_is_kept() -> None:
         assert (adapter.status, adapter) == ("quarantined", memory.get(adapter.id))
         posted = memory.insert(["one", "another"], kind="adapter", metadata={"base": "b", "role": "r"})
         assert posted == [memory.get(one.id) for one in posted]
+
+
+def test_adapters_that_another_namespace_keeps_of_what_is_purged_are_named_and_taken_out_of_use(tmp_path: Path) -> None:
+    task = Task(id="t", prompt="p")
+    with Memory.open(tmp_path / "m", embedder="hash") as memory, memory.within("team") as team:
+        run = team.record(Experience(task=task, attempts=(Attempt(id="a", task=task),)))
+        about: dict[str, Json] = {"name": "one", "base": "small", "role": "policy"}
+        adapter = memory.insert("an adapter card", kind="adapter", derived_from=["a", "b"], metadata=about)
+        mean = memory.insert("an average", kind="adapter", derived_from=[adapter.id])
+        lesson = memory.insert("a lesson", kind="lesson", derived_from=["a"])
+        done = team.purge(run, reason="asked to")
+        assert (set(done.adapters), set(done.retired)) == ({adapter.id, mean.id}, {adapter.id, mean.id})
+        later = memory.insert("a later card", kind="adapter", derived_from=["a"])
+        assert {item.id: item.metadata.get(BLOCKED) for item in memory.list(status="all")} == {
+            adapter.id: f"trained on purged {run} of namespace team",
+            mean.id: f"trained on purged {run} of namespace team",
+            lesson.id: None,
+            later.id: "trained on what was purged meanwhile",
+        }
+        assert [item.id for item in memory.list()] == [lesson.id]
+        assert [item.id for item in memory.list(kind="adapter")] == []
+        assert memory.verify().ok
 
 
 def test_the_journal_keeps_what_was_purged_by_whom_and_why_but_not_the_text(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -197,8 +197,8 @@ def _show_purged(memory: Memory, done: Purged) -> None:
     for item in filter(None, map(memory.get, done.derived)):
         when = "  (once it is restored)" if item.status == "forgotten" else ""
         show(f"quarantined  {named(item)}{when}")
-    for item in filter(None, map(memory.get, done.adapters)):
-        show(f"trained on it  {named(item)}")
+    for told in _trained(memory, done.adapters):
+        show(f"trained on it  {told}")
     for name in done.experiences:
         what = "experience that it was made from, or that used it"
         show(f"still there  {visible(name)}  {what}; purge that, too, if it says the same")
@@ -206,3 +206,11 @@ def _show_purged(memory: Memory, done: Purged) -> None:
         show(f"still there  {named(item)}  which may say the same; purge that, too, if it does")
     if done.retired:
         tell("taken out of use: what was trained on it; `agentevo models adapters list` shows what is there instead")
+
+
+def _trained(memory: Memory, ids: Sequence[str]) -> Iterator[str]:
+    """Yield each adapter on one line, with its namespace where that is another."""
+    for name in memory.namespaces() if ids else ():
+        with memory.within(name) as there:
+            where = "" if name == memory.namespace else f"  (namespace {visible(name)})"
+            yield from (f"{named(item)}{where}" for item in filter(None, map(there.get, ids)))
