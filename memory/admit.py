@@ -20,7 +20,7 @@ from agentevo.memory.narrow import Filter
 from agentevo.memory.nearby import COMPARED
 from agentevo.memory.orders import why
 from agentevo.memory.source import Source
-from agentevo.memory.trust import BLOCKED, DOUBTED, LOW_TRUST, lowest, trust_of
+from agentevo.memory.trust import ACCEPTED, BLOCKED, DOUBTED, GATE, LOW_TRUST, WEIGHTS, lowest, trust_of
 from agentevo.types import Item, Json, Op, why_invalid
 
 Metadata: TypeAlias = Mapping[str, Json]
@@ -216,10 +216,14 @@ def _must_not_be_blocked(item: Item | None) -> None:
 def _still_doubted(op: Op, item: Item) -> Op:
     """Return an op on an item that is doubted, or an adapter that is blocked: new metadata keeps that.
 
-    One that restores what is doubted says why it is held.
+    Of an adapter it keeps, too, what a gate said and the hash, unless it says otherwise itself. One that restores what
+    is doubted says why it is held.
     """
     kept = {name: item.metadata[name] for name in (DOUBTED, BLOCKED) if name in item.metadata}
     metadata = op.changes.get("metadata")
+    if item.kind == "adapter" and isinstance(metadata, Mapping):
+        told = (name for name in (ACCEPTED, GATE, WEIGHTS) if name in item.metadata and name not in metadata)
+        kept |= {name: item.metadata[name] for name in told}
     if op.verb == "restore" and DOUBTED in kept:
         return _told(op, f"quarantined: {kept[DOUBTED]}")
     if kept and isinstance(metadata, Mapping):

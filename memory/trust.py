@@ -20,6 +20,9 @@ UNKNOWN_SOURCE = 0.3
 BLOCKED = "blocked"
 """The name in an adapter's metadata of why it must not be put into use: what it was trained on was purged."""
 
+ACCEPTED, GATE, WEIGHTS = "accepted", "gate", "sha256"
+"""The names in an adapter's metadata of whether a gate let it in, what it said (if one was asked), and of the hash."""
+
 PURGED = ""
 """What stands in the ledger for the child of an attempt whose experience was purged: no item has this id."""
 

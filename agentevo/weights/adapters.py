@@ -15,7 +15,7 @@ from agentevo.errors import Misuse, UnknownName
 from agentevo.memory import Memory
 from agentevo.memory.history import Change
 from agentevo.memory.posts import replaced_by
-from agentevo.memory.trust import BLOCKED
+from agentevo.memory.trust import ACCEPTED, BLOCKED, GATE
 from agentevo.protocols import Adaptable, Draft, State
 from agentevo.protocols import Memory as Reads
 from agentevo.types import Item, Json, Op, Report, Transaction
@@ -24,8 +24,6 @@ LOG = logging.getLogger(__name__)
 
 POLICY = "policy"
 PLUS, LOCAL = "+", "local/"
-ACCEPTED = "accepted"
-"""The name in an adapter's metadata of whether a gate let it in; it is not there where no gate was asked."""
 
 
 def base_of(model: str) -> str:
@@ -99,7 +97,7 @@ def trained(ops: Sequence[Op]) -> list[Item]:
 
 def _weighed(item: Item, report: Report) -> Op:
     scores: Json = {**scores_of(item), "held_out": report.score}
-    said: dict[str, Json] = {"scores": scores, "gate": report.reason, ACCEPTED: report.accepted}
+    said: dict[str, Json] = {"scores": scores, GATE: report.reason, ACCEPTED: report.accepted}
     return Op(verb="edit", id=item.id, changes={"metadata": {**item.metadata, **said}})
 
 
@@ -141,7 +139,7 @@ async def promote(memory: Memory, name: str, reason: str = "", *, force: bool = 
     """
     item = find(memory, name)
     if item.metadata.get(ACCEPTED) is False and item.status != "live" and not force:
-        why = item.metadata.get("gate")
+        why = item.metadata.get(GATE)
         raise Misuse(
             f"adapter {name_of(item)!r} is not promoted, as the gate did not let it in: {why}; "
             "to use it all the same give --force, in Python force=True"

@@ -283,7 +283,19 @@ def test_an_edit_does_not_take_back_that_an_adapter_is_blocked() -> None:
         ((name, _), *_) = store.experiences()
         store.purge(name)
         store.edit(item.id, metadata={"name": "a"})
-        assert adapters(store)[0].metadata == {"name": "a", BLOCKED: f"trained on purged {name}"}
+        told = adapters(store)[0].metadata
+        assert (told["name"], told[BLOCKED]) == ("a", f"trained on purged {name}")
+
+
+def test_an_edit_does_not_take_back_what_a_gate_said_of_an_adapter() -> None:
+    weights = Weights()
+    with memory() as store:
+        (report,) = evolved(store, model(weights, right=True), replace(recipe(weights, HeldOut()), practice=poisoned))
+        (item,) = adapters(store)
+        store.edit(item.id, metadata={"name": "a"})
+        assert adapters(store)[0].metadata == {"name": "a", "accepted": False, "gate": report.reason}
+        store.edit(item.id, metadata={"name": "a", "accepted": True})
+        assert adapters(store)[0].metadata == {"name": "a", "accepted": True, "gate": report.reason}
 
 
 def test_once_the_item_made_of_an_attempt_is_purged_the_attempt_trains_nothing_more() -> None:
