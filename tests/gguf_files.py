@@ -29,7 +29,9 @@ def write_head(path: Path, context: int = 64, kind: str = "model", size: int = 2
     return path
 
 
-def write_adapter(path: Path, seed: int = 0, scale: float = 0.2, architecture: str = "llama") -> Path:
+def write_adapter(
+    path: Path, seed: int = 0, scale: float = 0.2, architecture: str = "llama", width: int = WIDTH
+) -> Path:
     """Write a LoRA adapter of random weights, large enough to change every reply."""
     dice = np.random.default_rng(seed)
     writer = GGUFWriter(str(path), architecture)
@@ -37,7 +39,7 @@ def write_adapter(path: Path, seed: int = 0, scale: float = 0.2, architecture: s
     writer.add_string("adapter.type", "lora")
     writer.add_float32("adapter.lora.alpha", float(RANK))
     for layer in range(0, 30, 3):
-        for part, shape in (("lora_a", (RANK, HIDDEN)), ("lora_b", (WIDTH, RANK))):
+        for part, shape in (("lora_a", (RANK, HIDDEN)), ("lora_b", (width, RANK))):
             values = dice.normal(0.0, scale, shape).astype(np.float32)
             writer.add_tensor(f"blk.{layer}.ffn_down.weight.{part}", values)
     path.parent.mkdir(parents=True, exist_ok=True)

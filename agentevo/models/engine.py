@@ -34,9 +34,6 @@ _COUNTS_KEPT = 1024
 _LONG = 10_000
 """Characters of a text whose count is not kept, so that what is kept stays small."""
 
-BASE = "agentevo.base_sha256"
-"""The field in which an adapter's file says what the weights hash to that it was made for."""
-
 Body: TypeAlias = Mapping[str, Json]
 
 
@@ -57,11 +54,9 @@ class Engine:
     """A loaded model. `stream` blocks, and may be called by several threads at once."""
 
     def __init__(self, name: str, model: Path, adapters: Sequence[Path], threads: int, context: int = CONTEXT) -> None:
-        """Load the model; raise WeightsError if the file, or one of the adapters, cannot be."""
+        """Load the model; raise WeightsError if the file cannot be, or one of the adapters is not taken."""
         self._name, self._adapters = name, tuple(adapters)
         header = read_header(model)
-        for adapter in self._adapters:
-            _check_adapter(adapter, header)
         self._server, self._socket = _start(
             name, model, self._adapters, header, threads, min(context, context_of(header) or context)
         )
@@ -171,8 +166,7 @@ def _start(
         server.handle_completions({"prompt": [0], "max_tokens": 1, "cache_prompt": False}, lambda _: False)
     except (RuntimeError, ValueError) as error:
         listening.close()
-        what = f"or one of its adapters in {model.parent / 'adapters'} " if adapters else ""
-        raise WeightsError(f"{model} {what}cannot be loaded: it is damaged; {again(name)}") from error
+        raise WeightsError(f"{model} cannot be loaded: it is damaged; {again(name)}") from error
     listening.hide()
     return server, listening
 
@@ -201,22 +195,6 @@ def _head_size(header: Mapping[str, Value]) -> int:
     if isinstance(key, int):
         return key
     return width // heads if isinstance(width, int) and isinstance(heads, int) and heads else 1
-
-
-def _check_adapter(adapter: Path, model: Mapping[str, Value]) -> None:
-    header = read_header(adapter)
-    if header.get("general.type") != "adapter" or header.get("adapter.type") != "lora":
-        raise WeightsError(f"{adapter} is no LoRA adapter; move it out of the adapters folder")
-    if header.get("general.architecture") != model.get("general.architecture"):
-        raise WeightsError(f"{adapter} was made for another model ({header.get('general.architecture')}); remove it")
-
-
-def is_for(adapter: Path, sha256: str) -> bool:
-    """Say whether an adapter was made for weights of this hash, as far as its file says: those of others do not."""
-    try:
-        return read_header(adapter).get(BASE) in (None, sha256)
-    except WeightsError:
-        return True  # the engine says what is wrong with it
 
 
 def _read(chunk: Any, name: str) -> Piece | None:

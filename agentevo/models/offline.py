@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import TypeAlias
 
 from agentevo.errors import UnknownName, WeightsError
+from agentevo.models.adapter_files import unfit, way_out
 from agentevo.models.catalogue import CATALOGUE, WeightsKind
-from agentevo.models.engine import Body, Engine, Piece, is_for
+from agentevo.models.engine import Body, Engine, Piece
 from agentevo.models.installed import Installed, check_untouched, find
 from agentevo.models.placing import Progress
 from agentevo.models.pull import pull
@@ -92,6 +93,8 @@ class _Loaded:
     lock: threading.Lock = field(default_factory=threading.Lock)
     engine: Engine | None = None
     files: tuple[tuple[str, int, int], ...] = ()
+    left_out: dict[Path, str] = field(default_factory=dict)
+    """Adapters that cannot be used, and why."""
 
 
 _loaded: dict[Path, _Loaded] = {}
@@ -139,22 +142,21 @@ def count_tokens(model: str, text: str) -> int:
 def _ready(model: str, stopped: threading.Event) -> tuple[Engine, Path | None]:
     """Return the engine and the adapter's file; raise UnknownName, which lists the models or the adapters.
 
-    Raises WeightsError for an adapter that was made for other weights: with these it would answer with noise.
+    Raises WeightsError for an adapter that is damaged, or made for other weights: with these it would say noise.
     """
     name, adapter = split(model)
     weights = obtain(name, "model", stopped)
     adapters = weights.adapters
     if adapter is not None and adapter not in adapters:
         raise UnknownName(f"adapter of {name}", adapter, adapters)
-    if adapter is not None and not is_for(adapters[adapter], weights.sha256):
-        raise WeightsError(
-            f"{adapters[adapter]} was made for other weights than those that local/{name} has now (SHA-256"
-            f" {weights.sha256[:12]}...); train it on these, or remove it"
-        )
-    return _engine(weights, adapters), adapters[adapter] if adapter is not None else None
+    engine, left_out = _engine(weights, adapters)
+    file = adapters[adapter] if adapter is not None else None
+    if file in left_out:
+        raise WeightsError(left_out[file])
+    return engine, file
 
 
-def _engine(weights: Installed, adapters: dict[str, Path]) -> Engine:
+def _engine(weights: Installed, adapters: dict[str, Path]) -> tuple[Engine, dict[Path, str]]:
     place = _loaded.setdefault(weights.path, _Loaded())
     with place.lock:
         files = tuple(_identity(path) for path in (weights.path, *adapters.values()))
@@ -163,10 +165,33 @@ def _engine(weights: Installed, adapters: dict[str, Path]) -> Engine:
             threads = settings().threads or idle_cores()
             log.debug("loading %s with %d threads and %d adapters", weights.path, threads, len(adapters))
             place.engine = None  # what runs on it is finished; a new adapter can only be had by loading again
-            fitting = [file for file in adapters.values() if is_for(file, weights.sha256)]
-            place.engine = Engine(weights.name, weights.path, fitting, threads)
+            place.engine, place.left_out = _with_those_that_fit(weights, list(adapters.values()), threads)
             place.files = files
-        return place.engine
+        return place.engine, place.left_out
+
+
+def _with_those_that_fit(weights: Installed, adapters: list[Path], threads: int) -> tuple[Engine, dict[Path, str]]:
+    """Load a model with the adapters that can be used with it; return too why others cannot."""
+    left_out = {file: why for file in adapters if (why := unfit(file, weights))}
+    made = _made(weights, [file for file in adapters if file not in left_out], threads)
+    if made is None:
+        Engine(weights.name, weights.path, (), threads)  # raises where it is the model that cannot be loaded
+        others = [file for file in adapters if file not in left_out and _made(weights, [file], threads) is None]
+        why = f"is damaged, or of another model: the runtime does not take it for local/{weights.name}"
+        left_out |= {file: f"{file} {why}; {way_out(file)}" for file in others}
+        fitting = [file for file in adapters if file not in left_out]
+        made = Engine(weights.name, weights.path, fitting, threads)
+    for why in left_out.values():
+        log.warning("local/%s goes without an adapter: %s", weights.name, why)
+    return made, left_out
+
+
+def _made(weights: Installed, adapters: list[Path], threads: int) -> Engine | None:
+    """Return a model with all these adapters, or None where that cannot be loaded."""
+    try:
+        return Engine(weights.name, weights.path, adapters, threads)
+    except WeightsError:
+        return None
 
 
 def _identity(path: Path) -> tuple[str, int, int]:

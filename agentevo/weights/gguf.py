@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from agentevo.errors import Misuse, WeightsError
 from agentevo.models import offline
-from agentevo.models.engine import BASE
+from agentevo.models.adapter_files import BASE
 from agentevo.models.gguf_header import Value, read_header
 from agentevo.models.installed import Installed, checked_name, storing
 from agentevo.weights.checkpoints import stored

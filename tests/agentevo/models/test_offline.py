@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -349,16 +350,55 @@ def test_weights_that_cannot_be_loaded_name_the_commands(own_model: Callable[[st
         ask("empty", "hi")
 
 
-@pytest.mark.parametrize(("kind", "why"), [("model", "no LoRA adapter"), ("other", "made for another model")])
-def test_an_adapter_that_does_not_fit_is_named(own_model: Callable[[str], Path], kind: str, why: str) -> None:
+def a_head(file: Path) -> None:
+    write_head(file)
+
+
+def of_another_architecture(file: Path) -> None:
+    write_adapter(file, architecture="qwen2")
+
+
+def of_another_shape(file: Path) -> None:
+    write_adapter(file, width=64)
+
+
+def cut(file: Path) -> None:
+    write_adapter(file)
+    file.write_bytes(file.read_bytes()[:-500])
+
+
+def garbage(file: Path) -> None:
+    file.write_bytes(b"x" * 5000)
+
+
+@pytest.mark.parametrize(
+    ("write", "why"),
+    [
+        (a_head, "no LoRA adapter"),
+        (
+            of_another_architecture,
+            "damaged, or of another model: the runtime does not take it for local/based; install",
+        ),
+        (of_another_shape, "damaged, or of another model: the runtime does not take it for local/based; install"),
+        (
+            cut,
+            "cut off: .*; install it again with `agentevo models adapters install FOLDER --name bad --replace`, or r",
+        ),
+        (garbage, "no GGUF file: .*; install it again"),
+    ],
+)
+def test_an_adapter_that_cannot_be_used_is_named_and_stops_nothing_else(
+    own_model: Callable[[str], Path], write: Callable[[Path], None], why: str, caplog: pytest.LogCaptureFixture
+) -> None:
     adapters = own_model("based") / "adapters"
-    adapters.mkdir()
-    if kind == "model":
-        write_head(adapters / "bad.gguf")
-    else:
-        write_adapter(adapters / "bad.gguf", architecture="qwen2")
-    with pytest.raises(WeightsError, match=rf"bad\.gguf .*{why}"):
-        ask("based", "hi")
+    write_adapter(adapters / "good.gguf")
+    before = [tokens(ask(model, "hi")) for model in ("based", "based+good")]
+    write(adapters / "bad.gguf")
+    assert [tokens(ask(model, "hi")) for model in ("based", "based+good")] == before
+    (warning,) = [line for line in caplog.messages if "bad.gguf" in line]
+    assert re.search(rf"local/based goes without an adapter: .*bad\.gguf is {why}", warning)
+    with pytest.raises(WeightsError, match=rf"bad\.gguf is {why}"):
+        ask("based+bad", "hi")
 
 
 # --- pulled at first use
