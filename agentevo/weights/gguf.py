@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +17,7 @@ from agentevo.models.installed import Installed, checked_name, storing
 from agentevo.weights.checkpoints import stored
 from agentevo.weights.config import Training
 from agentevo.weights.load import LOCAL, Base, base
-from agentevo.weights.train import ADAPTER, SHAPE
+from agentevo.weights.train import ADAPTER, must_be_whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,8 +29,6 @@ _FAMILY = "llama"
 """The one architecture whose layout is known here; SmolLM, Llama and Mistral are of it."""
 _KINDS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 """The modules that the offline runtime adapts, as peft names them."""
-_PLAIN = ("bias", "lora_bias", "use_dora", "use_rslora", "rank_pattern", "alpha_pattern", "modules_to_save")
-"""Settings of an adapter that the runtime, or the way it is computed here, knows nothing of unless they are off."""
 
 
 def must_be_installable(
@@ -88,12 +85,11 @@ def convert(adapter: str | Path, out: str | Path, *, model: str | None = None) -
     from gguf import GGUFWriter
 
     on, _, header = served(Path(adapter), model)
-    shape = _shape(Path(adapter))
     with stored(Path(out)), written(Path(out)) as unfinished:
         writer = GGUFWriter(str(unfinished), _FAMILY)
         writer.add_type("adapter")
         writer.add_string("adapter.type", "lora")
-        writer.add_float32("adapter.lora.alpha", float(str(shape["lora_alpha"])))
+        writer.add_float32("adapter.lora.alpha", Training.read(Path(adapter)).config.alpha)
         writer.add_string(BASE, on.sha256)
         for tensor, (a, b) in matrices(Path(adapter), header).items():
             writer.add_tensor(f"{tensor}.lora_a", _half(a, tensor))
@@ -139,8 +135,8 @@ def matrices(adapter: Path, header: Mapping[str, Value]) -> dict[str, tuple[Matr
 
 def scale(adapter: Path) -> float:
     """Return by how much the product of an adapter's matrices is multiplied."""
-    shape = _shape(adapter)
-    return float(str(shape["lora_alpha"])) / float(str(shape["r"]))
+    made = Training.read(adapter).config
+    return made.alpha / made.rank
 
 
 def _reordered(tensor: str, b: Matrix, header: Mapping[str, Value]) -> Matrix:
@@ -161,7 +157,10 @@ def _half(matrix: Matrix, tensor: str) -> object:
 
 
 def base_of(adapter: Path, model: str | Path | None) -> Base:
-    """Return what an adapter was trained on; raise Misuse if that is not the model that was named."""
+    """Return what an adapter was trained on; raise Misuse if that is not the model that was named.
+
+    Raise WeightsError where its files are missing, damaged or changed.
+    """
     training = Training.read(adapter)
     on = base(model or training.base)
     if training.base_sha256 != on.sha256:
@@ -169,6 +168,7 @@ def base_of(adapter: Path, model: str | Path | None) -> Base:
             f"{adapter} is an adapter for {training.base}, not for {on.name}, or for other weights of that name"
         )
     return on
+    must_be_whole(adapter, training.config)
 
 
 def _must_be_known(model: str, file: Path) -> dict[str, Value]:
@@ -190,21 +190,6 @@ def _number(header: Mapping[str, Value], field: str) -> int:
     if not isinstance(value, int):
         raise WeightsError(f"the model's file does not say its {field}")
     return value
-
-
-def _shape(adapter: Path) -> dict[str, object]:
-    try:
-        shape = dict(json.loads((adapter / SHAPE).read_bytes()))
-    except (OSError, ValueError, TypeError) as error:
-        raise WeightsError(f"{adapter / SHAPE} cannot be read: {error}") from error
-    for name in ("r", "lora_alpha"):
-        value = shape.get(name)
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
-            raise WeightsError(f"{adapter / SHAPE} has {name} {value!r:.80}; expected a number above 0")
-    unknown = [name for name in _PLAIN if shape.get(name) not in (None, False, "none", {}, [])]
-    if unknown:
-        raise Misuse(f"{adapter} was made with {', '.join(unknown)}, which the offline runtime cannot compute")
-    return shape
 
 
 @contextlib.contextmanager

@@ -57,13 +57,11 @@ class Likely:
     def _loaded(self) -> tuple[Chat, PeftModel]:
         from agentevo.weights.chat import Chat
         from agentevo.weights.gguf import base_of
-        from agentevo.weights.load import quiet
+        from agentevo.weights.load import adapted, quiet
 
         on = base_of(self._adapter, self._base)
         with quiet():
-            from peft import PeftModel  # after `base`, which says what to install where it is missing
-
-            model = PeftModel.from_pretrained(on.model(), str(self._adapter)).eval()
+            model = adapted(on.model(), self._adapter).eval()
         return Chat(on.tokenizer(), on.name, written_calls=on.gguf is not None), model
 
 

@@ -21,6 +21,7 @@ from agentevo.models.threads import wait_without_spinning
 
 if TYPE_CHECKING:
     import torch
+    from peft import PeftModel
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 LOCAL = "local/"
@@ -64,6 +65,17 @@ class Base:
 
         with _loading(self.folder), quiet():
             return AutoModelForCausalLM.from_pretrained(self.folder, dtype=dtype or torch.float32, use_safetensors=True)
+
+
+def adapted(model: PreTrainedModel, adapter: Path, *, is_trainable: bool = False) -> PeftModel:
+    """Return a model with the adapter of a folder, whose files are there; raise WeightsError where it does not fit."""
+    from peft import PeftModel
+
+    try:
+        return PeftModel.from_pretrained(model, str(adapter), is_trainable=is_trainable, local_files_only=True)
+    except RuntimeError as error:
+        said = " ".join(str(error).split())[:300]
+        raise WeightsError(f"the adapter in {adapter} does not fit its model: {said}; take another") from error
 
 
 def base(model: str | Path, report: Callable[[str], None] | None = None) -> Base:

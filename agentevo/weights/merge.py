@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from agentevo.errors import Misuse
 from agentevo.weights.checkpoints import stored
 from agentevo.weights.gguf import base_of, matrices, opened, scale, served, written
-from agentevo.weights.load import quiet
+from agentevo.weights.load import adapted, quiet
 
 if TYPE_CHECKING:
     from gguf import GGMLQuantizationType, GGUFReader, GGUFWriter, ReaderTensor
@@ -43,13 +43,11 @@ def merge(adapter: str | Path, out: str | Path, *, form: Form = "q8_0", model: s
 
 
 def _as_folder(adapter: Path, out: Path, model: str | Path | None) -> None:
-    from peft import PeftModel
-
     on = base_of(adapter, model)
     unfinished = out.with_name(f".{out.name}.{uuid.uuid4().hex}")
     try:
         with quiet(), stored(out):
-            merged = PeftModel.from_pretrained(on.model(), str(adapter)).merge_and_unload()
+            merged = adapted(on.model(), adapter).merge_and_unload()
             merged.save_pretrained(str(unfinished))
             on.tokenizer().save_pretrained(str(unfinished))
             unfinished.rename(out)

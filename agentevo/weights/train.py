@@ -163,26 +163,26 @@ def _checked_start(start: Path, on: Base, config: TrainConfig) -> str:
         theirs, ours = getattr(made.config, name), getattr(config, name)
         if theirs != ours:
             raise Misuse(f"{start} has {name} {theirs}, and going on cannot change that to {ours}; ask for {theirs}")
-    _must_be_whole(start, made.config)
+    must_be_whole(start, made.config)
     return sha256_of(start / ADAPTER)
 
 
-def _must_be_whole(start: Path, made: TrainConfig) -> None:
+def must_be_whole(adapter: Path, made: TrainConfig) -> None:
     """Raise WeightsError where an adapter's files are missing, damaged or changed: peft would look for them online."""
     from safetensors import SafetensorError, safe_open
 
     try:
-        shape = json.loads((start / SHAPE).read_bytes())
-        with safe_open(str(start / ADAPTER), "np"):
+        shape = json.loads((adapter / SHAPE).read_bytes())
+        with safe_open(str(adapter / ADAPTER), "np"):
             pass
     except (OSError, ValueError, SafetensorError) as error:
         raise WeightsError(
-            f"the adapter in {start} cannot be read: {error}; train it again, or take another"
+            f"the adapter in {adapter} cannot be read: {error}; train it again, or take another"
         ) from error
     if others := changed(shape if isinstance(shape, dict) else {}, made):
         raise WeightsError(
-            f"{start / SHAPE} does not say what {RECORD} beside it says of {', '.join(others)}: it was changed since; "
-            "train it again, or take another"
+            f"{adapter / SHAPE} does not say what {RECORD} beside it says of {', '.join(others)}: it was changed since;"
+            " train it again, or take another"
         )
 
 

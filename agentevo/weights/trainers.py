@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agentevo.errors import Misuse, TrainingError, WeightsError
+from agentevo.errors import Misuse, TrainingError
 from agentevo.types import Json
 from agentevo.weights.checkpoints import WHOLE
 from agentevo.weights.config import TrainConfig
 from agentevo.weights.dataset import Prepared
+from agentevo.weights.load import adapted
 from agentevo.weights.losses import divergence, is_plain, of_labels, tokens_of
 
 if TYPE_CHECKING:
@@ -82,14 +83,8 @@ def _arguments(config: TrainConfig, parts: Parts) -> dict[str, Any]:
 
 def _adapted(config: TrainConfig, parts: Parts) -> tuple[Any, Any]:
     """Return the model, with the adapter to go on from if there is one, and else how a new one is made."""
-    from peft import PeftModel
-
     if parts.start is not None:
-        try:
-            model = PeftModel.from_pretrained(parts.model, str(parts.start), is_trainable=True)
-        except RuntimeError as error:
-            said = " ".join(str(error).split())[:300]
-            raise WeightsError(f"the adapter in {parts.start} does not fit its model: {said}; take another") from error
+        model = adapted(parts.model, parts.start, is_trainable=True)
         model.peft_config["default"].base_model_name_or_path = parts.model.name_or_path  # else it is looked up online
         return model, None
     return parts.model, _lora(config)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,9 +19,10 @@ from agentevo.models.installed import find
 from agentevo.models.pull import pull
 from agentevo.weights.config import Training
 from agentevo.weights.gguf import convert, install_adapter
+from agentevo.weights.likely import Likely
 from agentevo.weights.load import base, quiet
 from agentevo.weights.merge import Form, merge
-from agentevo.weights.train import ADAPTER, Trained
+from agentevo.weights.train import ADAPTER, SHAPE, Trained
 
 PROMPTS = ("say 1", "order 12", "in the river")
 
@@ -164,27 +168,65 @@ def test_an_adapter_of_another_base_is_not_installed(whole: Trained, copied: Pat
         install_adapter(copied)
 
 
+def changed(**settings: object) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        shape = json.loads((folder / SHAPE).read_bytes())
+        (folder / SHAPE).write_text(json.dumps({**shape, **settings}))
+
+    return change
+
+
+def written(file: str, text: str) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        (folder / file).write_text(text)
+
+    return change
+
+
+def gone(file: str) -> Callable[[Path], None]:
+    return lambda folder: (folder / file).unlink()
+
+
 @pytest.mark.parametrize(
-    ("file", "text", "error", "why"),
+    ("change", "why"),
     [
-        ("training.json", "{}", WeightsError, "training.json is damaged"),
-        ("adapter_model.safetensors", "", WeightsError, "safetensors cannot be read"),
-        ("adapter_config.json", "", WeightsError, "adapter_config.json cannot be read"),
-        ("adapter_config.json", '{"r": 0, "lora_alpha": 1}', WeightsError, "has r 0; expected a number above 0"),
-        ("adapter_config.json", '{"r": 1, "lora_alpha": "x"}', WeightsError, "has lora_alpha 'x'; expected a number"),
-        ("adapter_config.json", "[]", WeightsError, "has r None; expected a number above 0"),
-        ("adapter_config.json", "null", WeightsError, "adapter_config.json cannot be read"),
-        ("adapter_config.json", '{"use_dora": true, "lora_alpha": 1, "r": 1}', Misuse, "was made with use_dora"),
+        (written("training.json", "{}"), "training.json is damaged"),
+        (written(ADAPTER, ""), "the adapter in .*copied cannot be read: .*train it again"),
+        (gone(ADAPTER), "the adapter in .*copied cannot be read: .*train it again"),
+        (gone(SHAPE), "the adapter in .*copied cannot be read: .*train it again"),
+        (written(SHAPE, "{"), "the adapter in .*copied cannot be read: .*train it again"),
+        (written(SHAPE, "[]"), "does not say what training.json beside it says of .*it was changed since"),
+        (changed(r=8), "does not say what training.json beside it says of r: it was changed since"),
+        (changed(lora_alpha="x"), "does not say what training.json beside it says of lora_alpha: it was changed since"),
+        (changed(use_dora=True), "does not say what training.json beside it says of use_dora: it was changed since"),
     ],
 )
-def test_an_adapter_that_cannot_be_read_leaves_nothing_installed(
-    copied: Path, file: str, text: str, error: type[Exception], why: str
+def test_an_adapter_that_is_damaged_or_changed_is_neither_installed_nor_merged_nor_asked_and_looked_up_nowhere(
+    copied: Path, change: Callable[[Path], None], why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (copied / file).write_text(text)
-    with pytest.raises(error, match=why):
-        install_adapter(copied, model="local/small")
+    change(copied)
+    monkeypatch.setattr("socket.getaddrinfo", lambda *_: pytest.fail("asked the network"))
+    asked = Likely("local/small", copied)
+    for use in (
+        lambda: install_adapter(copied, model="local/small"),
+        lambda: merge(copied, tmp_path / "merged", form="safetensors"),
+        lambda: merge(copied, tmp_path / "merged.gguf"),
+        lambda: asyncio.run(asked.logprob([{"role": "user", "content": "say 1"}], "PAY 12")),
+    ):
+        with pytest.raises(WeightsError, match=why):
+            use()
     assert not find("small").adapters
     assert not [path for path in find("small").path.parent.rglob("*") if "copied" in path.name]
+    assert not [path for path in tmp_path.iterdir() if "merged" in path.name]
+
+
+def test_matrices_of_another_shape_are_named(copied: Path, tmp_path: Path) -> None:
+    tensors = load_file(copied / ADAPTER)
+    save_file({name: tensor[:, :3].contiguous() for name, tensor in tensors.items()}, copied / ADAPTER)
+    asked = Likely("local/small", copied).logprob([{"role": "user", "content": "say 1"}], "PAY 12")
+    for use in (lambda: merge(copied, tmp_path / "merged", form="safetensors"), lambda: asyncio.run(asked)):
+        with pytest.raises(WeightsError, match=r"the adapter in .*copied does not fit its model: .*size mismatch"):
+            use()
 
 
 def test_numbers_beyond_16_bit_are_refused(copied: Path) -> None:
