@@ -20,7 +20,7 @@ from agentevo.memory.narrow import Filter
 from agentevo.memory.nearby import COMPARED
 from agentevo.memory.orders import why
 from agentevo.memory.source import Source
-from agentevo.memory.trust import ACCEPTED, BLOCKED, DOUBTED, GATE, LOW_TRUST, WEIGHTS, lowest, trust_of
+from agentevo.memory.trust import ACCEPTED, BLOCKED, DOUBTED, GATE, LOW_TRUST, SHA256, lowest, trust_of
 from agentevo.types import Item, Json, Op, why_invalid
 
 Metadata: TypeAlias = Mapping[str, Json]
@@ -222,7 +222,7 @@ def _still_doubted(op: Op, item: Item) -> Op:
     kept = {name: item.metadata[name] for name in (DOUBTED, BLOCKED) if name in item.metadata}
     metadata = op.changes.get("metadata")
     if item.kind == "adapter" and isinstance(metadata, Mapping):
-        told = (name for name in (ACCEPTED, GATE, WEIGHTS) if name in item.metadata and name not in metadata)
+        told = (name for name in (ACCEPTED, GATE, SHA256) if name in item.metadata and name not in metadata)
         kept |= {name: item.metadata[name] for name in told}
     if op.verb == "restore" and DOUBTED in kept:
         return _told(op, f"quarantined: {kept[DOUBTED]}")

@@ -20,7 +20,7 @@ UNKNOWN_SOURCE = 0.3
 BLOCKED = "blocked"
 """The name in an adapter's metadata of why it must not be put into use: what it was trained on was purged."""
 
-ACCEPTED, GATE, WEIGHTS = "accepted", "gate", "sha256"
+ACCEPTED, GATE, SHA256 = "accepted", "gate", "sha256"
 """The names in an adapter's metadata of whether a gate let it in, what it said (if one was asked), and of the hash."""
 
 PURGED = ""

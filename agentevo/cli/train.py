@@ -56,7 +56,7 @@ def train(
     """Train a LoRA adapter; a training that was killed goes on when the same command is given again."""
     from agentevo.settings import settings as set_once
     from agentevo.weights.config import TrainConfig
-    from agentevo.weights.dataset import parsed, read
+    from agentevo.weights.dataset import parsed
     from agentevo.weights.policies import enrol
     from agentevo.weights.train import train as make
 
@@ -68,7 +68,7 @@ def train(
     base = model or set_once().model
     _must_be_installable(base, install, config, replace=replace)  # before an hour of work
     if path is not None:
-        _must_be_kept(context, path, namespace, install)
+        _must_be_kept(context, path, namespace, base, install)
     rows = list(parsed(sys.stdin.buffer, "stdin")) if data == "-" else data
     try:
         with progress(amount=number) as report:
@@ -79,16 +79,18 @@ def train(
     used_as = _installed(out, install, replace) if install is not None else None
     if path is not None and used_as is not None:
         with opened(context, path, namespace) as memory:
-            enrol(memory, used_as, made, list(read(rows)), time.time())
+            enrol(memory, used_as, made, time.time())
     _show(made, used_as, as_json=as_json)
 
 
-def _must_be_kept(context: typer.Context, path: Path, namespace: str | None, install: str | None) -> None:
-    """Raise Misuse where an adapter could not be kept in a memory, or nothing could answer with it."""
+def _must_be_kept(context: typer.Context, path: Path, namespace: str | None, base: str, install: str | None) -> None:
+    """Raise Misuse where an adapter could not be kept in a memory, or nothing could answer with it, or another does."""
+    from agentevo.weights.adapters import must_be_unheld
+
     if install is None:
         raise Misuse("--path is for what --install puts beside its model; give --install NAME too, or leave it out")
-    with opened(context, path, namespace):
-        pass
+    with opened(context, path, namespace) as memory:
+        must_be_unheld(memory, base, install)
 
 
 def _must_be_installable(base: str, name: str | None, config: TrainConfig, *, replace: bool) -> None:

@@ -10,6 +10,8 @@ from agentevo.models.installed import Installed
 
 BASE = "agentevo.base_sha256"
 """The field in which an adapter's file says what the weights hash to that it was made for."""
+MADE_OF = "agentevo.adapter_sha256"
+"""The field in which it says what the trained weights hash to that it was made of."""
 
 
 def unfit(file: Path, weights: Installed) -> str:

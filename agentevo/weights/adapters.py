@@ -7,11 +7,12 @@ sees to that, however one becomes live.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
-from agentevo.errors import Misuse, UnknownName
+from agentevo.errors import Misuse, UnknownName, WeightsError
 from agentevo.memory import Memory
 from agentevo.memory.history import Change
 from agentevo.memory.posts import replaced_by
@@ -19,6 +20,7 @@ from agentevo.memory.trust import ACCEPTED, BLOCKED, GATE
 from agentevo.protocols import Adaptable, Draft, State
 from agentevo.protocols import Memory as Reads
 from agentevo.types import Item, Json, Op, Report, Transaction
+from agentevo.weights.in_place import out_of_place
 
 LOG = logging.getLogger(__name__)
 
@@ -34,14 +36,22 @@ def base_of(model: str) -> str:
 async def adapted(state: State) -> State:
     """Return the state with its model as memory would have it: with the adapter that is live for it, if there is one.
 
-    A model that was named with an adapter, or takes none, stays as it is.
+    A model that was named with an adapter, or takes none, stays as it is. Raise WeightsError where the adapter's file
+    is missing or is not the one that came into use: nothing answers with other weights than those.
     """
     model = state.model
     is_remote = "/" in model.name and not model.name.startswith(LOCAL)  # a provider's: memory need not be asked
     if is_remote or PLUS in model.name or not isinstance(model, Adaptable):
         return state
     live = await in_use(state.memory, model.name)
-    return state if live is None else replace(state, model=model.adapted(name_of(live)))
+    if live is None:
+        return state
+    if why := await asyncio.to_thread(out_of_place, live):
+        raise WeightsError(
+            f"{model.name} is to answer with adapter {name_of(live)!r} of its memory, but {why}; or take it out of use"
+            f" with `agentevo models adapters rollback {live.id}`"
+        )
+    return replace(state, model=model.adapted(name_of(live)))
 
 
 async def in_use(memory: Reads, base: str, role: str = POLICY) -> Item | None:
@@ -118,14 +128,31 @@ async def promoting(memory: Reads, item: Item, reason: str = "promoted") -> list
     return [*ops, Op(verb="restore" if item.status == "forgotten" else "release", id=item.id, reason=reason)]
 
 
+def must_be_unheld(memory: Memory, base: str, name: str) -> None:
+    """Raise Misuse where an adapter of a memory, in any of its namespaces, may answer with the file of this name."""
+    for namespace in memory.namespaces():
+        with memory.within(namespace) as there:
+            held = there.list(kind="adapter", where={"base": base, "name": name}, status=["live", "quarantined"])
+        for item in held:
+            if BLOCKED not in item.metadata:
+                raise Misuse(
+                    f"{base}{PLUS}{name} is adapter {item.id} of this memory ({item.status}, namespace {namespace!r}),"
+                    " whose file is not replaced under it; choose another name, or forget that one first with"
+                    f" `agentevo memory forget {item.id}`"
+                )
+
+
 def adapters(memory: Memory) -> list[Item]:
     """Return all adapters of a memory, the newest first: live, quarantined and forgotten ones."""
     return memory.list(kind="adapter", status=None)
 
 
 def find(memory: Memory, name: str) -> Item:
-    """Return the adapter of an id or a name; raise UnknownName, which lists those there are."""
-    there = adapters(memory)
+    """Return the adapter of an id or a name; raise UnknownName, which lists those there are.
+
+    Of several of a name it is the live one, or else the newest that is not forgotten.
+    """
+    there = sorted(adapters(memory), key=lambda item: ("live", "quarantined", "forgotten").index(item.status))
     for item in there:
         if name in (item.id, name_of(item)):
             return item
@@ -135,7 +162,8 @@ def find(memory: Memory, name: str) -> Item:
 async def promote(memory: Memory, name: str, reason: str = "", *, force: bool = False) -> Transaction:
     """Make an adapter the live one of its base and role, in one transaction that `undo` takes back.
 
-    Raise Misuse where it must not be, and, unless by force, where a gate did not let it in.
+    Raise Misuse where it must not be or its file is not in its place, and, unless by force, where a gate did not let
+    it in.
     """
     item = find(memory, name)
     if item.metadata.get(ACCEPTED) is False and item.status != "live" and not force:
@@ -144,6 +172,8 @@ async def promote(memory: Memory, name: str, reason: str = "", *, force: bool = 
             f"adapter {name_of(item)!r} is not promoted, as the gate did not let it in: {why}; "
             "to use it all the same give --force, in Python force=True"
         )
+    if item.metadata.get("role") == POLICY and (why := out_of_place(item)):
+        raise Misuse(f"adapter {name_of(item)!r} is not promoted: {why}")
     ops = await promoting(memory, item, reason or "promoted by hand")
     if not ops:
         raise Misuse(f"adapter {name_of(item)!r} is live already")

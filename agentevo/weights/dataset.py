@@ -15,6 +15,7 @@ from agentevo.errors import Misuse, Untrainable
 from agentevo.types import Json, Message
 from agentevo.weights.chat import Chat, Tokens
 from agentevo.weights.config import TrainConfig
+from agentevo.weights.turn import attempts_of
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -41,6 +42,8 @@ class Prepared:
     columns: dict[str, _Column] = field(default_factory=dict)
     answers: set[str] = field(default_factory=set)
     """What is learnt from each row, but for case and space; two at most: enough to know if all learn the same."""
+    attempts: dict[str, None] = field(default_factory=dict)
+    """The attempts that the rows were made of, in order."""
 
     def dataset(self) -> Dataset:
         """Return the rows as the trainers take them."""
@@ -82,6 +85,7 @@ def prepare(data: Data, chat: Chat, config: TrainConfig, limit: int) -> Prepared
         try:
             digest.update(_written(row) + b"\n")
             add(prepared, row, chat, config)
+            prepared.attempts.update(dict.fromkeys(attempts_of([row])))
         except Misuse as error:
             raise Misuse(f"row {i}: {error}") from error
     prepared.sha256 = digest.hexdigest()

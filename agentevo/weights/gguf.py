@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from agentevo.errors import Misuse, WeightsError
 from agentevo.models import offline
-from agentevo.models.adapter_files import BASE
+from agentevo.models.adapter_files import BASE, MADE_OF
 from agentevo.models.gguf_header import Value, read_header
-from agentevo.models.installed import Installed, checked_name, storing
+from agentevo.models.installed import Installed, checked_name, sha256_of, storing
 from agentevo.weights.checkpoints import stored
 from agentevo.weights.config import Training
 from agentevo.weights.load import LOCAL, Base, base
@@ -91,6 +91,7 @@ def convert(adapter: str | Path, out: str | Path, *, model: str | None = None) -
         writer.add_string("adapter.type", "lora")
         writer.add_float32("adapter.lora.alpha", Training.read(Path(adapter)).config.alpha)
         writer.add_string(BASE, on.sha256)
+        writer.add_string(MADE_OF, sha256_of(Path(adapter) / ADAPTER))
         for tensor, (a, b) in matrices(Path(adapter), header).items():
             writer.add_tensor(f"{tensor}.lora_a", _half(a, tensor))
             writer.add_tensor(f"{tensor}.lora_b", _half(b, tensor))
@@ -167,8 +168,8 @@ def base_of(adapter: Path, model: str | Path | None) -> Base:
         raise Misuse(
             f"{adapter} is an adapter for {training.base}, not for {on.name}, or for other weights of that name"
         )
-    return on
     must_be_whole(adapter, training.config)
+    return on
 
 
 def _must_be_known(model: str, file: Path) -> dict[str, Value]:

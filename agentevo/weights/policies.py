@@ -18,9 +18,12 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 from agentevo.errors import Misuse, TrainingError, UnknownName
 from agentevo.memory import Memory
 from agentevo.memory.admit import admitted
+from agentevo.memory.trust import SHA256
+from agentevo.models.installed import sha256_of
 from agentevo.protocols import State
 from agentevo.types import Experience, Item, Json, Op
 from agentevo.weights.adapters import PLUS, POLICY, base_of, in_use, name_of, trained
+from agentevo.weights.average import WEIGHTS
 from agentevo.weights.config import TrainConfig
 from agentevo.weights.learnable import learnable
 from agentevo.weights.machine import figures, train_here
@@ -123,12 +126,12 @@ def described(state: State, name: str, role: str, made: Made, attempts: Sequence
     return _described(base_of(model), memory.namespace, state.now, "agent", name, role, made, attempts, starts)
 
 
-def enrol(memory: Memory, model: str, done: Trained, rows: Sequence[Mapping[str, Json]], now: float) -> None:
+def enrol(memory: Memory, model: str, done: Trained, now: float) -> None:
     """Keep an adapter in a memory that was trained outside of a cycle: quarantined, derived from its attempts."""
     base, _, name = model.partition(PLUS)
     config = done.training.config.model_dump(mode="json")
     made = Made(path=str(done.path.absolute()), config=config, scores=figures(done.training))
-    item = _described(base, memory.namespace, now, "user", name, POLICY, made, attempts_of(rows), ())
+    item = _described(base, memory.namespace, now, "user", name, POLICY, made, done.attempts, ())
     memory.apply([Op(verb="insert", id=item.id, item=item, reason="trained by hand")])
 
 
@@ -149,6 +152,8 @@ def _described(
     metadata: dict[str, Json] = {
         "name": name, "base": base, "role": role, "path": made.path, "config": made.config, "scores": made.scores,
     }  # fmt: skip
+    if made.path and (weights := Path(made.path) / WEIGHTS).is_file():
+        metadata[SHA256] = sha256_of(weights)
     fields = {
         "kind": "adapter", "source": source, "status": "quarantined", "metadata": metadata,
         "derived_from": tuple(dict.fromkeys([*attempts, *parents])),

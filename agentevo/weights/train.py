@@ -47,6 +47,8 @@ class Trained:
     path: Path
     training: Training
     outcome: Outcome
+    attempts: tuple[str, ...] = ()
+    """The attempts that its rows name, read before the training began."""
 
     @property
     def tokens_per_second(self) -> float:
@@ -81,9 +83,9 @@ def train(
     prepared = prepare(data, chat, config, _limit(on, config))
     training = _described(on, config, prepared, Path(start) if start else None, card_beside(data))
     with stored(out), alone(out) as work, _threads(config):
-        if (whole := _finished(out, training)) is not None:
+        if (outcome := _finished(out, training)) is not None:
             shutil.rmtree(work, ignore_errors=True)
-            return whole
+            return Trained(out, training.but(outcome=outcome), outcome, tuple(prepared.attempts))
         _must_be_free(out)  # another process may have been as quick
         begin(work, training.key)
         parts = Parts(
@@ -99,7 +101,7 @@ def train(
         made, outcome = _run(config, parts)
         done = training.but(outcome=outcome)
         _finish(made, done, work, out)
-    return Trained(out, done, outcome)
+    return Trained(out, done, outcome, tuple(prepared.attempts))
 
 
 def _must_be_free(out: Path) -> None:
@@ -107,12 +109,10 @@ def _must_be_free(out: Path) -> None:
         raise Misuse(f"{out} exists; choose another folder for the adapter, or remove it")
 
 
-def _finished(out: Path, training: Training) -> Trained | None:
-    """Return what this very training has made, where it was killed before it could tidy up."""
+def _finished(out: Path, training: Training) -> Outcome | None:
+    """Return how this very training went, where it was killed before it could tidy up."""
     found = Training.read(out) if (out / RECORD).is_file() else None
-    if found is None or found.outcome is None or found.key != training.key:
-        return None
-    return Trained(out, found, found.outcome)
+    return found.outcome if found is not None and found.key == training.key else None
 
 
 def _on_step(report: Progress, losses: Losses | None) -> Losses:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -61,6 +63,46 @@ def test_an_adapter_trained_by_hand_is_kept_in_a_memory_and_blocked_by_a_purge(
         (item,) = memory.list(kind="adapter", status="all")
     assert (item.status, item.metadata[BLOCKED]) == ("quarantined", f"trained on purged {kept}")
     assert (item.metadata["path"], item.source, len(item.derived_from)) == (str(tmp_path / "a"), "user", 16)
+
+
+def test_the_file_of_an_adapter_that_a_memory_keeps_is_not_replaced_under_it(
+    rows: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = ["--path", str(tmp_path / "memory")]
+    with Memory.open(tmp_path / "memory", embedder="hash") as memory:
+        memory.within("team").insert("theirs")
+    command = ["train", rows, "--steps", "1", "--install", "mine", *where]
+    assert status([*command, "--out", str(tmp_path / "a"), "--namespace", "team"]) == 0
+    file = find("small").adapters["mine"]
+    before = file.read_bytes()
+    capsys.readouterr()
+    assert status([*command, "--out", str(tmp_path / "b"), "--replace"]) == 2
+    assert "of this memory (quarantined, namespace 'team'), whose file is not replaced under it" in (
+        capsys.readouterr().err
+    )
+    assert (file.read_bytes(), (tmp_path / "b").exists()) == (before, False)
+    with Memory.open(tmp_path / "memory", namespace="team") as memory:
+        memory.forget(memory.list(kind="adapter", status="all")[0].id)
+    assert status([*command, "--out", str(tmp_path / "b"), "--replace", "--seed", "3"]) == 0
+    assert file.read_bytes() != before
+
+
+def test_an_adapter_is_derived_from_the_rows_it_was_trained_on_whatever_comes_of_their_file(
+    rows: str, tmp_path: Path
+) -> None:
+    """A pipe can be read once: what is told of the rows is of those that were trained on."""
+    told = "".join(json.dumps({**row, "lineage": {"attempt": f"a{n}"}}) + "\n" for n, row in enumerate(ROWS))
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=(told,))
+    writer.start()
+    Memory.open(tmp_path / "memory", embedder="hash").close()
+    command = ["train", str(pipe), "--steps", "1", "--out", str(tmp_path / "a"), "--install", "mine"]
+    assert status([*command, "--path", str(tmp_path / "memory")]) == 0
+    writer.join()
+    with Memory.open(tmp_path / "memory") as memory:
+        (item,) = memory.list(kind="adapter", status="all")
+    assert item.derived_from == tuple(f"a{n}" for n in range(16))
 
 
 def test_rows_may_come_from_stdin_and_people_read_what_came_of_them(
