@@ -25,6 +25,7 @@ from agentevo.types import Experience, Item, Json, Op
 from agentevo.weights.adapters import PLUS, POLICY, base_of, in_use, name_of, trained
 from agentevo.weights.average import WEIGHTS
 from agentevo.weights.config import TrainConfig
+from agentevo.weights.in_place import base_here
 from agentevo.weights.learnable import learnable
 from agentevo.weights.machine import figures, train_here
 from agentevo.weights.order import Made, Order, Trainer
@@ -114,7 +115,8 @@ class Train:
     def _order(self, state: State, rows: Sequence[Row], start: Item | None) -> Order:
         base, config = base_of(state.model.name), {"seed": state.seed, **self.config, "method": self.method}
         begun = Path(str(start.metadata["path"])) if start else None
-        said = [base, config, name_of(start) if start else "", [*rows]]
+        weights = base_here(base)  # of which there may be others by now under this name
+        said = [base, weights.sha256 if weights else "", config, name_of(start) if start else "", [*rows]]
         digest = hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()[:10]
         name = re.sub(r"[^A-Za-z0-9_-]+", "-", state.recipe.name or self.method).strip("-") or self.method
         return Order(f"{name}-{digest}", base, rows, config, begun)

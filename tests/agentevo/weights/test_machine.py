@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from cycles import NOW, Sums
+from small_llama import install_llama
 
 from agentevo import Agent
 from agentevo.cycle import evolve
@@ -94,6 +96,21 @@ def test_what_a_turn_practised_is_in_the_weights_until_it_is_undone(small: str, 
         assert said(small, store) == after
         store.undo()
         assert said(small, store) == before
+
+
+def test_once_the_base_is_another_under_its_name_the_same_turn_trains_another_adapter(
+    small: str, tmp_path: Path
+) -> None:
+    train = Train(at_least=1, config=CONFIG)
+    names: list[str] = []
+    install_llama(tmp_path / "later", seed=1)
+    for _ in range(2):
+        with Memory.open(":memory:", embedder="hash") as store:
+            evolved(store, [train])
+            names += [name_of(item) for item in adapters(store)]
+        for name in ("model.gguf", "card.json"):
+            shutil.copy(tmp_path / "later" / "models" / "small" / name, find("small").path.parent / name)
+    assert len(set(names)) == 2
 
 
 def test_the_steps_of_a_training_are_told_with_their_losses(small: str, caplog: pytest.LogCaptureFixture) -> None:
