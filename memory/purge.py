@@ -77,10 +77,10 @@ def destroy(stored: Stored, ids: Sequence[str], *, actor: str, reason: str, at: 
             writer.put([*doubtful, *barred(derived, f"trained on purged {said}")])
             # An undo would let what was made from it be recalled again, and bring nothing back.
             db.execute("UPDATE transactions SET content = 0 WHERE txn = ?", (writer.txn,))
-            for other, trained in elsewhere:
+            for other, theirs in elsewhere:
                 why = f"trained on purged {said} of namespace {stored.namespace}"
-                _bar(db, other, trained, why, writer.transaction)
-                derived += trained
+                _bar(db, other, theirs, why, writer.transaction)
+                derived += theirs
             _erase(db, stored, ids)
             marks = [(stored.ns, attempt, PURGED) for attempt in (*attempts, *learned)]
             db.executemany("INSERT OR IGNORE INTO derived VALUES (?,?,?)", marks)
