@@ -217,12 +217,15 @@ class LedgerMachine(RuleBasedStateMachine):
     def purge(self, id: str) -> None:
         if id not in self.world.items or self.draft is not None:
             return
-        self.memory.purge(id)
-        del self.world.items[id]
-        self.world.credits = {pair: wins for pair, wins in self.world.credits.items() if pair[1] != id}
-        for before, after in self.world.undoable:
-            before.pop(id, None)
-            after.pop(id, None)
+        text, items = self.world.items[id].text, self.world.items
+        gone = {id, *(name for name, item in items.items() if (item.text, item.status) == (text, "forgotten"))}
+        assert set(self.memory.purge(id).items) == gone
+        self.world.items = {name: item for name, item in items.items() if name not in gone}
+        self.world.credits = {pair: wins for pair, wins in self.world.credits.items() if pair[1] not in gone}
+        for name in gone:
+            for before, after in self.world.undoable:
+                before.pop(name, None)
+                after.pop(name, None)
 
     @rule()
     def undo(self) -> None:
