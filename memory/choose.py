@@ -35,7 +35,7 @@ def _checked(k: int, kind: Kinds, where: Where | None, mode: str = "hybrid", nam
     if mode not in MODES:
         raise UnknownName("recall mode", mode, MODES)
     kinds_of(kind)
-    parse(where)
+    parse(unexpired(where, 0.0))
 
 
 @dataclass(frozen=True)

@@ -209,7 +209,7 @@ class Draft(Verbs):
         for op in ops:
             if op.id not in here and op.verb != "insert":
                 self._must(op.id)
-        return ops
+        return self._overlay.led(ops)
 
     @checked
     def commit_with(self, ops: Sequence[Op], *, reason: str = "") -> Transaction:

@@ -6,6 +6,7 @@ question's rarer words; what its common words add is then counted for those alon
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
@@ -72,12 +73,18 @@ def _scored(db: sqlite3.Connection, ns: int, rare: Sequence[str], common: Sequen
     return sorted(scores.values(), key=lambda one: (-one[1], -one[2], one[0]))[:page]
 
 
-_FOUND = """WITH found AS MATERIALIZED (SELECT rowid AS at, -bm25(words) AS score FROM words WHERE words MATCH ?)
+_LEADING = "SELECT rowid, -bm25(words) AS score FROM words WHERE words MATCH ? ORDER BY score DESC, rowid LIMIT ?"
+_TIED = """WITH found AS MATERIALIZED (SELECT rowid AS at, -bm25(words) AS score FROM words WHERE words MATCH ?)
     SELECT row, score, created_at FROM found CROSS JOIN items ON row = at
     WHERE score >= coalesce((SELECT score FROM found ORDER BY score DESC LIMIT 1 OFFSET ?), -1e999)
     ORDER BY score DESC, created_at DESC, row LIMIT ?"""
-"""When each was made is looked up of those alone that score as much as the last one wanted."""
+"""Where more score as much as the last one wanted, when each of these was made says which of them are."""
 
 
 def _asked(db: sqlite3.Connection, query: str, page: int) -> list[_Scored]:
-    return db.execute(_FOUND, (query, page - 1, page)).fetchall()
+    found = db.execute(_LEADING, (query, page + 1)).fetchall()
+    if len(found) > page and found[page][1] == found[page - 1][1]:
+        return db.execute(_TIED, (query, page - 1, page)).fetchall()
+    made = "SELECT row, created_at FROM items WHERE row IN (SELECT value FROM json_each(?))"
+    created = dict(db.execute(made, (json.dumps([row for row, _ in found]),)))
+    return [(row, score, created[row]) for row, score in found[:page] if row in created]

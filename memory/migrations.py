@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from agentevo.errors import LedgerTooNew, Misuse
 from agentevo.memory import rows
@@ -80,7 +80,7 @@ def _marks_alone(_: sqlite3.Connection) -> None:
 
 def _words_folded(db: sqlite3.Connection) -> None:
     """Other words for texts that are not in ASCII alone: `words` takes more ways to write one for the same."""
-    query = "SELECT ns, row, coalesce(key_text, text) FROM items"
+    query = "SELECT ns, row, coalesce(nullif(key_text, ''), text) FROM items"
     if all(text.isascii() for _, _, text in db.execute(query) if isinstance(text, str)):
         return
     db.execute("INSERT INTO words (words) VALUES ('delete-all')")
@@ -90,9 +90,9 @@ def _words_folded(db: sqlite3.Connection) -> None:
 
 def _objects_are_there(db: sqlite3.Connection) -> None:
     """Let what metadata is searched by tell of objects and lists, too, whatever they hold."""
-    for row, ns, said in db.execute("SELECT row, ns, metadata FROM items WHERE metadata != '{}'").fetchall():
+    for row, ns, said in db.execute("SELECT row, ns, metadata FROM items WHERE metadata != '{}'"):
         with contextlib.suppress(ValueError, AttributeError):  # it is damaged, and `verify` says so
-            told = ((ns, key, value, row) for key, value in rows.fields(json.loads(said)))
+            told = [(ns, key, value, row) for key, value in rows.fields(json.loads(said))]
             db.executemany("INSERT OR IGNORE INTO fields VALUES (?,?,?,?)", told)
 
 
@@ -134,10 +134,19 @@ def migrate(db: sqlite3.Connection, path: str) -> bool:
     """
     if _steps_taken(db, path) == len(STEPS):
         return False
+    try:
+        return _take(STEPS, db, path)
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CORRUPT or not _steps_taken(db, path):
+            raise
+    return _take([], db, path)  # it is damaged, and what can be read of it is to be exported as it is
+
+
+def _take(steps: Sequence[Callable[[sqlite3.Connection], None]], db: sqlite3.Connection, path: str) -> bool:
     db.execute("BEGIN IMMEDIATE")
     try:
         taken = _steps_taken(db, path)  # another process may have been faster
-        for step in STEPS[taken:]:
+        for step in steps[taken:]:
             step(db)
         db.execute(f"PRAGMA user_version = {len(STEPS)}")
         db.execute("COMMIT")

@@ -115,6 +115,12 @@ class Overlay:
         own = {self._rows[name]: vector for name, vector in vectors.items() if name in self._rows}
         self._vectors = {**self._base.vectors([row for row in self._vectors if row >= 0]), **own}
 
+    def led(self, ops: Sequence[Op]) -> Sequence[Op]:
+        """Return ops that name the items that stand for inserts that were not needed."""
+        if not self._twins:
+            return ops
+        return [self._twins.led(op).model_copy(update={"id": self._twins.get(op.id, op.id)}) for op in ops]
+
     def yet_unchanged(self, ops: Sequence[Op]) -> set[str]:
         """Return the items below that these ops are the draft's first to change, which need not be there."""
         new = {op.item.id for op in ops if op.item} | {name for name, row in self._rows.items() if row < 0}

@@ -22,7 +22,7 @@ from agentevo.memory.asking import is_record
 from agentevo.memory.damage import read_back
 from agentevo.memory.doubt import barred, descendants, questioned
 from agentevo.memory.source import Stored
-from agentevo.memory.table import drop_words
+from agentevo.memory.table import drop_fields, drop_words
 from agentevo.memory.trust import BLOCKED, DOUBTED, PURGED
 from agentevo.memory.writer import Writer
 from agentevo.types import Experience, Item, Kind, Transaction
@@ -58,10 +58,12 @@ def destroy(stored: Stored, ids: Sequence[str], *, actor: str, reason: str, at: 
     origins: list[str] = []
     saying: list[str] = []
     if ids:
+        with stored.ledger.reading() as db:  # going through all experiences keeps nobody from writing
+            early = _experiences(db, stored, [*ids, *_saying(db, stored, ids)[1]])
         with stored.ledger.writing() as db:  # what others derive from it meanwhile is seen, too
             saying, forgotten = _saying(db, stored, ids)
             ids = [*ids, *forgotten]
-            origins, used = _experiences(db, stored, ids)
+            origins, used = _experiences(db, stored, ids, early).told()
             attempts, learned = _attempts(stored, ids), [*_learned_from(stored, ids), *used]
             found = descendants(stored, [*ids, *attempts])
             found += [item for item in descendants(stored, learned) if item.kind == "adapter" and item not in found]
@@ -125,24 +127,42 @@ def _learned_from(stored: Stored, ids: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(name for one in found if one.item.kind == "experience" for name in one.item.derived_from))
 
 
-def _experiences(db: sqlite3.Connection, stored: Stored, ids: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Return the experiences that may say what these items say, and the attempts that used one of them.
+@dataclass(frozen=True, slots=True)
+class _Experiences:
+    """Which experiences, up to a row, may say what items say, each with its attempts that used one of them."""
 
-    These are what the items were made from, by their own ids or their attempts', and what had them in the prompt.
+    ids: Sequence[str]
+    parents: Sequence[str]
+    last: int
+    found: Sequence[tuple[str, str | None, bool]]
+
+    def told(self) -> tuple[list[str], list[str]]:
+        """Return the experiences, but for those asked about, and the attempts that used one of the items."""
+        ours = set(self.ids)
+        names = dict.fromkeys(name for name, _, _ in self.found if name not in ours)
+        return list(names), list(dict.fromkeys(attempt for _, attempt, has_used in self.found if attempt and has_used))
+
+
+def _experiences(
+    db: sqlite3.Connection, stored: Stored, ids: Sequence[str], early: _Experiences | None = None
+) -> _Experiences:
+    """Find the experiences that items were made from, by their own ids or their attempts', or that used them.
+
+    What was found early of the same items is not looked for again.
     """
+    parents = sorted({name for one in stored.found(ids).values() for name in one.item.derived_from})
+    known = early if early is not None and (early.ids, early.parents) == (ids, parents) else None
     query = """SELECT experiences.id, json_extract(attempt.value, '$.id'), EXISTS (
             SELECT 1 FROM json_each(attempt.value, '$.used') AS used
             WHERE used.value IN (SELECT value FROM json_each(?3))) AS has_used
         FROM experiences
         LEFT JOIN json_each(CASE WHEN json_valid(body) THEN body ELSE '{}' END, '$.attempts') AS attempt
-        WHERE ns = ?1 AND (experiences.id IN (SELECT value FROM json_each(?2)) OR has_used
+        WHERE ns = ?1 AND experiences.row > ?4 AND (experiences.id IN (SELECT value FROM json_each(?2)) OR has_used
             OR json_extract(attempt.value, '$.id') IN (SELECT value FROM json_each(?2))) ORDER BY experiences.row"""
-    parents = {name for one in stored.found(ids).values() for name in one.item.derived_from}
-    found = db.execute(query, (stored.ns, json.dumps(sorted(parents)), json.dumps(list(ids)))).fetchall()
-    names, ours = dict.fromkeys(str(name) for name, _, _ in found), set(ids)
-    return [name for name in names if name not in ours], list(
-        dict.fromkeys(attempt for _, attempt, has_used in found if has_used)
-    )
+    last = db.execute("SELECT coalesce(max(row), 0) FROM experiences").fetchone()[0]
+    after = known.last if known else 0
+    found = db.execute(query, (stored.ns, json.dumps(parents), json.dumps(list(ids)), after)).fetchall()
+    return _Experiences(ids, parents, last, [*(known.found if known else ()), *found])
 
 
 def _saying(db: sqlite3.Connection, stored: Stored, ids: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -275,7 +295,7 @@ def _erase_item(db: sqlite3.Connection, stored: Stored, id: str) -> None:
         return
     row, item = int(found[0]), rows.to_item(found[1:], stored.namespace)
     drop_words(db, stored.ns, row, item.key_text or item.text)
-    db.execute("DELETE FROM fields WHERE ns = ? AND row = ?", (stored.ns, row))
+    drop_fields(db, stored.ns, row, item)
     db.execute("DELETE FROM vectors WHERE row = ?", (row,))
     db.execute("DELETE FROM items WHERE row = ?", (row,))
     db.execute("INSERT INTO purged (ns, row) VALUES (?, ?)", (stored.ns, row))

@@ -89,7 +89,7 @@ class Reconcile:
         if self.rule is not None:
             must_be_plain("rule", self.rule)
         kinds_of(self.kinds)
-        parse(self.where)
+        parse(unexpired(self.where, 0.0))
 
     async def __call__(self, state: State, experiences: Sequence[Experience]) -> list[Op]:
         new = await self._new(state, experiences)

@@ -114,7 +114,7 @@ class Reflect:
             raise Misuse(f"similar is {self.similar!r}; expected a cosine from -1 to 1")
         kinds_of(self.kinds)
         kinds_of(self.to)
-        parse(self.where)
+        parse(unexpired(self.where, 0.0))
 
     async def __call__(self, state: State, experiences: Sequence[Experience]) -> list[Op]:
         where = unexpired(self.where, state.now)

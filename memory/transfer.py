@@ -92,8 +92,11 @@ def _undone(db: sqlite3.Connection, stored: Stored, items: Sequence[Item]) -> li
     """Return those of these items that are forgotten here because an import of them was undone."""
     found: set[str] = set()
     for chunk in chunks([item.id for item in items]):
-        query = f"""SELECT items.id FROM items JOIN ops ON seq = version JOIN transactions USING (txn)
-            WHERE items.ns = ? AND items.id IN ({marks(chunk)}) AND status = 'forgotten' AND key GLOB '{UNDO}*'"""
+        query = f"""SELECT items.id FROM items JOIN ops ON ops.seq = version JOIN transactions AS undo USING (txn)
+            JOIN transactions AS undone ON undone.id = substr(undo.key, {len(UNDO) + 1}) AND undone.ns = items.ns
+            JOIN ops AS brought ON brought.txn = undone.txn AND brought.item = items.id
+            WHERE items.ns = ? AND items.id IN ({marks(chunk)}) AND status = 'forgotten' AND undo.key GLOB '{UNDO}*'
+            AND undone.reason = 'import' AND brought.verb IN ('insert', 'restore')"""
         found.update(name for (name,) in db.execute(query, (stored.ns, *chunk)))
     return [item for item in items if item.id in found]
 

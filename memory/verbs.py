@@ -20,7 +20,7 @@ from agentevo.memory.fields import Fields, Ids, Items, VectorLike, must_be_field
 from agentevo.memory.overlay import as_vector
 from agentevo.memory.reads import Reads
 from agentevo.memory.rows import marked
-from agentevo.memory.trust import BLOCKED, trust_of
+from agentevo.memory.trust import BLOCKED, DOUBTED, trust_of
 from agentevo.types import Item, Json, Op, Transaction, Verb, why_invalid
 
 
@@ -225,7 +225,8 @@ class Verbs(Reads):
         must_be_fields(fields)
         old = self._must(id)
         reason = fields.pop("reason", "")
-        told: Fields = {"kind": old.kind, "source": old.source, "metadata": old.metadata}
+        metadata = {name: value for name, value in old.metadata.items() if name != DOUBTED}
+        told: Fields = {"kind": old.kind, "source": old.source, "metadata": metadata}
         told.update(fields)
         if "source" not in fields and fields.get("trust") is None:
             told["trust"] = min(old.trust, trust_of(old.source))

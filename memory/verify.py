@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from agentevo.memory import rows
 from agentevo.memory.ledger import Progress, silent
@@ -52,11 +55,12 @@ def verify(stored: Stored, progress: Progress = silent) -> Verification:
         query = f"""SELECT items.row, items.digest, vectors.row IS NOT NULL, length(vectors.vector), {rows.SELECT}
             FROM items LEFT JOIN vectors ON vectors.row = items.row WHERE ns = ? ORDER BY items.row"""
         dimensions = stored.ledger.meta("dimensions")
+        searched = _searched_by(db, stored)
         for row, digest, has_vector, length, *columns in db.execute(query, (stored.ns,)):
             items += 1
             progress("items", items, count)
             vectors += has_vector
-            problems += _item_problems(db, stored, row, digest, columns)
+            problems += _item_problems(db, stored, row, digest, columns, searched(row))
             if has_vector and dimensions is not None and length != 4 * int(dimensions):
                 problems.append(f"item {columns[0]}: its vector has {length // 4} dimensions, not {dimensions}")
         if vectors < items:
@@ -67,7 +71,30 @@ def verify(stored: Stored, progress: Progress = silent) -> Verification:
     return Verification(not problems, tuple(problems), items, vectors, waiting)
 
 
-def _item_problems(db: sqlite3.Connection, stored: Stored, row: int, digest: bytes, columns: list[object]) -> list[str]:
+Fields: TypeAlias = set[tuple[object, ...]]
+
+
+def _searched_by(db: sqlite3.Connection, stored: Stored) -> Callable[[int], Fields]:
+    """Return what tells by which metadata a row is searched; to be asked of rows as they ascend."""
+    query = "SELECT row, key, value FROM fields WHERE ns = ? ORDER BY row"
+    groups = itertools.groupby(db.execute(query, (stored.ns,)), key=lambda field: field[0])
+    ahead: list[tuple[int, Fields]] = []
+
+    def of(row: int) -> Fields:
+        while not ahead or ahead[0][0] < row:
+            found, fields = next(groups, (_NO_MORE, ()))
+            ahead[:] = [(found, {field[1:] for field in fields})]
+        return ahead[0][1] if ahead[0][0] == row else set()
+
+    return of
+
+
+_NO_MORE = 2**63
+
+
+def _item_problems(
+    db: sqlite3.Connection, stored: Stored, row: int, digest: bytes, columns: list[object], searched: Fields
+) -> list[str]:
     try:
         item = rows.to_item(columns, stored.namespace)
         item.model_validate(item.model_dump())
@@ -79,8 +106,7 @@ def _item_problems(db: sqlite3.Connection, stored: Stored, row: int, digest: byt
     length = db.execute("SELECT sz FROM words_docsize WHERE id = ?", (row,)).fetchone()
     if length is None or bool(length[0].strip(b"\0")) != bool(words(item.key_text or item.text)):
         problems.append(f"item {item.id}: its words cannot be found")
-    found = set(db.execute("SELECT key, value FROM fields WHERE ns = ? AND row = ?", (stored.ns, row)))
-    if found != set(rows.fields(item.metadata)):
+    if searched != set(rows.fields(item.metadata)):
         problems.append(f"item {item.id}: its metadata and what it is searched by differ")
     return problems
 

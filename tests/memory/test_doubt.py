@@ -454,6 +454,17 @@ def test_the_verb_supersede_always_corrects() -> None:
         assert status(memory, source, child, new.id) == ["forgotten", "quarantined", "live"]
 
 
+def test_what_supersedes_a_doubted_item_is_not_doubted() -> None:
+    with open_memory(":memory:") as memory:
+        source = memory.insert("a source")
+        made = memory.insert("made of it", derived_from=[source.id], metadata={"team": "a"})
+        memory.edit(source.id, "another source")
+        better = memory.supersede(made.id, "made anew")
+        assert (better.status, better.metadata) == ("live", {"team": "a"})
+        memory.forget(better.id)
+        assert memory.restore(better.id).status == "live"
+
+
 def test_supersede_gives_the_item_that_says_the_new_text_wherever_it_is() -> None:
     with open_memory(":memory:") as memory:
         source, child, _ = family(memory)

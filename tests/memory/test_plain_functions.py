@@ -33,7 +33,9 @@ def test_an_asynchronous_function_is_refused_where_nobody_awaits_it(
         policy(function)
 
 
-@pytest.mark.parametrize("answer", [None, {"decision": "add"}, "yes", 1, never], ids=str)
+@pytest.mark.parametrize(
+    "answer", [None, {"decision": "add"}, "yes", 1, never], ids=["None", "dict", "str", "int", "co"]
+)
 @pytest.mark.parametrize(
     "policy", [Discard, lambda f: Insert(when=f), lambda f: Reconcile(similar=0.3, rule=f)], ids=["D", "when", "rule"]
 )

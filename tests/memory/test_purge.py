@@ -12,7 +12,7 @@ from word_vectors import export_lines, open_memory
 from agentevo.errors import Misuse
 from agentevo.memory import Memory
 from agentevo.memory.history import Change
-from agentevo.memory.purge import Purged
+from agentevo.memory.purge import Purged, _experiences
 from agentevo.memory.trust import BLOCKED
 from agentevo.models import FunctionModel
 from agentevo.types import Attempt, Experience, Json, Op, Task, Transaction
@@ -232,6 +232,18 @@ def test_the_experiences_that_used_an_item_are_named_and_adapters_trained_on_the
         assert memory.get(late.id).status == "quarantined"  # type: ignore[union-attr]
         assert memory.purge([run, unused]).experiences == ()
         assert left_behind(tmp_path / "m") == set()
+
+
+def test_experiences_that_come_while_others_are_gone_through_are_found_too() -> None:
+    with open_memory(":memory:") as memory:
+        item = memory.insert("a text")
+        runs = [memory.record(used_in("a", item.id))]
+        with memory._stored.ledger.reading() as db:
+            early = _experiences(db, memory._stored, [item.id])
+        runs.append(memory.record(used_in("b", item.id)))
+        with memory._stored.ledger.reading() as db:
+            assert _experiences(db, memory._stored, [item.id], early).told() == (runs, ["a", "b"])
+            assert _experiences(db, memory._stored, ["another"], early).told() == ([], [])
 
 
 def test_forgotten_items_that_say_the_very_same_go_with_it(tmp_path: Path) -> None:

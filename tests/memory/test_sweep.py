@@ -356,3 +356,11 @@ def test_a_plain_function_is_a_policy_too() -> None:
 
         m.sweep([plain])
         assert m.list() == []
+
+
+def test_a_dry_run_names_the_item_that_stands_for_what_was_not_needed() -> None:
+    with memory() as m:
+        here = m.insert("hello there")
+        said = Item(id="x", text="hello there", created_at=NOW)
+        swept = m.sweep([of(Op(verb="insert", id="x", item=said)), of(Op(verb="forget", id="x"))], dry_run=True)
+        assert [op.id for op in swept.ops][1:] == [here.id]

@@ -79,6 +79,9 @@ def test_an_import_that_was_undone_can_be_imported_again() -> None:
         assert other.import_(lines) == 2
         other.forget(other.unpin(kept.id).id)
         assert other.import_(lines) == 0  # nobody undid that
+        other.restore(kept.id)
+        other.undo()
+        assert (other.import_(lines), other.get(kept.id).status) == (0, "forgotten")  # type: ignore[union-attr]
         assert other.verify().ok
 
 

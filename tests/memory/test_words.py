@@ -1,11 +1,8 @@
-"""Words of many scripts: found however their characters are put, also in a ledger from before that was so."""
+"""Words of many scripts: found however their characters are put, in whatever script."""
 
 from __future__ import annotations
 
-import contextlib
-import sqlite3
 import unicodedata
-from pathlib import Path
 
 import pytest
 
@@ -62,19 +59,3 @@ def test_a_word_with_signs_on_its_letters_is_one_word(text: str, other: str, ask
 def test_letters_that_are_letters_of_their_own_stay_apart() -> None:
     assert words("мой") != words("мои")
     assert words("が") != words("か")
-
-
-def test_a_ledger_from_before_is_found_in_as_well(tmp_path: Path) -> None:
-    with Memory.open(tmp_path / "m", embedder="hash") as memory:
-        street, _ = memory.insert(["die Hauptstraße", "plain words"])
-    with contextlib.closing(sqlite3.connect(tmp_path / "m" / "ledger.db")) as db, db:
-        db.execute("INSERT INTO words (words) VALUES ('delete-all')")
-        before = [(1, "1qdie 1qhauptstraße"), (2, "1qplain 1qwords")]
-        db.executemany("INSERT INTO words (rowid, body) VALUES (?, ?)", before)
-        db.execute("PRAGMA user_version = 2")
-    with Memory.open(tmp_path / "m", embedder="hash") as memory:
-        assert [hit.item.id for hit in memory.recall("hauptstrasse", 5, mode="bm25")] == [street.id]
-        assert memory.recall("plain", 5, mode="bm25")
-        memory.edit(street.id, "die Gasse")
-        assert memory.recall("hauptstrasse", 5, mode="bm25") == []
-        assert memory.verify().ok
