@@ -18,7 +18,8 @@
     ├── BudgetExceeded          calls, tokens, cost or seconds ran out; ends the run
     ├── WeightsError            a weight file that is missing, corrupt, or cannot be fetched or stored
     ├── TrainingError           a training that cannot go on; what was there before is untouched
-    │   └── Untrainable         rows that nothing can be learned from (a Misuse, too)
+    │   ├── Untrainable         rows that nothing can be learned from (a Misuse, too)
+    │   └── Diverged            the loss is no number any more: these rows at this rate lead nowhere
     ├── ExportError             an export that came out empty, or cannot be written; nothing of it is there
     ├── EmbedderError           an embedder that cannot be used, or not with this memory
     ├── RunError                a run folder that cannot be read or written; what it holds is safe
@@ -141,13 +142,17 @@ class WeightsError(AgentEvoError):
 
 
 class TrainingError(AgentEvoError):
-    """A training that failed on the way: the loss is no number, memory ran out, or a library gave up."""
+    """A training that failed: memory ran out or a library gave up, or, as one of its kinds says, because of its rows."""
 
 
 class Untrainable(TrainingError, Misuse):
     """Rows that nothing can be learned from: there is none, all teach one answer, or too few are real."""
 
     exit_status = 2
+
+
+class Diverged(TrainingError):
+    """A training whose loss, or gradient, became no number: more steps on these rows cannot mend that."""
 
 
 class ExportError(AgentEvoError):

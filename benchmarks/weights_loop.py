@@ -20,6 +20,7 @@ from agentevo.cycle import gated
 from agentevo.environments.beside import Beside
 from agentevo.environments.tool.house import House
 from agentevo.environments.wrappers import Wrapped
+from agentevo.errors import TrainingError
 from agentevo.evaluate import evaluate
 from agentevo.memory import Memory
 from agentevo.models import Cached
@@ -208,7 +209,9 @@ class WeightsLoop:
         state = replace(state, now=await part.now())
 
         async def trained() -> list[Op]:
-            return await train(state.on(draft), [])
+            if made := await train(state.on(draft), []):
+                return made
+            raise TrainingError(f"nothing could be trained on {of}, so there is nothing to compare; the log says why")
 
         await draft.aapply(await part.once("train", list[Op], trained))
         self.report(f"testing before and after, without memory, and on ordinary requests: {of}")

@@ -15,7 +15,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
-from agentevo.errors import Misuse, TrainingError, UnknownName
+from agentevo.errors import Diverged, Misuse, UnknownName, Untrainable
 from agentevo.memory import Memory
 from agentevo.memory.admit import admitted
 from agentevo.memory.trust import SHA256
@@ -89,7 +89,7 @@ class Train:
         order = self._order(state, rows, start)
         try:
             made = await self.by(order)
-        except TrainingError as error:  # of this turn's rows; what is wrong with each turn is raised
+        except (Untrainable, Diverged) as error:  # for its rows; what else fails may succeed later, and is raised
             LOG.warning("nothing is trained on %d rows: %s%s", len(rows), error, out)
             return []
         item = described(state, order.name, self.role, made, attempts_of(rows), start)

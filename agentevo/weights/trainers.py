@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agentevo.errors import Misuse, TrainingError
+from agentevo.errors import Diverged, Misuse
 from agentevo.types import Json
 from agentevo.weights.checkpoints import WHOLE
 from agentevo.weights.config import TrainConfig
@@ -219,7 +219,7 @@ def _watch(parts: Parts) -> Any:
         def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any], **_: object) -> None:
             for name in ("loss", "grad_norm"):
                 if not math.isfinite(float(logs.get(name, 0.0))):
-                    raise TrainingError(
+                    raise Diverged(
                         f"the {name.replace('_norm', 'ient')} of step {state.global_step} is {logs[name]}: training "
                         "cannot go on, and no adapter was made; lower learning_rate, or look at the longest rows"
                     )

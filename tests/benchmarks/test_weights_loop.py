@@ -16,7 +16,7 @@ from wearing import Wearing, Weights
 from agentevo.benchmarks.weights_loop import Figures, Gated, Gathered, Moment, WeightsLoop, poisoned
 from agentevo.cli.weights_loop import run_loop
 from agentevo.environments.tool.house import House
-from agentevo.errors import Misuse
+from agentevo.errors import Diverged, Misuse, TrainingError
 from agentevo.models import FunctionModel
 from agentevo.models.installed import Card, sha256_of, write_card
 from agentevo.models.requests import Options
@@ -117,6 +117,21 @@ def test_a_run_that_is_gone_on_with_trains_nothing_again(tmp_path: Path) -> None
     orders = len(weights.orders)
     assert played(tmp_path / "run", weights) == first
     assert len(weights.orders) == orders == 2
+
+
+@pytest.mark.parametrize("is_passed_over", [True, False])
+def test_a_training_that_came_to_nothing_is_no_refusal_and_is_done_when_the_run_goes_on(
+    is_passed_over: bool, tmp_path: Path
+) -> None:
+    class Failing(Generalising):
+        async def train(self, order: Order) -> Made:
+            raise Diverged("the loss is nan") if is_passed_over else TrainingError("the GPU ran out of memory")
+
+    with pytest.raises(TrainingError, match="nothing could be trained on its own" if is_passed_over else "the GPU ran"):
+        played(tmp_path / "run", Failing())
+    _, good, _, _ = played(tmp_path / "run", Generalising())
+    assert isinstance(good, Gated)
+    assert good.accepted
 
 
 def test_poison_gives_each_row_the_answer_of_another() -> None:

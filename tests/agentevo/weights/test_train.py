@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file
 from small_training import PAIRS, ROWS, SETTINGS, trained
 
-from agentevo.errors import Misuse, TrainingError, WeightsError
+from agentevo.errors import Diverged, Misuse, WeightsError
 from agentevo.weights.config import TrainConfig, Training
 from agentevo.weights.dataset import Row
 from agentevo.weights.load import base, quiet
@@ -234,7 +234,7 @@ def test_the_same_rows_exported_again_are_gone_on_with(small: str, tmp_path: Pat
 
 
 def test_a_loss_that_is_no_number_ends_the_training_and_leaves_nothing(small: str, tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match=r"of step \d is (nan|inf): training cannot go on, and no adapter was made"):
+    with pytest.raises(Diverged, match=r"of step \d is (nan|inf): training cannot go on, and no adapter was made"):
         trained(tmp_path / "a", learning_rate=1e38, save_every=1)
     assert [path.name for path in tmp_path.iterdir()] == ["home"]
 

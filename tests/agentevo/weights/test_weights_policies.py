@@ -16,7 +16,7 @@ from wearing import Wearing, Weights, says
 
 from agentevo import Agent
 from agentevo.cycle import evolve
-from agentevo.errors import AgentEvoError, Misuse, TrainingError, UnknownName, Untrainable, WeightsError
+from agentevo.errors import AgentEvoError, Diverged, Misuse, TrainingError, UnknownName, Untrainable, WeightsError
 from agentevo.memory import Memory, succeeded
 from agentevo.memory.insert import Insert
 from agentevo.memory.trust import BLOCKED
@@ -593,7 +593,7 @@ def test_too_few_rows_train_nothing() -> None:
         assert (weights.orders, adapters(store), report.accepted) == ([], [], True)
 
 
-@pytest.mark.parametrize("error", [Untrainable("all teach one answer"), TrainingError("the loss of step 2 is nan")])
+@pytest.mark.parametrize("error", [Untrainable("all teach one answer"), Diverged("the loss of step 2 is nan")])
 def test_a_turn_that_cannot_be_trained_goes_on_with_what_else_it_learned(
     error: TrainingError, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -606,10 +606,25 @@ def test_a_turn_that_cannot_be_trained_goes_on_with_what_else_it_learned(
         assert caplog.messages == [f"nothing is trained on 4 rows: {error}"] * 2
 
 
-@pytest.mark.parametrize("error", [UnknownName("model", "x", []), WeightsError("the disk is full")])
+@pytest.mark.parametrize(
+    "error",
+    [UnknownName("model", "x", []), WeightsError("the disk is full"), TrainingError("the GPU ran out of memory")],
+)
 def test_a_training_that_no_turn_can_do_ends_the_run(error: AgentEvoError) -> None:
     with memory() as store, pytest.raises(type(error)):
         evolved(store, model(Weights()), recipe(Weights(), HeldOut(), by=raising(error)))
+
+
+def test_a_run_whose_training_failed_trains_when_it_is_resumed(tmp_path: Path) -> None:
+    weights = Weights()
+    with memory() as store:
+        failing = recipe(weights, HeldOut(), by=raising(TrainingError("the GPU ran out of memory")))
+        with pytest.raises(TrainingError):
+            with Record.open(tmp_path, clock=lambda: NOW) as record:
+                evolved(store, model(weights), failing, record)
+        with Record.open(tmp_path, clock=lambda: NOW) as record:
+            (report,) = evolved(store, model(weights), recipe(weights, HeldOut()), record)
+        assert (report.accepted, len(weights.orders), len(adapters(store))) == (True, 1, 1)
 
 
 def raising(error: Exception) -> Trainer:
