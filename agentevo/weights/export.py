@@ -164,7 +164,7 @@ def _put(
             staged.append(one)
         except Left as why:
             left[str(why)] += 1
-    stage.withdraw(new.attempts, staged)
+    stage.withdraw(new.attempts, staged, by_value=new.passes)  # of what is hidden nothing comes in their place
     if new.passes:
         dropped.update(left)
         for one in staged:

@@ -92,13 +92,16 @@ class Stage:
         row = (self._rows, new.ability, lot, held, new.line, name, *new[3:])
         self._db.execute("INSERT INTO rows VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
 
-    def withdraw(self, attempts: Sequence[str], anew: Sequence[Staged]) -> None:
-        """Remove what was said of attempts, but for what is said anew: the last word on each stands."""
-        stays = {(digest(one.core), one.value) for one in anew}
+    def withdraw(self, attempts: Sequence[str], anew: Sequence[Staged], *, by_value: bool = True) -> None:
+        """Remove what was said of attempts, but for what is said anew: the last word on each stands.
+
+        by_value: what is said anew with another value is removed, too, as it comes in its place.
+        """
+        stays = {(digest(one.core), one.value if by_value else None) for one in anew}
         for attempt in attempts:
             query = "SELECT row, digest, value FROM rows WHERE attempt = ?"
             for row, name, value in self._db.execute(query, (attempt,)).fetchall():
-                if (name, value) not in stays:
+                if (name, value if by_value else None) not in stays:
                     self._db.execute("DELETE FROM rows WHERE row = ?", (row,))
                     self._withdrawn += 1
 

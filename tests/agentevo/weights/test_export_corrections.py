@@ -230,6 +230,31 @@ def test_what_a_filter_hides_still_takes_back_what_it_shows(
     assert card.dropped.get("superseded", 0) == (not left)
 
 
+@pytest.mark.parametrize("again", [1.0, 0.6])
+@pytest.mark.parametrize(("chosen", "score"), [({"run": "night"}, 0.8), ({}, None)])
+def test_praise_that_a_filter_hides_leaves_the_row(again: float, chosen: dict[str, Any], score: float | None) -> None:
+    with Memory.open(":memory:", embedder="hash") as store:
+        first = attempt("a", "What is the capital of Norway?", "Oslo", 0.8, source="human")
+        store.record(experience(first), run="night")
+        store.record(experience(first.but(feedback=[Feedback(score=again, source="human")])))
+        found, card = rows(store, **chosen)
+    assert [row["score"] for row in found] == [score or again]
+    assert card.dropped.get("superseded", 0) == (score is None)
+
+
+@pytest.mark.parametrize(("again", "left"), [("Oslo", ["Oslo"]), ("The town of Oslo", [])])
+def test_a_preference_stays_where_a_filter_hides_only_that_the_rest_was_scored_anew(
+    again: str, left: list[str]
+) -> None:
+    with Memory.open(":memory:", embedder="hash") as store:
+        right = attempt("b", "And of Italy?", "Rome", 1.0)
+        store.record(experience(right, attempt("c", "And of Italy?", "Milan", 0.0)), run="night")
+        store.record(experience(corrected("Oslo")), run="night")
+        store.record(experience(corrected("Oslo").told(said(again, 0.3))))
+        found, _ = rows(store, export_pairs, run="night")
+    assert [contents(row, "chosen")[0] for row in found if row["lineage"]["chosen"] == "a1"] == left
+
+
 def answered(name: str, answer: str, *words: str) -> Experience:
     """What was answered to one question, and how people corrected that; without a correction it was right."""
     asked = attempt(name, "What is the capital of Norway?", answer, 0.0 if words else 1.0)
