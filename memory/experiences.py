@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from agentevo.errors import Misuse
@@ -44,6 +45,15 @@ def holds(stored: Stored, id: str) -> bool:
     with stored.ledger.reading() as db:
         query = "SELECT 1 FROM experiences WHERE ns = ? AND id = ?"
         return db.execute(query, (stored.ns, id)).fetchone() is not None
+
+
+def attempted(db: sqlite3.Connection, ns: int, attempts: Iterable[str]) -> set[str]:
+    """Return those of these attempts that a namespace has in an experience of its own."""
+    query = """SELECT DISTINCT json_extract(attempt.value, '$.id') AS name
+        FROM experiences JOIN json_each(CASE WHEN json_valid(body) THEN body ELSE '{}' END, '$.attempts') AS attempt
+        WHERE ns = ? AND name IN (SELECT value FROM json_each(?))"""
+    named = list(attempts)
+    return {str(name) for (name,) in db.execute(query, (ns, json.dumps(named)))} if named else set()
 
 
 class Kept(NamedTuple):

@@ -21,6 +21,7 @@ from agentevo.memory import images, rows
 from agentevo.memory.asking import is_record
 from agentevo.memory.damage import read_back
 from agentevo.memory.doubt import barred, descendants, questioned
+from agentevo.memory.experiences import attempted
 from agentevo.memory.source import Stored
 from agentevo.memory.table import drop_fields, drop_words
 from agentevo.memory.trust import BLOCKED, DOUBTED, PURGED
@@ -80,8 +81,7 @@ def destroy(stored: Stored, ids: Sequence[str], *, actor: str, reason: str, at: 
             # An undo would let what was made from it be recalled again, and bring nothing back.
             db.execute("UPDATE transactions SET content = 0 WHERE txn = ?", (writer.txn,))
             for other, theirs in elsewhere:
-                why = f"trained on purged {said} of namespace {stored.namespace}"
-                _bar(db, other, theirs, why, writer.transaction)
+                _bar(db, other, theirs, "trained on what was purged in another namespace", writer.transaction)
                 derived += theirs
             _erase(db, stored, ids)
             marks = [(stored.ns, attempt, PURGED) for attempt in (*attempts, *learned)]
@@ -95,12 +95,16 @@ def destroy(stored: Stored, ids: Sequence[str], *, actor: str, reason: str, at: 
 
 
 def _elsewhere(db: sqlite3.Connection, stored: Stored, attempts: Sequence[str]) -> list[tuple[Stored, list[Item]]]:
-    """Return the adapters that other namespaces keep of these attempts: what is trained on may be of several."""
+    """Return the adapters that other namespaces keep of these attempts: what is trained on may be of several.
+
+    Of an attempt of this id that a namespace has in an experience of its own, it trained on its own.
+    """
     query = """SELECT DISTINCT name FROM namespaces JOIN derived USING (ns)
         WHERE ns != ?1 AND parent IN (SELECT value FROM json_each(?2)) AND child != ?3 ORDER BY name"""
     names = db.execute(query, (stored.ns, json.dumps(list(attempts)), PURGED)).fetchall()
     others = [Stored(stored.ledger, stored.index, name, exact_limit=stored.exact_limit) for (name,) in names]
-    found = ((other, [item for item in descendants(other, attempts) if item.kind == "adapter"]) for other in others)
+    foreign = ((other, [a for a in attempts if a not in attempted(db, other.ns, attempts)]) for other in others)
+    found = ((other, [item for item in descendants(other, ours) if item.kind == "adapter"]) for other, ours in foreign)
     return [(other, trained) for other, trained in found if trained]
 
 

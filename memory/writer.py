@@ -24,6 +24,7 @@ from agentevo.memory.change import (
 )
 from agentevo.memory.doubt import Doubts, corrected
 from agentevo.memory.entry import Entry, detail_of
+from agentevo.memory.experiences import attempted
 from agentevo.memory.marking import Marking
 from agentevo.memory.posts import adapters_among, post_of, rivals
 from agentevo.memory.table import Vector
@@ -293,10 +294,15 @@ class Writer(Entry):
         return item, _because(op, why)
 
     def _barred(self, item: Item, op: Op) -> tuple[Item, Op]:
-        """Keep an adapter from use that was trained on attempts whose experience a namespace has purged since."""
-        query = "SELECT 1 FROM derived WHERE ns IN (SELECT ns FROM namespaces) AND parent = ? AND child = ?"
+        """Keep an adapter from use that was trained on attempts whose experience a namespace has purged since.
+
+        What another namespace purged is not what this one has in an experience of its own.
+        """
+        query = "SELECT ns FROM derived WHERE ns IN (SELECT ns FROM namespaces) AND parent = ? AND child = ?"
         names = item.derived_from if BLOCKED not in item.metadata else ()
-        if not any(self.db.execute(query, (name, PURGED)).fetchone() for name in names):
+        purged = [(name, ns) for name in names for (ns,) in self.db.execute(query, (name, PURGED))]
+        elsewhere = {name for name, ns in purged if ns != self.ns}
+        if all(ns != self.ns for _, ns in purged) and elsewhere == attempted(self.db, self.ns, elsewhere):
             return item, op
         why = "trained on what was purged meanwhile"
         return blocked(item, why), _because(op, why)

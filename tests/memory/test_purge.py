@@ -113,14 +113,28 @@ def test_adapters_that_another_namespace_keeps_of_what_is_purged_are_named_and_t
         assert (set(done.adapters), set(done.retired)) == ({adapter.id, mean.id}, {adapter.id, mean.id})
         later = memory.insert("a later card", kind="adapter", derived_from=["a"])
         assert {item.id: item.metadata.get(BLOCKED) for item in memory.list(status="all")} == {
-            adapter.id: f"trained on purged {run} of namespace team",
-            mean.id: f"trained on purged {run} of namespace team",
+            adapter.id: "trained on what was purged in another namespace",
+            mean.id: "trained on what was purged in another namespace",
             lesson.id: None,
             later.id: "trained on what was purged meanwhile",
         }
         assert [item.id for item in memory.list()] == [lesson.id]
         assert [item.id for item in memory.list(kind="adapter")] == []
         assert memory.verify().ok
+
+
+def test_an_adapter_of_a_namespace_s_own_attempt_survives_a_purge_of_another_s_of_the_same_id(tmp_path: Path) -> None:
+    task = Task(id="t", prompt="p")
+    done = Experience(task=task, attempts=(Attempt(id="a", task=task),))
+    with Memory.open(tmp_path / "m", embedder="hash") as memory, memory.within("team") as team:
+        theirs, ours = team.record(done), memory.record(done)
+        about: dict[str, Json] = {"name": "one", "base": "small", "role": "policy"}
+        before = memory.insert("an adapter card", kind="adapter", derived_from=["a"], metadata=about)
+        assert team.purge(theirs).adapters == ()
+        after = memory.insert("a later card", kind="adapter", derived_from=["a"])
+        assert memory.list(kind="adapter", status="all") == [after, before]
+        assert (after.status, after.metadata, before.status) == ("live", {}, "live")
+        assert set(memory.purge(ours).adapters) == {before.id, after.id}
 
 
 def test_the_journal_keeps_what_was_purged_by_whom_and_why_but_not_the_text(tmp_path: Path) -> None:
