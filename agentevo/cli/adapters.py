@@ -90,8 +90,9 @@ def promote(
     from agentevo.weights import adapters
 
     with opened(context, path, namespace) as memory:
-        asyncio.run(adapters.promote(memory, name, reason, force=force))
-        _show_in_use(memory, name)
+        item = adapters.find(memory, name, first="quarantined")
+        asyncio.run(adapters.promote(memory, item.id, reason, force=force))
+        _show_in_use(memory, item)
 
 
 @app.command()
@@ -106,16 +107,16 @@ def rollback(
     from agentevo.weights import adapters
 
     with opened(context, path, namespace) as memory:
-        asyncio.run(adapters.rollback(memory, name, reason))
-        _show_in_use(memory, name)
+        item = adapters.find(memory, name)
+        asyncio.run(adapters.rollback(memory, item.id, reason))
+        _show_in_use(memory, item)
 
 
-def _show_in_use(memory: Memory, name: str) -> None:
+def _show_in_use(memory: Memory, item: Item) -> None:
     """Say what answers now for the base and the role of an adapter."""
     from agentevo.weights import adapters
 
-    about = adapters.find(memory, name).metadata
-    base, role = str(about.get("base")), str(about.get("role"))
+    base, role = str(item.metadata.get("base")), str(item.metadata.get("role"))
     now = asyncio.run(adapters.in_use(memory, base, role))
     place = base if role == adapters.POLICY else f"the {role} of {base}"
     show(f"{place} now answers {'with ' + adapters.name_of(now) if now else 'without an adapter'}")

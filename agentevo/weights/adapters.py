@@ -19,7 +19,7 @@ from agentevo.memory.posts import replaced_by
 from agentevo.memory.trust import ACCEPTED, BLOCKED, GATE
 from agentevo.protocols import Adaptable, Draft, State
 from agentevo.protocols import Memory as Reads
-from agentevo.types import Item, Json, Op, Report, Transaction
+from agentevo.types import Item, Json, Op, Report, Status, Transaction
 from agentevo.weights.in_place import out_of_place
 
 LOG = logging.getLogger(__name__)
@@ -76,7 +76,7 @@ def scores_of(item: Item) -> dict[str, Json]:
 
 async def try_on(draft: Draft) -> None:
     """Make live, in a draft, the adapters that were trained in it: of those for one base and role the last."""
-    last = {(str(item.metadata.get("base")), str(item.metadata.get("role"))): item for item in trained(draft.ops)}
+    last = {_post(item): item for item in trained(draft.ops)}
     for item in last.values():
         if item.status == "quarantined" and BLOCKED not in item.metadata:
             await draft.aapply(await promoting(draft, item))
@@ -147,25 +147,41 @@ def adapters(memory: Memory) -> list[Item]:
     return memory.list(kind="adapter", status=None)
 
 
-def find(memory: Memory, name: str) -> Item:
+def find(memory: Memory, name: str, *, first: Status = "live") -> Item:
     """Return the adapter of an id or a name; raise UnknownName, which lists those there are.
 
-    Of several of a name it is the live one, or else the newest that is not forgotten.
+    Of several of a name it is the newest of those whose status comes `first`, or else of those that are live, wait, are
+    blocked, or are forgotten; raise Misuse where these are of several bases or roles.
     """
-    there = sorted(adapters(memory), key=lambda item: ("live", "quarantined", "forgotten").index(item.status))
-    for item in there:
-        if name in (item.id, name_of(item)):
-            return item
-    raise UnknownName("adapter", name, sorted({name_of(item) for item in there}))
+    there = adapters(memory)
+    alike = [item for item in there if item.id == name] or [item for item in there if name_of(item) == name]
+    if not alike:
+        raise UnknownName("adapter", name, sorted({name_of(item) for item in there}))
+    order = (first, "live", "quarantined", BLOCKED, "forgotten")
+    foremost = min(order.index(_standing(item)) for item in alike)
+    alike = [item for item in alike if order.index(_standing(item)) == foremost]
+    if len({_post(item) for item in alike}) > 1:
+        listed = ", ".join(f"{item.id} ({' as '.join(_post(item))})" for item in alike)
+        raise Misuse(f"adapter {name!r} is one of several that are {order[foremost]}; give an id: {listed}")
+    return alike[0]
+
+
+def _standing(item: Item) -> str:
+    return BLOCKED if item.status == "quarantined" and BLOCKED in item.metadata else item.status
+
+
+def _post(item: Item) -> tuple[str, str]:
+    """Return the base and the role that an adapter is for."""
+    return str(item.metadata.get("base")), str(item.metadata.get("role"))
 
 
 async def promote(memory: Memory, name: str, reason: str = "", *, force: bool = False) -> Transaction:
     """Make an adapter the live one of its base and role, in one transaction that `undo` takes back.
 
-    Raise Misuse where it must not be or its file is not in its place, and, unless by force, where a gate did not let
-    it in.
+    Of several of a name it is the newest that waits. Raise Misuse where it must not be or its file is not in its place,
+    and, unless by force, where a gate did not let it in.
     """
-    item = find(memory, name)
+    item = find(memory, name, first="quarantined")
     if item.metadata.get(ACCEPTED) is False and item.status != "live" and not force:
         why = item.metadata.get(GATE)
         raise Misuse(

@@ -85,6 +85,24 @@ def test_an_adapter_of_another_role_answers_in_that_role(folder: Path, capsys: p
     assert said(capsys, "rollback", "three", *where) == "the verifier of local/small now answers without an adapter\n"
 
 
+def test_of_adapters_of_one_name_each_command_takes_the_one_it_can_be_about(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = ("--path", str(folder))
+    said(capsys, "promote", "one", *where)
+    with Memory.open(folder, embedder="hash") as memory:
+        other = memory.insert("another", kind="adapter", metadata={**ABOUT, "base": "local/big", "name": "one"})
+        memory.quarantine(other.id)
+    assert said(capsys, "rollback", "one", *where) == "local/small now answers without an adapter\n"
+    refused = said(capsys, "promote", "one", *where, expected=2)
+    assert "adapter 'one' is one of several that are quarantined; give an id: " in refused
+    assert f"{other.id} (local/big as policy), " in refused
+    assert said(capsys, "promote", other.id, *where) == "local/big now answers with one\n"
+    assert said(capsys, "promote", "one", *where) == "local/small now answers with one\n"
+    assert "several that are live" in said(capsys, "rollback", "one", *where, expected=2)
+    assert said(capsys, "rollback", other.id, *where) == "local/big now answers without an adapter\n"
+
+
 def test_undo_takes_a_promotion_back(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said(capsys, "promote", "one", "--path", str(folder))
     assert status(["memory", "--path", str(folder), "undo"]) == 0
