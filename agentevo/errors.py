@@ -142,7 +142,7 @@ class WeightsError(AgentEvoError):
 
 
 class TrainingError(AgentEvoError):
-    """A training that failed: memory ran out or a library gave up, or, as one of its kinds says, because of its rows."""
+    """A training that failed on the way: memory ran out or a library gave up; its kinds are due to the rows."""
 
 
 class Untrainable(TrainingError, Misuse):

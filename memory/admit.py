@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from agentevo.errors import Misuse
 from agentevo.memory.arguments import is_text
-from agentevo.memory.change import applied
+from agentevo.memory.change import applied, untold
 from agentevo.memory.dates import undated
 from agentevo.memory.exact import Vector
 from agentevo.memory.masking import masked
@@ -20,7 +20,7 @@ from agentevo.memory.narrow import Filter
 from agentevo.memory.nearby import COMPARED
 from agentevo.memory.orders import why
 from agentevo.memory.source import Source
-from agentevo.memory.trust import ACCEPTED, BLOCKED, DOUBTED, GATE, LOW_TRUST, SHA256, lowest, trust_of
+from agentevo.memory.trust import BLOCKED, DOUBTED, LOW_TRUST, lowest, trust_of
 from agentevo.types import Item, Json, Op, why_invalid
 
 Metadata: TypeAlias = Mapping[str, Json]
@@ -159,7 +159,7 @@ def screened(ops: Sequence[Op], get: Callable[[str], Item | None]) -> list[Op]:
             left.see(op)
             continue
         before = left.item(op.id) if op.verb == "restore" or _READ.intersection(op.changes) else None
-        op = op if before is None else _still_doubted(op, before)
+        op = op if before is None else _keeping(op, before)
         checked.append(op)
         left.see(op)
         after = left.item(op.id) if before is not None else None
@@ -213,17 +213,16 @@ def _must_not_be_blocked(item: Item | None) -> None:
         raise Misuse(f"adapter {item.id} is not put into use: {why_not}; train another without that")
 
 
-def _still_doubted(op: Op, item: Item) -> Op:
-    """Return an op on an item that is doubted, or an adapter that is blocked: new metadata keeps that.
+def _keeping(op: Op, item: Item) -> Op:
+    """Return an op whose new metadata keeps what was found out of the item: why it is doubted, or blocked.
 
-    Of an adapter it keeps, too, what a gate said and the hash, unless it says otherwise itself. One that restores what
-    is doubted says why it is held.
+    Of an adapter it keeps, too, what a gate said and the hash, unless it says otherwise itself. An op that restores
+    what is doubted says why it is held.
     """
     kept = {name: item.metadata[name] for name in (DOUBTED, BLOCKED) if name in item.metadata}
     metadata = op.changes.get("metadata")
     if item.kind == "adapter" and isinstance(metadata, Mapping):
-        told = (name for name in (ACCEPTED, GATE, SHA256) if name in item.metadata and name not in metadata)
-        kept |= {name: item.metadata[name] for name in told}
+        kept |= untold(item, metadata)
     if op.verb == "restore" and DOUBTED in kept:
         return _told(op, f"quarantined: {kept[DOUBTED]}")
     if kept and isinstance(metadata, Mapping):

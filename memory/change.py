@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from agentevo.errors import Misuse
 from agentevo.memory.rows import made, marked
-from agentevo.memory.trust import BLOCKED, DOUBTED
+from agentevo.memory.trust import ACCEPTED, BLOCKED, DOUBTED, GATE, SHA256
 from agentevo.types import Item, Json, Op, Status, Verb, why_invalid
 
 COMMUTING: frozenset[Verb] = frozenset({"insert", "link", "reinforce"})
@@ -95,19 +95,32 @@ def marks(verb: Verb, status: Status, pinned: bool, *, doubted: bool = False) ->
 def succeeding(before: Item, after: Item) -> Item:
     """Return an item that is put in another's place: it is kept from forgetting as that one was.
 
-    One in an adapter's place was trained on the same, where it does not say on what, and is blocked as that one is.
+    One in an adapter's place was trained on the same, where it does not say on what; it is blocked as that one is,
+    or not in use as that one is not, and what a gate said holds of it, too.
     """
     after = after.model_copy(update={"supersedes": before.id, "pinned": after.pinned or before.pinned})
     if before.kind != "adapter":
         return after
-    after = after.model_copy(update={"derived_from": after.derived_from or before.derived_from})
-    return blocked(after, before.metadata[BLOCKED]) if BLOCKED in before.metadata else after
+    metadata = {**untold(before, after.metadata), **after.metadata}
+    after = after.model_copy(update={"derived_from": after.derived_from or before.derived_from, "metadata": metadata})
+    if BLOCKED in before.metadata:
+        return blocked(after, before.metadata[BLOCKED])
+    return after if before.status == "live" else marked(after, status=_unused(after))
+
+
+def untold(adapter: Item, metadata: Mapping[str, Json]) -> dict[str, Json]:
+    """Return what a gate said of an adapter, and the hash of its weights, where new metadata does not say otherwise."""
+    told = (name for name in (ACCEPTED, GATE, SHA256) if name in adapter.metadata and name not in metadata)
+    return {name: adapter.metadata[name] for name in told}
 
 
 def blocked(adapter: Item, why: Json) -> Item:
     """Return an adapter as one that must not be put into use."""
-    status = "quarantined" if adapter.status == "live" else adapter.status
-    return adapter.model_copy(update={"status": status, "metadata": {**adapter.metadata, BLOCKED: why}})
+    return adapter.model_copy(update={"status": _unused(adapter), "metadata": {**adapter.metadata, BLOCKED: why}})
+
+
+def _unused(adapter: Item) -> Status:
+    return "quarantined" if adapter.status == "live" else adapter.status
 
 
 def applied(item: Item, op: Op) -> Item:

@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 from cycles import NOW, Sums, answers
@@ -31,7 +31,7 @@ from agentevo.phases.refine import Threshold
 from agentevo.protocols import Act, Gate, Recipe, State
 from agentevo.recipes import load
 from agentevo.record import Record
-from agentevo.types import Attempt, Decision, Experience, Item, Message, Op, Report, Task
+from agentevo.types import Attempt, Decision, Experience, Item, Json, Message, Op, Report, Task
 from agentevo.weights import export_sft
 from agentevo.weights.adapters import adapters, find, in_use, name_of, promote, promoting, rollback
 from agentevo.weights.order import Made, Order, Trainer
@@ -298,6 +298,25 @@ def test_an_edit_does_not_take_back_what_a_gate_said_of_an_adapter() -> None:
         assert adapters(store)[0].metadata == {"name": "a", "accepted": True, "gate": report.reason}
 
 
+@pytest.mark.parametrize("fields", [{}, {"metadata": {"name": "a", "base": "small", "role": "policy"}}])
+@pytest.mark.parametrize("is_drafted", [True, False])
+def test_what_takes_the_place_of_an_adapter_that_is_not_in_use_is_not_either(
+    fields: dict[str, Any], is_drafted: bool
+) -> None:
+    said: dict[str, Json] = {"accepted": False, "gate": "target fails", "sha256": "0"}
+    about: dict[str, Json] = {"name": "a", "base": "small", "role": "policy", **said}
+    with memory() as store:
+        old = store.insert("a card", kind="adapter", metadata=about)
+        store.quarantine(old.id)
+        with store.draft() as draft:
+            new = (draft if is_drafted else store).supersede(old.id, "a nicer card", **fields)
+            draft.commit(key="k", reason="")
+        assert (new.status, new.metadata) == ("quarantined", about)
+        assert store.get(new.id) == new
+        live = store.insert("in use", kind="adapter", metadata=about)
+        assert store.supersede(live.id, "in use still").status == "live"
+
+
 def test_once_the_item_made_of_an_attempt_is_purged_the_attempt_trains_nothing_more() -> None:
     weights = Weights()
     with memory() as store:
@@ -509,7 +528,9 @@ def test_what_takes_the_place_of_an_adapter_is_blocked_as_that_one_is() -> None:
         assert (new.status, new.derived_from) == ("live", item.derived_from)
         assert store.purge(first).retired == (new.id,)
         newest = store.supersede(new.id, "Adapter with the nicest card", metadata={"name": "a"})
-        assert (newest.status, newest.metadata) == ("quarantined", {"name": "a", BLOCKED: f"trained on purged {first}"})
+        told = {name: new.metadata[name] for name in ("accepted", "gate")}
+        assert newest.status == "quarantined"
+        assert newest.metadata == {"name": "a", **told, BLOCKED: f"trained on purged {first}"}
         assert newest.id in store.purge(second).adapters
         assert live(store) == []
 
@@ -619,9 +640,8 @@ def test_a_run_whose_training_failed_trains_when_it_is_resumed(tmp_path: Path) -
     weights = Weights()
     with memory() as store:
         failing = recipe(weights, HeldOut(), by=raising(TrainingError("the GPU ran out of memory")))
-        with pytest.raises(TrainingError):
-            with Record.open(tmp_path, clock=lambda: NOW) as record:
-                evolved(store, model(weights), failing, record)
+        with pytest.raises(TrainingError), Record.open(tmp_path, clock=lambda: NOW) as record:
+            evolved(store, model(weights), failing, record)
         with Record.open(tmp_path, clock=lambda: NOW) as record:
             (report,) = evolved(store, model(weights), recipe(weights, HeldOut()), record)
         assert (report.accepted, len(weights.orders), len(adapters(store))) == (True, 1, 1)
