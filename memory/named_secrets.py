@@ -3,7 +3,8 @@
 Covered: values of one name, lists and objects under it, objects that name it beside the value (`{"name": "password",
 "value": ...}`), command lines as lists, and JSON in a text. A name such as `password` or `api_key` is believed; one
 that means more, such as `token` or `pass`, only where the value looks like a secret. Not covered: numbers under four
-digits, pass phrases with words that talk is made of, names in other languages than those listed.
+digits, pass phrases with words that talk is made of, names in other languages than those listed; and where a value is
+nested deeper than Python's stack, all that a name says of anything but the text right beside it.
 """
 
 from __future__ import annotations
@@ -34,7 +35,10 @@ class _Name(NamedTuple):
 
 def masked_within(value: Any) -> Any:
     """Mask every text inside a JSON value; a name such as `password` speaks for the value beside it."""
-    return _masked(value, None)
+    try:
+        return _masked(value, None)
+    except RecursionError:
+        return _masked_in_turn(value)
 
 
 def masked_value(name: str, value: Any) -> Any:
@@ -56,6 +60,27 @@ def _masked(value: Any, name: _Name | None) -> Any:
         raise Misuse("metadata holds a number of more than 4,000 digits; keep it as a text")
     is_number = type(value) is int and abs(value) > 999
     return "[secret: password]" if is_number and name == _Name("password", True) else value
+
+
+def _masked_in_turn(value: Any) -> Any:
+    """Mask the texts of a value that is nested too deeply to go into it, one after the other."""
+    whole: dict[Any, Any] = {"": value}
+    waiting: list[Any] = [whole]
+    copies: dict[int, tuple[Any, Any]] = {}
+    """Each part that has parts, and its copy: what holds itself is copied once."""
+    while waiting:
+        part = waiting.pop()
+        for key, inner in [*part.items()] if isinstance(part, dict) else [*enumerate(part)]:
+            told = str(key) if isinstance(part, dict) else ""
+            if isinstance(inner, str):
+                part[key] = _text(told, inner, _named(told))
+            elif isinstance(inner, (Mapping, list, tuple)):
+                if id(inner) not in copies:
+                    copy = {masked_within(k): v for k, v in inner.items()} if isinstance(inner, Mapping) else [*inner]
+                    copies[id(inner)] = inner, copy
+                    waiting.append(copy)
+                part[key] = copies[id(inner)][1]
+    return whole[""]
 
 
 def _numbered(value: Mapping[str, Any], name: _Name | None, label: str) -> dict[str, Any]:

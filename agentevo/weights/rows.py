@@ -22,6 +22,8 @@ SURE = ("environment", "human", "rule")
 MADE_UP = ("model", "synthetic", "generated")
 """What the provenance of a task begins with that a model made up."""
 _KEPT = ("role", "content", "tool_calls", "tool_call_id", "name")
+_DEEPEST = 100
+"""So deep are the arguments of a call nested at most; whoever reads JSON ends somewhere."""
 
 
 class Left(Exception):
@@ -204,10 +206,20 @@ def _call(call: dict[str, Json]) -> dict[str, Json]:
     try:
         if isinstance(given, str):
             function["arguments"] = json.loads(given or "{}")
+        if _is_deep(function.get("arguments")):
+            raise ValueError
         json.dumps(function, allow_nan=False)  # NaN is read, and so is 1e999, but neither is JSON
-    except ValueError:
+    except (ValueError, RecursionError):
         raise Left("a call that is no JSON") from None
     return {"id": call.get("id"), "type": "function", "function": function}
+
+
+def _is_deep(value: Json) -> bool:
+    level = [value]
+    for _ in range(_DEEPEST):
+        parts = ([*one.values()] if isinstance(one, dict) else one for one in level)
+        level = [inner for part in parts if isinstance(part, list) for inner in part]
+    return bool(level)
 
 
 def _function(call: dict[str, Json]) -> dict[str, Json]:

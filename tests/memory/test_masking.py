@@ -12,6 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agentevo.errors import Misuse
+from agentevo.memory import Memory
 from agentevo.memory.masking import masked
 from agentevo.memory.named_secrets import masked_within
 
@@ -435,3 +437,22 @@ def test_a_name_in_json_speaks_for_the_value_beside_it(value: Any, expected: Any
 )
 def test_a_name_that_speaks_of_something_else_leaves_json_as_it_is(value: Any) -> None:
     assert masked_within(value) == value
+
+
+@pytest.mark.parametrize("deep", [100, 5_000])
+def test_what_is_nested_however_deeply_is_masked(deep: int) -> None:
+    value: Any = {"password": "tR7!kq9Zp", "note": "log in with user:tR7!kq9Zp@example.org"}
+    for _ in range(deep):
+        value = [value, 1]
+    found = masked_within(value)
+    for _ in range(deep):
+        found, one = found
+        assert one == 1
+    assert found == {"password": "[secret: password]", "note": masked("log in with user:tR7!kq9Zp@example.org")}
+
+
+def test_metadata_that_holds_itself_is_refused() -> None:
+    loop: list[Any] = []
+    loop += [loop, {"again": loop}]
+    with Memory.open(":memory:", embedder="hash") as memory, pytest.raises(Misuse):
+        memory.insert("x", metadata={"loop": loop})

@@ -90,7 +90,10 @@ def test_a_row_that_datasets_could_not_read_is_left_out_of_a_folder_alone(tmp_pa
     assert [dict(row) for row in load_from_disk(str(tmp_path / "data"))] == lines(tmp_path / "data.jsonl")[1:]
 
 
-@pytest.mark.parametrize("arguments", ['{"x": NaN}', '{"x": [-Infinity]}', '{"x": 1e999}', "{"])
+NO_JSON = ['{"x": NaN}', '{"x": [-Infinity]}', '{"x": 1e999}', "{", *("[" * deep + "]" * deep for deep in (101, 5000))]
+
+
+@pytest.mark.parametrize("arguments", NO_JSON)
 def test_arguments_that_are_no_json_are_no_row(arguments: str, tmp_path: Path) -> None:
     with pytest.raises(ExportError) as raised:
         export_sft(calling(arguments), tmp_path / "data.jsonl")
