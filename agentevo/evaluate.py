@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from agentevo.alarms import alarms
 from agentevo.errors import Misuse, UnknownName
 from agentevo.models.usage import spending
-from agentevo.phases.gate import Gains
 from agentevo.protocols import Environment, State
 from agentevo.record import Record
 from agentevo.scoring import answered
@@ -51,8 +50,8 @@ def held_out(state: State) -> list[Task]:
             f" {', '.join(environment.splits()) or 'no split'}: give an environment with a split 'dev' or 'test', name"
             " others in the gate (splits=), or take a recipe without a gate"
         )
-    if isinstance(state.recipe.gate, Gains):
-        state.recipe.gate.must_tell_apart(by_split)
+    if (must_tell_apart := getattr(state.recipe.gate, "must_tell_apart", None)) is not None:
+        must_tell_apart(by_split)
     return tasks
 
 

@@ -34,6 +34,7 @@ from agentevo.scoring import scored
 from agentevo.statistics import paired_bootstrap
 from agentevo.types import Experience, Json, Op, Report, Task
 from agentevo.types import Record as Line
+from agentevo.types.work import SUITE
 from agentevo.weights.adapters import base_of, keep_beside
 from agentevo.weights.machine import must_be_trainable_here, train_here
 from agentevo.weights.order import Trainer
@@ -291,12 +292,12 @@ def _write(path: Path, rows: Sequence[Mapping[str, Json]]) -> None:
 
 def _scores(report: Report) -> dict[str, tuple[str, float]]:
     """Return group and score of each house task, by its id and in the order of ids."""
-    there = sorted((x for x in report.experiences if x.task.data.get("suite") != ORDINARY), key=lambda x: x.task.id)
+    there = sorted((x for x in report.experiences if x.task.data.get(SUITE) != ORDINARY), key=lambda x: x.task.id)
     return {x.task.id: (str(x.task.data.get("group")), x.score) for x in there}
 
 
 def _ordinary(report: Report) -> list[Experience]:
-    return [x for x in report.experiences if x.task.data.get("suite") == ORDINARY]
+    return [x for x in report.experiences if x.task.data.get(SUITE) == ORDINARY]
 
 
 async def _facts(report: Report) -> list[float]:

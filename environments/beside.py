@@ -9,9 +9,10 @@ from agentevo.environments.wrappers import Wrapped
 from agentevo.errors import Misuse
 from agentevo.protocols import Environment, Episode, FeedbackLevel
 from agentevo.types import Attempt, Card, Feedback, Json, Task
+from agentevo.types.work import SUITE
 
-SUITE, INSTRUCTION = "suite", "instruction"
-"""Names in a task's data: of the split beside that it is from, and of the instruction it is asked under."""
+INSTRUCTION = "instruction"
+"""The name in a task's data of the instruction it is asked under."""
 
 
 class Beside(Wrapped):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -28,6 +29,9 @@ class Below(Protocol):
 
     @property
     def namespace(self) -> str: ...
+
+    @property
+    def path(self) -> Path | None: ...
 
     @property
     def _source(self) -> Source: ...
@@ -89,6 +93,11 @@ class Draft(Verbs):
     @property
     def namespace(self) -> str:
         return self._below.namespace
+
+    @property
+    def path(self) -> Path | None:
+        """The folder of the memory below; None for one in this process alone."""
+        return self._below.path
 
     @property
     def ops(self) -> tuple[Op, ...]:

@@ -66,7 +66,7 @@ def train(
     }  # fmt: skip
     config = TrainConfig.of(**{name: value for name, value in given.items() if value is not None})
     base = model or set_once().model
-    _must_be_installable(base, install, config, replace=replace)  # before an hour of work
+    _must_be_installable(base, install, config, out, replace=replace)  # before an hour of work
     if path is not None:
         _must_be_kept(context, path, namespace, base, install)
     rows = list(parsed(sys.stdin.buffer, "stdin")) if data == "-" else data
@@ -93,12 +93,12 @@ def _must_be_kept(context: typer.Context, path: Path, namespace: str | None, bas
         must_be_unheld(memory, base, install)
 
 
-def _must_be_installable(base: str, name: str | None, config: TrainConfig, *, replace: bool) -> None:
+def _must_be_installable(base: str, name: str | None, config: TrainConfig, out: Path, *, replace: bool) -> None:
+    from agentevo.models.installed import LOCAL
     from agentevo.weights.gguf import is_servable, must_be_installable
-    from agentevo.weights.load import LOCAL
 
     if name is not None:
-        must_be_installable(base, name, targets=config.targets, replace=replace)
+        must_be_installable(base, name, targets=config.targets, replace=replace, adapter=out)
     elif replace:
         raise Misuse("--replace is for what --install puts beside its model; give --install NAME too, or leave it out")
     elif base.startswith(LOCAL) and not is_servable(base):

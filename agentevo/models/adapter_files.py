@@ -14,12 +14,15 @@ MADE_OF = "agentevo.adapter_sha256"
 """The field in which it says what the trained weights hash to that it was made of."""
 
 
-def unfit(file: Path, weights: Installed) -> str:
-    """Say why an adapter's file cannot be used beside a model, and what to do; empty where nothing in it tells."""
+def unfit(file: Path, weights: Installed, folder: str = "FOLDER") -> str:
+    """Say why an adapter's file cannot be used beside a model, and what to do; empty where nothing in it tells.
+
+    folder: where the adapter lies that it was made of, as a shell takes it.
+    """
     try:
         header = check_whole(file)
     except WeightsError as error:
-        return f"{error}; {way_out(file)}"
+        return f"{error}; {way_out(file, folder)}"
     if header.get("general.type") != "adapter" or header.get("adapter.type") != "lora":
         return f"{file} is no LoRA adapter; move it out of the adapters folder"
     if header.get(BASE) in (None, weights.sha256):  # files of other programs do not say
@@ -30,6 +33,7 @@ def unfit(file: Path, weights: Installed) -> str:
     )
 
 
-def way_out(file: Path) -> str:
+def way_out(file: Path, folder: str = "FOLDER") -> str:
     """Say how a file comes to be whole again."""
-    return f"install it again with `agentevo models adapters install FOLDER --name {file.stem} --replace`, or remove it"
+    again = f"agentevo models adapters install {folder} --name {file.stem} --replace"
+    return f"install it again with `{again}`, or remove it"

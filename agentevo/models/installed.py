@@ -23,6 +23,8 @@ from agentevo.settings import home
 log = logging.getLogger(__name__)
 
 CARD = "card.json"
+LOCAL = "local/"
+"""What the names of models begin with that run here."""
 _FOLDERS: dict[WeightsKind, str] = {"model": "models", "embedder": "embedders"}
 _DECISIVE: dict[WeightsKind, str] = {"model": "model.gguf", "embedder": "model.safetensors"}
 

@@ -14,13 +14,13 @@ from typing import Any, Unpack
 from agentevo.errors import BadReply, Misuse, ModelError, ModelTimeout
 from agentevo.models import schema, usage
 from agentevo.models.failures import chained, translate, unknown_provider
+from agentevo.models.installed import LOCAL
 from agentevo.models.replies import Pieces, as_reply
 from agentevo.models.requests import Options, Request, check_allowed, request_of
 from agentevo.models.retry import Retry, Transient, timed_out
 from agentevo.models.runtime import acompletion, litellm_when_needed, places
 from agentevo.types import ChatMessage, Json, Reply, Usage
 
-LOCAL = "local/"
 _CLOCK_TICK_S = 0.001  # a timer of the event loop may go off so much before its time
 _log = logging.getLogger(__name__)
 

@@ -17,7 +17,8 @@ def as_model(model: str | Model, *, timeout_s: float | None = None) -> Model:
         return model
     if not isinstance(model, str):
         raise Misuse(f"expected a model name such as 'local/smollm2-135m', or a Model; got {model!r:.80}")
-    from agentevo.models.litellm_model import LOCAL, LiteLLMModel
+    from agentevo.models.installed import LOCAL
+    from agentevo.models.litellm_model import LiteLLMModel
 
     if model.startswith(LOCAL):
         _check_local(model.removeprefix(LOCAL))

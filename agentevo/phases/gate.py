@@ -9,9 +9,7 @@ from statistics import fmean
 from agentevo.errors import Misuse
 from agentevo.statistics import Interval, paired_bootstrap, power_note
 from agentevo.types import Decision, Report, Task
-
-SUITE = "suite"
-"""The name in a task's data that says of which split beside others it is."""
+from agentevo.types.work import SUITE
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,10 @@ DIRECTIONS = ("performance", "adaptation to feedback", "knowledge expansion", "s
 """Directions of evolution the survey names (section 3.2); any other text is as good."""
 
 
+SUITE = "suite"
+"""The name in a task's data that says of which split beside others it is."""
+
+
 # --- what is wanted
 
 

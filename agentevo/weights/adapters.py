@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -17,6 +18,7 @@ from agentevo.memory import Memory
 from agentevo.memory.history import Change
 from agentevo.memory.posts import replaced_by
 from agentevo.memory.trust import ACCEPTED, BLOCKED, GATE
+from agentevo.models.installed import LOCAL
 from agentevo.protocols import Adaptable, Draft, State
 from agentevo.protocols import Memory as Reads
 from agentevo.types import Item, Json, Op, Report, Status, Transaction
@@ -25,7 +27,7 @@ from agentevo.weights.in_place import out_of_place
 LOG = logging.getLogger(__name__)
 
 POLICY = "policy"
-PLUS, LOCAL = "+", "local/"
+PLUS = "+"
 
 
 def base_of(model: str) -> str:
@@ -49,9 +51,16 @@ async def adapted(state: State) -> State:
     if why := await asyncio.to_thread(out_of_place, live):
         raise WeightsError(
             f"{model.name} is to answer with adapter {name_of(live)!r} of its memory, but {why}; or take it out of use"
-            f" with `agentevo models adapters rollback {live.id}`"
+            f" with `agentevo models adapters rollback {live.id}{_options(state.memory)}`"
         )
     return replace(state, model=model.adapted(name_of(live)))
+
+
+def _options(memory: Reads) -> str:
+    """Return the options by which a command finds a memory."""
+    path, name = getattr(memory, "path", None), memory.namespace
+    told = {"--path": str(path or ""), "--namespace": name if name != "default" else ""}
+    return "".join(f" {option} {shlex.quote(value)}" for option, value in told.items() if value)
 
 
 async def in_use(memory: Reads, base: str, role: str = POLICY) -> Item | None:
@@ -138,7 +147,7 @@ def must_be_unheld(memory: Memory, base: str, name: str) -> None:
                 raise Misuse(
                     f"{base}{PLUS}{name} is adapter {item.id} of this memory ({item.status}, namespace {namespace!r}),"
                     " whose file is not replaced under it; choose another name, or forget that one first with"
-                    f" `agentevo memory forget {item.id}`"
+                    f" `agentevo memory forget {item.id}{_options(there)}`"
                 )
 
 

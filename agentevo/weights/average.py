@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from agentevo.errors import Misuse, WeightsError
 from agentevo.models.installed import storing
-from agentevo.weights.config import RECORD
+from agentevo.weights.config import ADAPTER, RECORD, SHAPE
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 Tensors: TypeAlias = "Mapping[str, NDArray[np.float32]]"
 
-WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 _SAME = ("base_model_name_or_path", "base_sha256", "r", "lora_alpha", "target_modules", "use_rslora", "use_dora")
 """What adapters must agree in for their tensors to mean the same."""
 
@@ -36,7 +35,7 @@ def tensors_of(folder: Path) -> Tensors:
     from safetensors.numpy import load_file
 
     try:
-        return {name: np.asarray(tensor, np.float32) for name, tensor in load_file(folder / WEIGHTS).items()}
+        return {name: np.asarray(tensor, np.float32) for name, tensor in load_file(folder / ADAPTER).items()}
     except (OSError, SafetensorError, TypeError) as error:
         raise WeightsError(f"the adapter in {folder} cannot be read: {error}") from error
 
@@ -84,8 +83,8 @@ def write(tensors: Tensors, like: Path, out: Path, about: Mapping[str, object]) 
     with storing(f"write the adapter {out.name}"):
         try:
             part.mkdir(parents=True)
-            save_file({name: np.ascontiguousarray(t, np.float32) for name, t in tensors.items()}, part / WEIGHTS)
-            for name in (CONFIG, RECORD):
+            save_file({name: np.ascontiguousarray(t, np.float32) for name, t in tensors.items()}, part / ADAPTER)
+            for name in (SHAPE, RECORD):
                 if (like / name).exists():
                     shutil.copy(like / name, part / name)
             (part / "average.json").write_text(json.dumps(dict(about), indent=2) + "\n", "utf-8")
@@ -110,14 +109,14 @@ def must_match(folders: Sequence[Path]) -> None:
 
 def _settings(folder: Path) -> dict[str, object]:
     try:
-        told = json.loads((folder / CONFIG).read_text("utf-8"))
+        told = json.loads((folder / SHAPE).read_text("utf-8"))
         told["target_modules"] = sorted(told.get("target_modules") or [])
         record = folder / RECORD
         about = json.loads(record.read_text("utf-8")) if record.exists() else {}
         return {**told, "base_sha256": about.get("base_sha256")}
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise WeightsError(
-            f"{folder} is no adapter of peft: its {CONFIG} or {RECORD} cannot be read ({error})"
+            f"{folder} is no adapter of peft: its {SHAPE} or {RECORD} cannot be read ({error})"
         ) from error
 
 

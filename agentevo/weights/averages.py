@@ -19,7 +19,8 @@ from agentevo.settings import home
 from agentevo.together import together
 from agentevo.types import Experience, Item, Json, Op
 from agentevo.weights.adapters import POLICY, base_of, in_use, name_of, scores_of, trained
-from agentevo.weights.average import WEIGHTS, Tensors, mean, moved, must_match, nothing, tensors_of, write
+from agentevo.weights.average import Tensors, mean, moved, must_match, nothing, tensors_of, write
+from agentevo.weights.config import ADAPTER
 from agentevo.weights.machine import install_here
 from agentevo.weights.order import Made
 from agentevo.weights.policies import described, must_be_function
@@ -169,7 +170,7 @@ class Average:
 
 def _lies_there(item: Item) -> bool:
     """Say whether an adapter is where it was put; one that was moved or removed must end no turn."""
-    is_there = (_folder(item) / WEIGHTS).is_file()
+    is_there = (_folder(item) / ADAPTER).is_file()
     if not is_there:
         LOG.warning("adapter %s is left out of the average: it lies no more in %s", name_of(item), _folder(item))
     return is_there

@@ -17,6 +17,8 @@ Method: TypeAlias = Literal["sft", "dpo"]
 Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 
 RECORD = "training.json"
+ADAPTER, SHAPE = "adapter_model.safetensors", "adapter_config.json"
+"""The files in an adapter's folder: how it was made, and, as peft names them, its matrices and what they are like."""
 """The file in an adapter's folder that holds its Training."""
 
 _LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")

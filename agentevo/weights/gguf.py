@@ -13,11 +13,11 @@ from agentevo.errors import Misuse, WeightsError
 from agentevo.models import offline
 from agentevo.models.adapter_files import BASE, MADE_OF
 from agentevo.models.gguf_header import Value, read_header
-from agentevo.models.installed import Installed, checked_name, sha256_of, storing
+from agentevo.models.installed import LOCAL, Installed, checked_name, sha256_of, storing
 from agentevo.weights.checkpoints import stored
-from agentevo.weights.config import Training
-from agentevo.weights.load import LOCAL, Base, base
-from agentevo.weights.train import ADAPTER, must_be_whole
+from agentevo.weights.config import ADAPTER, Training
+from agentevo.weights.load import Base, base
+from agentevo.weights.train import must_be_whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,9 +32,17 @@ _KINDS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_
 
 
 def must_be_installable(
-    model: str | Path, name: str, *, targets: Sequence[str] = _KINDS, replace: bool = False
+    model: str | Path,
+    name: str,
+    *,
+    targets: Sequence[str] = _KINDS,
+    replace: bool = False,
+    adapter: Path | None = None,
 ) -> None:
-    """Raise Misuse where an adapter of a model could not be put beside it: that is told before it is trained."""
+    """Raise Misuse where an adapter of a model could not be put beside it: that is told before it is trained.
+
+    Where it is trained by now, in the folder `adapter`, its own file is not in its way.
+    """
     called = checked_name(name)
     if not isinstance(model, str) or not model.startswith(LOCAL):
         raise Misuse(f"an adapter of {str(model)!r} is not put into use here; only those of local/NAME run offline")
@@ -43,7 +51,7 @@ def must_be_installable(
     others = [target for target in targets if target.rpartition(".")[2] not in _KINDS]
     if others:
         raise Misuse(f"the offline runtime cannot adapt {', '.join(others)}; choose targets among {', '.join(_KINDS)}")
-    _must_be_free(weights, called, replace=replace)
+    _must_be_free(weights, called, adapter, replace=replace)
 
 
 def is_servable(model: str) -> bool:
@@ -52,11 +60,20 @@ def is_servable(model: str) -> bool:
     return read_header(weights.path).get("general.architecture") == _FAMILY
 
 
-def _must_be_free(weights: Installed, called: str, *, replace: bool) -> None:
-    if called in weights.adapters and not replace:
+def _must_be_free(weights: Installed, called: str, adapter: Path | None, *, replace: bool) -> None:
+    file = weights.adapters.get(called)
+    if file is not None and not replace and not (adapter and _is_of(file, adapter)):
         raise Misuse(
             f"local/{weights.name} has an adapter {called!r} already; choose another name, or ask to replace it"
         )
+
+
+def _is_of(file: Path, adapter: Path) -> bool:
+    """Say whether an adapter's file was made of what lies in this folder."""
+    try:
+        return read_header(file).get(MADE_OF) == sha256_of(adapter / ADAPTER)
+    except (OSError, WeightsError):
+        return False
 
 
 def install_adapter(
@@ -64,12 +81,12 @@ def install_adapter(
 ) -> str:
     """Put an adapter beside its offline model; return `local/NAME+ADAPTER`, under which it is used from now on.
 
-    It is called as its folder unless a name is given. Raises Misuse for an adapter of another base, or a name that is
-    taken, WeightsError for what cannot be read or written.
+    It is called as its folder unless a name is given. Raises Misuse for an adapter of another base, or a name that
+    another adapter has, WeightsError for what cannot be read or written.
     """
     on, weights, _ = served(Path(adapter), model)
     called = checked_name(name or Path(adapter).resolve().name)
-    _must_be_free(offline.obtain(on.name.removeprefix(LOCAL), "model"), called, replace=replace)
+    _must_be_free(offline.obtain(on.name.removeprefix(LOCAL), "model"), called, Path(adapter), replace=replace)
     file = weights.parent / "adapters" / f"{called}.gguf"
     with storing(f"install the adapter {called}"):
         file.parent.mkdir(exist_ok=True)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
+
 from agentevo.errors import UnknownName
 from agentevo.memory.trust import SHA256
 from agentevo.models.adapter_files import MADE_OF, unfit
 from agentevo.models.gguf_header import read_header
-from agentevo.models.installed import Installed, find
+from agentevo.models.installed import LOCAL, Installed, find
 from agentevo.types import Item
-
-_LOCAL = "local/"
 
 
 def out_of_place(item: Item) -> str:
@@ -23,12 +23,11 @@ def out_of_place(item: Item) -> str:
         return ""
     name, made_of = str(item.metadata.get("name")), item.metadata.get(SHA256)
     file = weights.path.parent / "adapters" / f"{name}.gguf"
-    again = (
-        f"install it again with `agentevo models adapters install {item.metadata.get('path') or 'FOLDER'} --name {name}"
-    )
+    folder = shlex.quote(str(item.metadata.get("path") or "FOLDER"))
+    again = f"install it again with `agentevo models adapters install {folder} --name {name}"
     if not file.exists():
         return f"{file} is missing; {again}`"
-    if why := unfit(file, weights):
+    if why := unfit(file, weights, folder):
         return why
     if made_of is not None and read_header(file).get(MADE_OF) != made_of:
         return f"{file} is another adapter by now, which came in its place; {again} --replace`"
@@ -38,6 +37,6 @@ def out_of_place(item: Item) -> str:
 def base_here(model: str) -> Installed | None:
     """Return the weights of `local/NAME` where they are installed on this machine."""
     try:
-        return find(model.removeprefix(_LOCAL), "model") if model.startswith(_LOCAL) else None
+        return find(model.removeprefix(LOCAL), "model") if model.startswith(LOCAL) else None
     except UnknownName:
         return None

@@ -16,15 +16,13 @@ from typing import TYPE_CHECKING
 from agentevo.errors import MissingExtra, Misuse, WeightsError
 from agentevo.models import offline
 from agentevo.models.gguf_header import Value, read_header
-from agentevo.models.installed import Installed, check_untouched, sha256_of, storing
+from agentevo.models.installed import LOCAL, Installed, check_untouched, sha256_of, storing
 from agentevo.models.threads import wait_without_spinning
 
 if TYPE_CHECKING:
     import torch
     from peft import PeftModel
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-LOCAL = "local/"
 
 _DIGIT_BY_DIGIT = ("smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b")
 """Ways of splitting text, as GGUF files name them, in which each digit is a token: the conversion loses that."""

@@ -23,8 +23,7 @@ from agentevo.models.installed import sha256_of
 from agentevo.protocols import State
 from agentevo.types import Experience, Item, Json, Op
 from agentevo.weights.adapters import PLUS, POLICY, base_of, in_use, name_of, trained
-from agentevo.weights.average import WEIGHTS
-from agentevo.weights.config import TrainConfig
+from agentevo.weights.config import ADAPTER, TrainConfig
 from agentevo.weights.in_place import base_here
 from agentevo.weights.learnable import learnable
 from agentevo.weights.machine import figures, train_here
@@ -154,7 +153,7 @@ def _described(
     metadata: dict[str, Json] = {
         "name": name, "base": base, "role": role, "path": made.path, "config": made.config, "scores": made.scores,
     }  # fmt: skip
-    if made.path and (weights := Path(made.path) / WEIGHTS).is_file():
+    if made.path and (weights := Path(made.path) / ADAPTER).is_file():
         metadata[SHA256] = sha256_of(weights)
     fields = {
         "kind": "adapter", "source": source, "status": "quarantined", "metadata": metadata,

@@ -21,7 +21,7 @@ from agentevo.settings import settings
 from agentevo.types import Json
 from agentevo.weights.chat import Chat
 from agentevo.weights.checkpoints import alone, begin, beside, is_cut_short, last, stored
-from agentevo.weights.config import RECORD, Outcome, TrainConfig, Training, versions
+from agentevo.weights.config import ADAPTER, RECORD, SHAPE, Outcome, TrainConfig, Training, versions
 from agentevo.weights.curve import curve
 from agentevo.weights.dataset import Data, Prepared, card_beside, prepare
 from agentevo.weights.load import Base, base, quiet
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     import torch
     from transformers import Trainer
 
-ADAPTER = "adapter_model.safetensors"
-SHAPE = "adapter_config.json"
 CURVE = "loss.svg"
 Progress: TypeAlias = Callable[[str, int, int], None]
 """Called with what is being done, how many steps of it are done, and how many there are, or 0."""
@@ -74,7 +72,7 @@ def train(
     """
     config, out = config or TrainConfig(), Path(out)
     report = progress or (lambda label, done, total: None)
-    if not beside(out).exists():
+    if not (beside(out).exists() or (out / RECORD).is_file()):  # where it may be what is asked for, done
         _must_be_free(out)
     on = base(model, lambda label: report(label, 0, 0))
     tokenizer = on.tokenizer()

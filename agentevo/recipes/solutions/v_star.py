@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from agentevo.models.installed import LOCAL
 from agentevo.phases.act import Sample
 from agentevo.phases.combine import Best
 from agentevo.phases.gate import Gains
@@ -15,7 +16,7 @@ from agentevo.phases.pairs import Pairs
 from agentevo.phases.tasks.pool import Pool
 from agentevo.protocols import Adaptable, Gate, Model, Recipe, Scorer, State
 from agentevo.types import Attempt, Experience, Feedback, Item, Json
-from agentevo.weights.adapters import LOCAL, base_of, in_use, name_of
+from agentevo.weights.adapters import base_of, in_use, name_of
 from agentevo.weights.config import fitting
 from agentevo.weights.likely import likely
 from agentevo.weights.policies import Train

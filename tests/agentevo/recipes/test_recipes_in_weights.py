@@ -49,8 +49,9 @@ from agentevo.types import (
     Report,
     Task,
 )  # fmt: skip
-from agentevo.weights.average import WEIGHTS, tensors_of
+from agentevo.weights.average import tensors_of
 from agentevo.weights.averages import Average
+from agentevo.weights.config import ADAPTER
 from agentevo.weights.order import Made, Order
 from agentevo.weights.policies import Train
 from agentevo.weights.replay import Rows
@@ -448,7 +449,7 @@ def drifted(folder: Path, accepts: Gating) -> tuple[list[Item], list[Item]]:
         own, value = folder / order.name, float(len(weights.orders))
         own.mkdir()
         tensors = {"lora_A": np.ones((1, 2), np.float32), "lora_B": np.full((2, 1), value, np.float32)}
-        save_file(tensors, own / WEIGHTS)
+        save_file(tensors, own / ADAPTER)
         (own / "adapter_config.json").write_text(json.dumps({"r": 1}))
         return made.but(path=str(own))
 

@@ -22,8 +22,9 @@ from agentevo.models import FunctionModel
 from agentevo.phases.act import Sample
 from agentevo.protocols import Recipe, State
 from agentevo.types import Item, Op
-from agentevo.weights.average import WEIGHTS, Tensors, mean, moved, must_match, nothing, tensors_of, write
+from agentevo.weights.average import Tensors, mean, moved, must_match, nothing, tensors_of, write
 from agentevo.weights.averages import Average, OnSplit
+from agentevo.weights.config import ADAPTER
 
 
 def tensors(*values: float) -> Tensors:
@@ -32,7 +33,7 @@ def tensors(*values: float) -> Tensors:
 
 def adapter(folder: Path, *values: float, rank: int = 1) -> Path:
     folder.mkdir(parents=True)
-    save_file(dict(tensors(*values)), folder / WEIGHTS)
+    save_file(dict(tensors(*values)), folder / ADAPTER)
     (folder / "adapter_config.json").write_text(json.dumps({"r": rank, "target_modules": ["q", "v"]}))
     return folder
 

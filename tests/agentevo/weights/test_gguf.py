@@ -17,12 +17,12 @@ from spoken import runtime_logprobs, torch_logprobs
 from agentevo.errors import Misuse, UnknownName, WeightsError
 from agentevo.models.installed import find
 from agentevo.models.pull import pull
-from agentevo.weights.config import Training
+from agentevo.weights.config import ADAPTER, SHAPE, Training
 from agentevo.weights.gguf import convert, install_adapter
 from agentevo.weights.likely import Likely
 from agentevo.weights.load import base, quiet
 from agentevo.weights.merge import Form, merge
-from agentevo.weights.train import ADAPTER, SHAPE, Trained
+from agentevo.weights.train import Trained
 
 PROMPTS = ("say 1", "order 12", "in the river")
 
@@ -143,10 +143,11 @@ def test_an_adapter_that_is_not_there_is_an_error(whole: Trained, small: str) ->
 
 def test_a_name_is_taken_once_unless_it_is_replaced(whole: Trained, small: str, tmp_path: Path) -> None:
     install_adapter(whole.path, name="one")
+    install_adapter(whole.path, name="one")  # the same one is not in its own way
+    before, other = by_runtime("small+one"), _turned(whole, tmp_path / "other")
     with pytest.raises(Misuse, match="local/small has an adapter 'one' already"):
-        install_adapter(whole.path, name="one")
-    before = by_runtime("small+one")
-    install_adapter(_turned(whole, tmp_path / "other"), name="one", replace=True)
+        install_adapter(other, name="one")
+    install_adapter(other, name="one", replace=True)
     assert by_runtime("small+one") != before
     with pytest.raises(Misuse, match="cannot be a name"):
         install_adapter(whole.path, name="../one")

@@ -71,6 +71,19 @@ def test_an_adapter_whose_file_is_gone_is_not_promoted_and_a_run_says_how_to_go_
         assert answering(store) == "local/small"
 
 
+def test_a_run_names_the_memory_whose_adapter_cannot_answer_and_where_that_lies(
+    whole: Trained, one: Path, tmp_path: Path
+) -> None:
+    with Memory.open(tmp_path / "my notes", embedder="hash", namespace="team") as store:
+        item = kept(store, whole)
+        asyncio.run(promote(store, item.id))
+        one.write_bytes(one.read_bytes()[:-500])
+        with pytest.raises(WeightsError) as raised, store.draft() as draft:
+            asyncio.run(adapted(moment(draft, as_model("local/small"))))
+    assert f"`agentevo models adapters install {whole.path} --name one --replace`" in str(raised.value)
+    assert f"rollback {item.id} --path '{tmp_path / 'my notes'}' --namespace team`" in str(raised.value)
+
+
 def test_nothing_answers_with_a_file_that_came_in_the_place_of_what_was_promoted(
     whole: Trained, one: Path, tmp_path: Path
 ) -> None:

@@ -17,10 +17,10 @@ from safetensors.torch import load_file
 from small_training import PAIRS, ROWS, SETTINGS, trained
 
 from agentevo.errors import Diverged, Misuse, WeightsError
-from agentevo.weights.config import TrainConfig, Training
+from agentevo.weights.config import ADAPTER, TrainConfig, Training
 from agentevo.weights.dataset import Row
 from agentevo.weights.load import base, quiet
-from agentevo.weights.train import ADAPTER, Trained, train
+from agentevo.weights.train import Trained, train
 
 
 def weights(made: Trained) -> dict[str, torch.Tensor]:

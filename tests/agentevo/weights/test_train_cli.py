@@ -77,14 +77,26 @@ def test_the_file_of_an_adapter_that_a_memory_keeps_is_not_replaced_under_it(
     before = file.read_bytes()
     capsys.readouterr()
     assert status([*command, "--out", str(tmp_path / "b"), "--replace"]) == 2
-    assert "of this memory (quarantined, namespace 'team'), whose file is not replaced under it" in (
-        capsys.readouterr().err
-    )
+    said = capsys.readouterr().err
+    assert "of this memory (quarantined, namespace 'team'), whose file is not replaced under it" in said
     assert (file.read_bytes(), (tmp_path / "b").exists()) == (before, False)
     with Memory.open(tmp_path / "memory", namespace="team") as memory:
-        memory.forget(memory.list(kind="adapter", status="all")[0].id)
+        held = memory.list(kind="adapter", status="all")[0].id
+    assert f"with `agentevo memory forget {held} --path {tmp_path / 'memory'} --namespace team`" in said
+    assert status(["memory", "forget", held, *where, "--namespace", "team"]) == 0
     assert status([*command, "--out", str(tmp_path / "b"), "--replace", "--seed", "3"]) == 0
     assert file.read_bytes() != before
+
+
+def test_a_command_that_was_killed_before_the_memory_heard_of_the_adapter_goes_on_when_it_is_given_again(
+    rows: str, tmp_path: Path
+) -> None:
+    Memory.open(tmp_path / "memory", embedder="hash").close()
+    command = ["train", rows, "--steps", "1", "--out", str(tmp_path / "a"), "--install", "mine"]
+    assert status(command) == 0
+    assert status([*command, "--path", str(tmp_path / "memory")]) == 0
+    with Memory.open(tmp_path / "memory") as memory:
+        assert [item.metadata["name"] for item in memory.list(kind="adapter", status="all")] == ["mine"]
 
 
 def test_an_adapter_is_derived_from_the_rows_it_was_trained_on_whatever_comes_of_their_file(
@@ -196,6 +208,5 @@ def test_an_adapter_that_could_not_be_installed_can_be_later(
     place.unlink()
     assert status(["models", "adapters", "install", str(tmp_path / "a"), "--name", "mine"]) == 0
     assert capsys.readouterr().out == "local/small+mine\n"
-    assert status(["models", "adapters", "install", str(tmp_path / "a"), "--name", "mine"]) == 2
-    assert status(["models", "adapters", "install", str(tmp_path / "a"), "--name", "mine", "--replace"]) == 0
+    assert status(["models", "adapters", "install", str(tmp_path / "a"), "--name", "mine"]) == 0
     assert list(find("small").adapters) == ["mine"]

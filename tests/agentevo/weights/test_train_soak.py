@@ -18,12 +18,12 @@ from spoken import runtime_logprobs, torch_logprobs
 
 from agentevo.errors import WeightsError
 from agentevo.models import offline
-from agentevo.weights.config import TrainConfig
+from agentevo.weights.config import ADAPTER, TrainConfig
 from agentevo.weights.dataset import Row
 from agentevo.weights.gguf import install_adapter
 from agentevo.weights.load import base, quiet
 from agentevo.weights.merge import merge
-from agentevo.weights.train import ADAPTER, train
+from agentevo.weights.train import train
 
 pytestmark = pytest.mark.soak
 
