@@ -103,7 +103,8 @@ def _elsewhere(db: sqlite3.Connection, stored: Stored, attempts: Sequence[str]) 
         WHERE ns != ?1 AND parent IN (SELECT value FROM json_each(?2)) AND child != ?3 ORDER BY name"""
     names = db.execute(query, (stored.ns, json.dumps(list(attempts)), PURGED)).fetchall()
     others = [Stored(stored.ledger, stored.index, name, exact_limit=stored.exact_limit) for (name,) in names]
-    foreign = ((other, [a for a in attempts if a not in attempted(db, other.ns, attempts)]) for other in others)
+    owned = ((other, attempted(db, other.ns, attempts)) for other in others)
+    foreign = ((other, [name for name in attempts if name not in own]) for other, own in owned)
     found = ((other, [item for item in descendants(other, ours) if item.kind == "adapter"]) for other, ours in foreign)
     return [(other, trained) for other, trained in found if trained]
 
