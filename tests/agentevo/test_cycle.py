@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -146,6 +146,20 @@ def test_no_attempt_is_a_wrong_one() -> None:
     with memory() as store:
         report = asyncio.run(evaluate(moment(store, Recipe(act=none)), Record.open()))
         assert (report.score, len(report.experiences)) == (0.0, 4)
+
+
+def test_a_gate_of_one_s_own_is_asked_whether_it_can_tell_its_splits_apart() -> None:
+    class Choosy:
+        splits = ("dev",)
+
+        def __call__(self, before: Report, after: Report) -> Decision:
+            return Decision(accepted=True, reason="always")
+
+        def must_tell_apart(self, tasks: Mapping[str, Sequence[Task]]) -> None:
+            raise Misuse(f"cannot tell apart {', '.join(tasks)}")
+
+    with memory() as store, pytest.raises(Misuse, match="cannot tell apart dev"):
+        held_out(moment(store, replace(LEARNING, gate=Choosy()), ScriptedModel([])))
 
 
 def test_the_gate_names_what_is_held_out() -> None:
